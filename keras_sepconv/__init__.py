@@ -1,0 +1,7 @@
+"""Separable convolutions for Keras 3 that train, load and run fast."""
+
+from keras_sepconv import ops
+from keras_sepconv.functional import layer_separable_conv_2d
+from keras_sepconv.layers import SeparableConv2D
+
+__all__ = ["SeparableConv2D", "layer_separable_conv_2d", "ops"]

@@ -1,0 +1,308 @@
+"""What a separable or depthwise convolution is asked to do.
+
+One frozen, hashable `ConvSpec` carries the static facts from the public edge
+to the kernels. Everything that arrives from a user passes through the
+normalisers of this module, so that a rule and its message stand in one place.
+"""
+
+import dataclasses
+import numbers
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+
+# Each backend has its own tensor class and imports no other's, so a type that
+# names one would be wrong under the rest.
+Tensor: TypeAlias = Any
+
+Shape: TypeAlias = tuple[int | None, ...]
+
+# Sizes beyond the 32-bit range overflow inside every backend.
+_LARGEST = 2**31 - 1
+
+_AXES = {1: ("steps",), 2: ("rows", "cols"), 3: ("depth", "rows", "cols")}
+
+
+def wrong(
+    name: str, rule: str, value: Any, error: type[Exception] = ValueError
+) -> Exception:
+    """Returns the error for an argument that breaks its rule."""
+    return error(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+def integer(
+    name: str, value: Any, rule: str = "a positive whole number"
+) -> int:
+    """Returns `value` as a positive `int`.
+
+    Whole-number floats and NumPy scalars count as integers, because numbers
+    from R are doubles; a fraction is never rounded.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What the user gave.
+        rule: What the argument must be, for the message.
+
+    Raises:
+        TypeError: `value` is no number, or a bool.
+        ValueError: `value` is a fraction, not positive, or beyond 2**31 - 1.
+    """
+    number: Any = value.item() if _is_scalar_array(value) else value
+    is_number = isinstance(number, numbers.Real)
+    if isinstance(number, bool) or not is_number:
+        raise wrong(name, rule, value, TypeError)
+    if not 0 < number <= _LARGEST or number != int(number):
+        raise wrong(name, rule, value)
+    return int(number)
+
+
+def integers(name: str, value: Any, rank: int) -> tuple[int, ...]:
+    """Returns `value` as one positive `int` for each of `rank` axes.
+
+    Args:
+        name: The argument's name, for the message.
+        value: One whole number for all axes, or a list, tuple or array with
+            one for each.
+        rank: The number of spatial axes.
+
+    Raises:
+        TypeError: `value`, or something in it, is no number.
+        ValueError: The wrong length, or an element that `integer` refuses.
+    """
+    each = "a positive whole number"
+    rule = f"{each}, or {rank} of them" if rank > 1 else each
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        if len(value) != rank:
+            raise wrong(name, rule, value)
+        try:
+            return tuple(integer(name, item, rule) for item in value)
+        except (TypeError, ValueError) as error:
+            raise wrong(name, rule, value, type(error)) from None
+    return (integer(name, value, rule),) * rank
+
+
+def boolean(name: str, value: Any) -> bool:
+    """Returns `value` as a `bool`; anything else is a `TypeError`."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise wrong(name, "True or False", value, TypeError)
+    return bool(value)
+
+
+def option(name: str, value: Any, options: Sequence[str]) -> str:
+    """Returns `value` in lower case if it is one of `options`.
+
+    Raises:
+        TypeError: `value` is no string.
+        ValueError: `value` is none of `options`.
+    """
+    rule = " or ".join(f'"{option}"' for option in options)
+    if not isinstance(value, str):
+        raise wrong(name, rule, value, TypeError)
+    if value.lower() not in options:
+        raise wrong(name, rule, value)
+    return value.lower()
+
+
+def data_format(value: Any) -> str:
+    """Returns the data format; `None` follows the Keras configuration."""
+    if value is None:
+        value = keras.config.image_data_format()
+    return option("data_format", value, ("channels_last", "channels_first"))
+
+
+def static_shape(tensor: Tensor) -> Shape | None:
+    """Returns the sizes known before run time, `None` for the others.
+
+    Symbolic sizes (`torch.SymInt`, JAX's dimension expressions) count as
+    unknown. `None` instead of a shape means that even the rank is unknown.
+    """
+    try:
+        sizes = tuple(tensor.shape)
+    except ValueError:  # tf.TensorShape(None) cannot be iterated.
+        return None
+    return tuple(n if isinstance(n, int) else None for n in sizes)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvSpec:
+    """The static facts of a depthwise step, and the arithmetic on them.
+
+    Attributes:
+        kernel_size: One size for each spatial axis.
+        strides: One stride for each spatial axis.
+        padding: `"valid"` or `"same"`.
+        data_format: `"channels_last"` or `"channels_first"`.
+        dilation_rate: One rate for each spatial axis.
+    """
+
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str
+    data_format: str
+    dilation_rate: tuple[int, ...]
+
+    @classmethod
+    def normalise(
+        cls,
+        kernel_size: tuple[int, ...],
+        strides: Any,
+        padding: Any,
+        data_format_: Any,
+        dilation_rate: Any,
+    ) -> "ConvSpec":
+        """Builds the spec from what a user gave, or says what is wrong."""
+        rank = len(kernel_size)
+        return cls(
+            kernel_size=kernel_size,
+            strides=integers("strides", strides, rank),
+            padding=option("padding", padding, ("valid", "same")),
+            data_format=data_format(data_format_),
+            dilation_rate=integers("dilation_rate", dilation_rate, rank),
+        )
+
+    def refuse_strides_with_dilation(self) -> None:
+        """Raises a `ValueError` if any stride meets any dilation."""
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                "`strides` other than 1 cannot be combined with a "
+                "`dilation_rate` other than 1, on whichever axes. Received: "
+                f"strides={self.strides}, dilation_rate={self.dilation_rate}"
+            )
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes."""
+        return len(self.kernel_size)
+
+    @property
+    def channel_axis(self) -> int:
+        """The position of the channels in the input's shape."""
+        return 1 if self.data_format == "channels_first" else self.rank + 1
+
+    @property
+    def spatial_axes(self) -> tuple[int, ...]:
+        """The positions of the spatial sizes in the input's shape."""
+        first = 2 if self.data_format == "channels_first" else 1
+        return tuple(range(first, first + self.rank))
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """How many input positions the dilated kernel covers, for each axis."""
+        return tuple(
+            (size - 1) * rate + 1
+            for size, rate in zip(
+                self.kernel_size, self.dilation_rate, strict=True
+            )
+        )
+
+    @property
+    def input_layout(self) -> str:
+        """The input's axes in words, for messages."""
+        names = ["batch", *_AXES[self.rank]]
+        names.insert(self.channel_axis, "channels")
+        return f"({', '.join(names)})"
+
+    def output_size(self, axis: int, size: Any) -> Any:
+        """Returns the output's size along spatial `axis` (from 0).
+
+        Args:
+            axis: The spatial axis.
+            size: The input's size: an `int`, or a scalar integer tensor.
+        """
+        stride = self.strides[axis]
+        if self.padding == "same":
+            return (size + stride - 1) // stride
+        return (size - self.spans[axis] + stride) // stride
+
+    def pad_before(self, axis: int, size: Any) -> Any:
+        """Returns the zeros that padding puts before spatial `axis`.
+
+        The total of `"same"` is split evenly, the odd one going to the end,
+        as TensorFlow and Keras do.
+        """
+        return self.pad_total(axis, size) // 2
+
+    def pad_total(self, axis: int, size: Any) -> Any:
+        """Returns the zeros that padding adds along spatial `axis` in all."""
+        if self.padding == "valid":
+            return 0
+        reach = (self.output_size(axis, size) - 1) * self.strides[axis]
+        total = reach + self.spans[axis] - size
+        if isinstance(total, int):
+            return max(total, 0)
+        return keras.ops.maximum(total, 0)
+
+    def output_shape(self, shape: Shape, channels: int) -> Shape:
+        """Returns the output's shape for an input's `shape`.
+
+        Args:
+            shape: The input's shape, checked before; `None` where unknown.
+            channels: The output's number of channels.
+        """
+        sizes = list(shape)
+        sizes[self.channel_axis] = channels
+        for axis, position in enumerate(self.spatial_axes):
+            size = shape[position]
+            if size is not None:
+                sizes[position] = self.output_size(axis, size)
+        return tuple(sizes)
+
+    def check_input(
+        self, who: str, shape: Shape | None, channels: int | None = None
+    ) -> None:
+        """Refuses an input that the convolution has no meaning for.
+
+        Args:
+            who: Who is asking, for the message.
+            shape: The input's shape, `None` where unknown.
+            channels: The number of channels that the weights are made for,
+                `None` if any will do.
+
+        Raises:
+            ValueError: The wrong rank, an unknown or different number of
+                channels, or a kernel that does not fit.
+        """
+        ending = f"Received: inputs.shape={shape}"
+        if shape is None or len(shape) != self.rank + 2:
+            raise ValueError(
+                f"{who}: `inputs` must have rank {self.rank + 2}, "
+                f"{self.input_layout}. {ending}"
+            )
+        found = shape[self.channel_axis]
+        if not found:
+            raise ValueError(
+                f"{who}: the channel dimension of `inputs` must be known and "
+                f"positive (axis {self.channel_axis} for "
+                f'data_format="{self.data_format}"). {ending}'
+            )
+        if channels is not None and found != channels:
+            raise ValueError(
+                f"{who}: `inputs` must have the {channels} channels that the "
+                f"weights are made for (axis {self.channel_axis} for "
+                f'data_format="{self.data_format}"), not {found}. {ending}'
+            )
+        for axis, position in enumerate(self.spatial_axes):
+            size = shape[position]
+            if self.padding == "valid" and size is not None:
+                self._check_fit(who, axis, size, ending)
+
+    def _check_fit(self, who: str, axis: int, size: int, ending: str) -> None:
+        if size >= self.spans[axis]:
+            return
+        raise ValueError(
+            f'{who}: with padding="valid" the kernel must fit into the '
+            f"input, but along {_AXES[self.rank][axis]} it spans "
+            f"{self.spans[axis]} (kernel_size={self.kernel_size}, "
+            f"dilation_rate={self.dilation_rate}) and the input {size}. "
+            f'Use padding="same" or a larger input. {ending}'
+        )
+
+
+def _is_scalar_array(value: Any) -> bool:
+    return isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray) and value.ndim == 0
+    )

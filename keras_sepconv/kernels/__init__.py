@@ -1,0 +1,68 @@
+"""The kernels, and the registry that picks one by static facts."""
+
+import functools
+import importlib
+
+import keras
+
+from keras_sepconv.kernels._kernel import Call, Kernel
+
+__all__ = ["Call", "Kernel", "choose", "reasons"]
+
+# The module of the active backend's own kernels; only that one is imported.
+_MODULES = {"numpy": "keras_sepconv.kernels._numpy"}
+
+
+@functools.cache
+def _kernels() -> tuple[Kernel, ...]:
+    """Returns the active backend's kernels, the fastest first."""
+    from keras_sepconv.kernels import portable
+
+    module = _MODULES.get(keras.backend.backend())
+    own: tuple[Kernel, ...] = ()
+    if module is not None:
+        own = importlib.import_module(module).KERNELS
+    return (*own, portable.KERNEL)
+
+
+def reasons(call: Call | None = None) -> dict[str, str | None]:
+    """Returns why each kernel cannot run `call`, `None` where it can."""
+    return {
+        kernel.name: None if call is None else kernel.why_not(call)
+        for kernel in _kernels()
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def choose(call: Call, implementation: str | None = None) -> Kernel:
+    """Returns the kernel that runs `call`.
+
+    Args:
+        call: The static facts.
+        implementation: A kernel's name, or `None` for the fastest that can.
+
+    Raises:
+        ValueError: There is no kernel of that name on this backend, or none
+            that can run the call, with the reasons.
+    """
+    backend = keras.backend.backend()
+    kernels = {kernel.name: kernel for kernel in _kernels()}
+    if implementation is not None:
+        if implementation not in kernels:
+            raise ValueError(
+                f"`implementation` must be None or one of {list(kernels)} on "
+                f"the {backend} backend. "
+                f"Received: implementation={implementation!r}"
+            )
+        kernels = {implementation: kernels[implementation]}
+    refusals = []
+    for kernel in kernels.values():
+        reason = kernel.why_not(call)
+        if reason is None:
+            return kernel
+        refusals.append(f"{kernel.name}: {reason}")
+    raise ValueError(
+        f"No implementation on the {backend} backend can run this "
+        f"convolution ({'; '.join(refusals)}). "
+        f"Received: implementation={implementation!r}, {call}"
+    )

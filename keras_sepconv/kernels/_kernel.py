@@ -1,0 +1,56 @@
+"""What a kernel is, and the static facts it is chosen by."""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras_sepconv._spec import ConvSpec, Shape, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """The static facts of one call; never a value.
+
+    Attributes:
+        spec: The convolution.
+        input_shape: The input's shape, `None` where unknown.
+        depth_multiplier: Depthwise outputs for each input channel.
+        filters: The pointwise step's outputs, `None` where there is none.
+        dtype: The dtype of all tensors and of the result.
+    """
+
+    spec: ConvSpec
+    input_shape: Shape
+    depth_multiplier: int
+    filters: int | None
+    dtype: str
+
+    @property
+    def output_shape(self) -> Shape:
+        """The result's shape, `None` where unknown."""
+        channels = self.filters
+        if channels is None:
+            inputs = self.input_shape[self.spec.channel_axis]
+            assert inputs is not None, "the spec refuses unknown channels"
+            channels = inputs * self.depth_multiplier
+        return self.spec.output_shape(self.input_shape, channels)
+
+
+Run = Callable[[ConvSpec, Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One way to compute both operations.
+
+    Attributes:
+        name: What `implementation=` calls it.
+        why_not: Returns `None` if it can run a `Call`, else the reason.
+        run: Takes the spec, the inputs, the depthwise kernel, the pointwise
+            kernel (`None`: no pointwise step) and the bias (`None`: no bias).
+            It trusts them: checked, of one dtype, tensors of the active
+            backend, and with something to compute wherever that is known.
+    """
+
+    name: str
+    why_not: Callable[[Call], str | None]
+    run: Run

@@ -1,0 +1,67 @@
+"""The numpy backend's kernel: NumPy alone, right in every dtype.
+
+Keras's own convolution on this backend goes through JAX, in float32.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv.kernels._kernel import Call, Kernel
+
+
+def run(
+    spec: ConvSpec,
+    inputs: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    """One pass over the image a tap, then one matrix product."""
+    if spec.data_format == "channels_first":
+        last = dataclasses.replace(spec, data_format="channels_last")
+        inputs = np.moveaxis(inputs, 1, -1)
+        outputs = run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
+        return np.moveaxis(outputs, -1, 1)
+    outputs = _depthwise_conv(spec, _wide(inputs), _wide(depthwise_kernel))
+    if pointwise_kernel is not None:
+        matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
+        outputs = outputs @ _wide(matrix)
+    if bias is not None:
+        outputs = outputs + _wide(bias)
+    return outputs.astype(inputs.dtype)
+
+
+def _depthwise_conv(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
+    pads, reaches = [], []
+    for axis, size in enumerate(inputs.shape[1:-1]):
+        before = spec.pad_before(axis, size)
+        pads.append((before, spec.pad_total(axis, size) - before))
+        outputs = spec.output_size(axis, size)
+        reaches.append((outputs - 1) * spec.strides[axis] + 1)
+    padded = np.pad(inputs, [(0, 0), *pads, (0, 0)])
+    total = np.zeros((), padded.dtype)
+    for tap in itertools.product(*map(range, spec.kernel_size)):
+        window = tuple(
+            slice(i * rate, i * rate + reach, stride)
+            for i, rate, reach, stride in zip(
+                tap, spec.dilation_rate, reaches, spec.strides, strict=True
+            )
+        )
+        image = padded[(slice(None), *window)]
+        total = total + image[..., None] * kernel[tap]
+    return total.reshape((*total.shape[:-2], -1))
+
+
+def _wide(array: Tensor) -> Tensor:
+    """Returns half precision as float32, so that sums stay exact enough."""
+    return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
+
+
+def _why_not(call: Call) -> str | None:
+    return None
+
+
+KERNELS = (Kernel("taps", _why_not, run),)

@@ -1,0 +1,366 @@
+"""Separable and depthwise convolutions as functions.
+
+Each validates its arguments, and then either records itself in a symbolic
+graph or runs the fastest kernel that can.
+"""
+
+from typing import Any
+
+import keras
+
+from keras_sepconv import kernels
+from keras_sepconv._spec import ConvSpec, Tensor, static_shape
+
+__all__ = ["depthwise_conv", "implementations", "separable_conv"]
+
+
+def separable_conv(
+    inputs: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    implementation: str | None = None,
+    *,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Separable convolution: a depthwise convolution, then a pointwise one.
+
+    Defined by this code, whichever implementation runs:
+
+    ```python
+    outputs = keras.ops.depthwise_conv(
+        inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
+    )
+    outputs = keras.ops.conv(outputs, pointwise_kernel, data_format=data_format)
+    outputs = outputs + bias  # one number for each filter
+    ```
+
+    Tensors of different dtypes are promoted as Keras promotes them, and
+    integers become floats. Strides and dilation may be combined.
+
+    Args:
+        inputs: Tensor with 1 to 3 spatial axes.
+        depthwise_kernel: Tensor, `depth_multiplier` filters of `kernel_size`
+            for each input channel.
+        pointwise_kernel: Tensor, the matrix from the depthwise outputs to the
+            filters.
+        strides: A positive whole number, or one for each spatial axis.
+        padding: `"valid"` (none) or `"same"` (zeros, split evenly, so that
+            stride 1 keeps the size), in upper or lower case.
+        data_format: `"channels_last"`, `"channels_first"`, or `None` for
+            `keras.config.image_data_format()`.
+        dilation_rate: A positive whole number, or one for each spatial axis.
+        implementation: `None` for the fastest that can run the call, or a name
+            from `implementations()`, which runs exactly that one or raises.
+        bias: Tensor to add to the output, one number for each filter.
+
+    Input shape:
+        - inputs: `(batch, *sizes, channels)`, or `(batch, channels, *sizes)`
+          if `data_format="channels_first"`.
+        - depthwise_kernel: `(*kernel_size, channels, depth_multiplier)`.
+        - pointwise_kernel: `(1, ..., channels * depth_multiplier, filters)`.
+        - bias: `(filters,)`.
+
+    Output shape:
+        `(batch, *new_sizes, filters)`, or `(batch, filters, *new_sizes)`.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, shapes that do not fit
+            each other, or an implementation that cannot run the call.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sepconv import ops
+    >>> y = ops.separable_conv(
+    ...     np.ones((1, 8, 8, 3), "float32"),
+    ...     np.ones((3, 3, 3, 1), "float32"),
+    ...     np.ones((1, 1, 3, 16), "float32"),
+    ...     padding="same",
+    ... )
+    >>> tuple(y.shape)
+    (1, 8, 8, 16)
+    """
+    return _convolve(
+        SeparableConv,
+        (inputs, depthwise_kernel, pointwise_kernel, bias),
+        (strides, padding, data_format, dilation_rate),
+        implementation,
+    )
+
+
+def depthwise_conv(
+    inputs: Tensor,
+    kernel: Tensor,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    implementation: str | None = None,
+    *,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Depthwise convolution: each channel with filters of its own.
+
+    Defined by this code, whichever implementation runs:
+
+    ```python
+    outputs = keras.ops.depthwise_conv(
+        inputs, kernel, strides, padding, data_format, dilation_rate
+    )
+    outputs = outputs + bias  # one number for each output channel
+    ```
+
+    Args:
+        inputs: Tensor with 1 to 3 spatial axes.
+        kernel: Tensor, `depth_multiplier` filters of `kernel_size` for each
+            input channel.
+        strides: As in `separable_conv`.
+        padding: As in `separable_conv`.
+        data_format: As in `separable_conv`.
+        dilation_rate: As in `separable_conv`.
+        implementation: As in `separable_conv`.
+        bias: Tensor to add, one number for each output channel.
+
+    Input shape:
+        - inputs: `(batch, *sizes, channels)`, or `(batch, channels, *sizes)`
+          if `data_format="channels_first"`.
+        - kernel: `(*kernel_size, channels, depth_multiplier)`.
+        - bias: `(channels * depth_multiplier,)`.
+
+    Output shape:
+        `(batch, *new_sizes, channels * depth_multiplier)`, or with the
+        channels first. Output channel `c * depth_multiplier + m` is filter `m`
+        of input channel `c`.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, shapes that do not fit
+            each other, or an implementation that cannot run the call.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sepconv import ops
+    >>> y = ops.depthwise_conv(
+    ...     np.ones((1, 8, 8, 3), "float32"), np.ones((3, 3, 3, 2), "float32")
+    ... )
+    >>> tuple(y.shape)
+    (1, 6, 6, 6)
+    """
+    return _convolve(
+        DepthwiseConv,
+        (inputs, kernel, None, bias),
+        (strides, padding, data_format, dilation_rate),
+        implementation,
+    )
+
+
+def implementations(
+    inputs: Tensor | None = None,
+    depthwise_kernel: Tensor | None = None,
+    pointwise_kernel: Tensor | None = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+) -> dict[str, str | None]:
+    """Returns the active backend's implementations, the preferred one first.
+
+    Args:
+        inputs: With the rest, the call to ask about, as `separable_conv` takes
+            it. Nothing is computed, so a `keras.KerasTensor` will do. `None`
+            lists all names.
+        depthwise_kernel: As in `separable_conv`.
+        pointwise_kernel: As in `separable_conv`; `None` asks about
+            `depthwise_conv`.
+        strides: As in `separable_conv`.
+        padding: As in `separable_conv`.
+        data_format: As in `separable_conv`.
+        dilation_rate: As in `separable_conv`.
+
+    Returns:
+        A dictionary from each name to `None` if it can run the call, else to
+        the reason why not.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: A call that no implementation could run.
+
+    Example:
+
+    >>> from keras_sepconv import ops
+    >>> "portable" in ops.implementations()
+    True
+    """
+    if inputs is None:
+        return kernels.reasons()
+    tensors = _tensors((inputs, depthwise_kernel, pointwise_kernel, None))
+    options = (strides, padding, data_format, dilation_rate)
+    return kernels.reasons(_describe("implementations", tensors, options))
+
+
+# Inputs, depthwise kernel, pointwise kernel or None, bias or None.
+_Tensors = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+# Strides, padding, data format, dilation rate.
+_Options = tuple[Any, Any, Any, Any]
+
+
+class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
+    """The node that a symbolic call leaves in a functional model."""
+
+    def __init__(
+        self,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        implementation: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.strides = strides
+        self.padding = padding
+        self.data_format = data_format
+        self.dilation_rate = dilation_rate
+        self.implementation = implementation
+
+    @property
+    def _options(self) -> _Options:
+        return self.strides, self.padding, self.data_format, self.dilation_rate
+
+    def call(self, *tensors: Tensor) -> Tensor:
+        """Runs the operation on tensors."""
+        return _convolve(
+            type(self), tensors, self._options, self.implementation
+        )
+
+    def compute_output_spec(self, *tensors: Tensor) -> keras.KerasTensor:
+        """Returns the symbolic result."""
+        call = _describe(self.name, _tensors(tensors), self._options)
+        return keras.KerasTensor(call.output_shape, dtype=call.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {
+            **super().get_config(),
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
+            "implementation": self.implementation,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class SeparableConv(_Convolution):
+    """`separable_conv` in a functional model."""
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class DepthwiseConv(_Convolution):
+    """`depthwise_conv` in a functional model."""
+
+
+def _convolve(
+    operation: type[_Convolution],
+    tensors: _Tensors,
+    options: _Options,
+    implementation: str | None,
+) -> Tensor:
+    tensors = _tensors(tensors)
+    who = "depthwise_conv" if operation is DepthwiseConv else "separable_conv"
+    call = _describe(who, tensors, options)
+    kernel = kernels.choose(call, implementation)
+    if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
+        # Keras wraps the errors of an Operation in text of its own, so the
+        # eager road does without, and the symbolic one was checked just now.
+        spec = call.spec
+        node = operation(
+            spec.strides,
+            spec.padding,
+            spec.data_format,
+            spec.dilation_rate,
+            implementation,
+        )
+        return node(*tensors)
+    inputs, depthwise, pointwise, bias = (
+        None if tensor is None else keras.ops.cast(tensor, call.dtype)
+        for tensor in tensors
+    )
+    if 0 in call.output_shape:
+        return _empty(call, (inputs, depthwise, pointwise, bias))
+    return kernel.run(call.spec, inputs, depthwise, pointwise, bias)
+
+
+def _tensors(tensors: _Tensors) -> _Tensors:
+    """Returns arrays, numbers and variables as tensors of the backend."""
+    inputs, depthwise, pointwise, bias = (
+        tensor
+        if tensor is None or isinstance(tensor, keras.KerasTensor)
+        else keras.ops.convert_to_tensor(tensor)
+        for tensor in tensors
+    )
+    return inputs, depthwise, pointwise, bias
+
+
+def _describe(who: str, tensors: _Tensors, options: _Options) -> kernels.Call:
+    """Checks the arguments against each other, and returns the facts."""
+    inputs, depthwise, pointwise, bias = tensors
+    # Keras's own name for it in an operation without a pointwise kernel.
+    name = "kernel" if pointwise is None else "depthwise_kernel"
+    shape = static_shape(depthwise)
+    if shape is None or not 3 <= len(shape) <= 5 or not all(shape):
+        raise ValueError(
+            f"{who}: `{name}` must have the shape (*kernel_size, channels, "
+            "depth_multiplier), with 1 to 3 spatial axes and every size known "
+            f"and positive. Received: {name}.shape={shape}"
+        )
+    *kernel_size, channels, multiplier = (int(size or 0) for size in shape)
+    spec = ConvSpec.normalise(tuple(kernel_size), *options)
+    input_shape = static_shape(inputs)
+    spec.check_input(who, input_shape, channels)
+    assert input_shape is not None, "checked just now"
+    outputs, filters = channels * multiplier, None
+    if pointwise is not None:
+        found = static_shape(pointwise)
+        rule = (1,) * spec.rank + (outputs, "filters")
+        if found is None or found[:-1] != rule[:-1] or not found[-1]:
+            raise ValueError(
+                f"{who}: `pointwise_kernel` must have the shape "
+                f"({', '.join(map(str, rule))}), because there are {channels} "
+                f"channels with {multiplier} filters each. "
+                f"Received: pointwise_kernel.shape={found}"
+            )
+        outputs = filters = found[-1]
+    if bias is not None and static_shape(bias) != (outputs,):
+        raise ValueError(
+            f"{who}: `bias` must have the shape ({outputs},), one number for "
+            f"each output channel. Received: bias.shape={static_shape(bias)}"
+        )
+    dtypes = [tensor.dtype for tensor in tensors if tensor is not None]
+    return kernels.Call(spec, input_shape, multiplier, filters, _dtype(dtypes))
+
+
+def _dtype(dtypes: list[Any]) -> str:
+    """Returns the dtype that Keras promotes `dtypes` to, a float always."""
+    dtype: str = keras.backend.result_type(*dtypes)
+    if not keras.backend.is_float_dtype(dtype):
+        dtype = keras.backend.result_type(dtype, keras.config.floatx())
+    return dtype
+
+
+def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
+    """Returns no numbers in the right shape, whose gradients are zeros.
+
+    Backends disagree about convolving nothing; none is asked to.
+    """
+    outputs = keras.ops.zeros(call.output_shape, call.dtype)
+    for tensor in tensors:
+        if tensor is not None:
+            outputs = outputs + 0 * keras.ops.sum(tensor)
+    return outputs
