@@ -39,7 +39,7 @@ def compose(object: Any, layer: Any, weights: Any = None) -> Any:
         _add(object, layer)
         return object
     if isinstance(object, (np.ndarray, keras.Variable)):
-        object = keras.ops.convert_to_tensor(object)
+        return layer(keras.ops.convert_to_tensor(object))
     if isinstance(object, keras.KerasTensor) or keras.ops.is_tensor(object):
         return layer(object)
     raise _no_object(object)

@@ -1,0 +1,79 @@
+"""The cases that tests run over every kernel."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    sizes: tuple
+    channels: int
+    multiplier: int
+    filters: int
+    kernel_size: tuple
+    strides: tuple = (1, 1)
+    dilation_rate: tuple = (1, 1)
+    batch: int = 2
+
+    def __str__(self):
+        return self.name
+
+    def input_shape(self, data_format):
+        if data_format == "channels_first":
+            return (self.batch, self.channels, *self.sizes)
+        return (self.batch, *self.sizes, self.channels)
+
+    @property
+    def depthwise_shape(self):
+        return (*self.kernel_size, self.channels, self.multiplier)
+
+    @property
+    def pointwise_shape(self):
+        ones = (1,) * len(self.kernel_size)
+        return (*ones, self.channels * self.multiplier, self.filters)
+
+    def arrays(self, rng, data_format):
+        """Returns inputs, depthwise, pointwise and bias."""
+        return [
+            rng.standard_normal(shape).astype("float32")
+            for shape in (
+                self.input_shape(data_format),
+                self.depthwise_shape,
+                self.pointwise_shape,
+                (self.filters,),
+            )
+        ]
+
+    def options(self, padding, data_format):
+        return {
+            "strides": self.strides,
+            "padding": padding,
+            "data_format": data_format,
+            "dilation_rate": self.dilation_rate,
+        }
+
+
+CASES = (
+    Case("plain", (8, 8), 4, 1, 5, (3, 3)),
+    Case("primes", (13, 11), 7, 1, 5, (3, 3)),
+    Case("one_pixel", (1, 1), 3, 1, 2, (1, 1)),
+    Case("kernel_is_input", (5, 7), 3, 2, 4, (5, 7)),
+    Case("one_row", (1, 9), 4, 1, 3, (1, 3)),
+    Case("one_column", (9, 1), 4, 1, 3, (3, 1)),
+    Case("one_channel", (7, 7), 1, 1, 1, (3, 3)),
+    Case("one_channel_many_filters", (6, 5), 1, 3, 8, (2, 2)),
+    Case("multiplier_2", (7, 6), 3, 2, 5, (3, 3)),
+    Case("multiplier_3_fewer_filters", (6, 6), 4, 3, 2, (3, 3)),
+    Case("even_kernel", (8, 9), 3, 1, 4, (4, 2)),
+    Case("unequal_kernel", (9, 10), 3, 1, 4, (1, 5)),
+    Case("stride_2", (9, 8), 4, 1, 5, (3, 3), (2, 2)),
+    Case("stride_3_multiplier_2", (11, 10), 2, 2, 3, (2, 3), (3, 3)),
+    Case("unequal_strides", (11, 9), 4, 1, 5, (3, 3), (1, 2)),
+    Case("unequal_strides_rows", (12, 9), 3, 2, 4, (3, 2), (3, 2)),
+    Case("dilation_2", (9, 9), 4, 1, 5, (3, 3), (1, 1), (2, 2)),
+    Case("unequal_dilation", (10, 11), 3, 2, 4, (3, 2), (1, 1), (1, 3)),
+    Case("stride_with_dilation", (13, 12), 3, 1, 4, (3, 3), (2, 2), (2, 2)),
+    Case("stride_beyond_kernel", (9, 9), 3, 1, 4, (2, 2), (3, 3)),
+    Case("width_is_filters", (6, 5), 3, 1, 5, (3, 3)),
+    Case("batch_of_one", (8, 7), 5, 1, 6, (3, 3), batch=1),
+)

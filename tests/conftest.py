@@ -1,0 +1,32 @@
+import os
+
+# TensorFlow's start-up notices are no warnings of ours.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import hypothesis
+import keras
+import numpy as np
+import pytest
+
+# Shared machines stall; how long an example takes says nothing.
+hypothesis.settings.register_profile(
+    "default",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _reproducible():
+    keras.utils.set_random_seed(0)
+    keras.config.set_image_data_format("channels_last")
+    yield
+    keras.utils.clear_session()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,196 @@
+"""One battery for every kernel of the active backend.
+
+A new kernel needs no new test: `implementations()` names it.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+from backends import (
+    BACKEND,
+    EPSILON,
+    HAS_GRADIENTS,
+    array,
+    compiled,
+    gradients,
+    tensor,
+)
+from cases import CASES
+from reference import Convolution
+
+from keras_sepconv import kernels, ops
+
+KERNELS = tuple(ops.implementations())
+FORMATS = ("channels_last", "channels_first")
+PADDINGS = ("valid", "same")
+
+# Both paddings and both data formats meet every case, in two of four pairs.
+RUNS = [
+    pytest.param(
+        case, padding, data_format, id=f"{case}-{padding}-{data_format}"
+    )
+    for i, case in enumerate(CASES)
+    for padding, data_format in zip(
+        PADDINGS[:: 1 if i % 2 else -1], FORMATS, strict=True
+    )
+]
+
+
+def battery(function):
+    function = pytest.mark.parametrize("kernel", KERNELS)(function)
+    return pytest.mark.parametrize(("case", "padding", "data_format"), RUNS)(
+        function
+    )
+
+
+def needs_gradients(function):
+    """Leaves the test out under Keras's numpy backend, which has none."""
+    return function if HAS_GRADIENTS else None
+
+
+def assert_close(found, expected, bound, what):
+    found = array(found)
+    assert found.shape == expected.shape, what
+    excess = np.abs(found - expected) - bound
+    assert np.all(excess <= 0), f"{what}: {excess.max()} beyond the bound"
+
+
+@battery
+def test_value(case, kernel, data_format, padding, rng):
+    arrays = case.arrays(rng, data_format)
+    options = case.options(padding, data_format)
+    truth = Convolution(*arrays, **options)
+    expected = truth.value()
+    bounds = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    tensors = [tensor(a) for a in arrays]
+    run = functools.partial(_run, kernel=kernel, options=options)
+    axis = 1 if data_format == "channels_first" else -1
+    for how, function in (("eager", run), ("jit", compiled(run, axis))):
+        assert_close(function(*tensors), expected, bounds["value"], how)
+
+
+@needs_gradients
+@battery
+def test_gradients(case, kernel, data_format, padding, rng):
+    arrays = case.arrays(rng, data_format)
+    options = case.options(padding, data_format)
+    truth = Convolution(*arrays, **options)
+    cotangent = rng.standard_normal(truth.value().shape).astype("float32")
+    expected = truth.gradients(cotangent)
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+    tensors = [tensor(a) for a in arrays]
+    run = functools.partial(_run, kernel=kernel, options=options)
+    axis = 1 if data_format == "channels_first" else -1
+    for how, function in (("eager", run), ("jit", compiled(run, axis))):
+        found = gradients(function, tensors, tensor(cotangent))
+        names = ("inputs", "depthwise", "pointwise", "bias")
+        for name, gradient in zip(names, found, strict=True):
+            what = f"{how}, gradient of {name}"
+            assert_close(gradient, expected[name], bounds[name], what)
+
+
+@battery
+def test_depthwise_value(case, kernel, data_format, padding, rng):
+    inputs, depthwise, _, _ = case.arrays(rng, data_format)
+    bias = rng.standard_normal(case.channels * case.multiplier)
+    options = case.options(padding, data_format)
+    truth = Convolution(inputs, depthwise, None, bias, **options)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    found = ops.depthwise_conv(
+        tensor(inputs),
+        tensor(depthwise),
+        implementation=kernel,
+        bias=tensor(bias),
+        **options,
+    )
+    assert_close(found, expected, bound["value"], "depthwise")
+
+
+@needs_gradients
+@battery
+def test_depthwise_gradients(case, kernel, data_format, padding, rng):
+    inputs, depthwise, _, _ = case.arrays(rng, data_format)
+    options = case.options(padding, data_format)
+    truth = Convolution(inputs, depthwise, **options)
+    cotangent = rng.standard_normal(truth.value().shape).astype("float32")
+    expected = truth.gradients(cotangent)
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+
+    def run(inputs, depthwise):
+        return ops.depthwise_conv(
+            inputs, depthwise, implementation=kernel, **options
+        )
+
+    found = gradients(
+        run, [tensor(inputs), tensor(depthwise)], tensor(cotangent)
+    )
+    for name, gradient in zip(("inputs", "depthwise"), found, strict=True):
+        assert_close(gradient, expected[name], bounds[name], name)
+
+
+def _run(inputs, depthwise, pointwise, bias, kernel, options):
+    return ops.separable_conv(
+        inputs,
+        depthwise,
+        pointwise,
+        implementation=kernel,
+        bias=bias,
+        **options,
+    )
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Records the names of the kernels that run."""
+    names = []
+
+    def choose(call, implementation=None):
+        kernel = original(call, implementation)
+        names.append(kernel.name)
+        return kernel
+
+    original = kernels.choose
+    monkeypatch.setattr(kernels, "choose", choose)
+    return names
+
+
+def test_the_preferred_kernel_runs(ran):
+    x, d, p = (
+        np.ones((1, 4, 4, 2)),
+        np.ones((3, 3, 2, 1)),
+        np.ones((1, 1, 2, 3)),
+    )
+    ops.separable_conv(*(tensor(a) for a in (x, d, p)))
+    assert ran == [{"numpy": "taps"}.get(BACKEND, "portable")]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_named_kernel_runs(kernel, ran):
+    x, d = tensor(np.ones((1, 4, 4, 2))), tensor(np.ones((3, 3, 2, 1)))
+    ops.depthwise_conv(x, d, implementation=kernel)
+    assert ran == [kernel]
+
+
+def test_an_unknown_kernel_is_refused():
+    x, d = tensor(np.ones((1, 4, 4, 2))), tensor(np.ones((3, 3, 2, 1)))
+    with pytest.raises(
+        ValueError, match="`implementation` must be None or one"
+    ):
+        ops.depthwise_conv(x, d, implementation="fastest")
+
+
+def test_a_kernel_that_cannot_run_says_why(monkeypatch):
+    def refuse(call):
+        return "it is Sunday"
+
+    sunday = kernels.Kernel("sunday", refuse, None)
+    monkeypatch.setattr(kernels, "_kernels", lambda: (sunday,))
+    x, d = tensor(np.ones((1, 4, 4, 2))), tensor(np.ones((3, 3, 2, 1)))
+    assert ops.implementations(x, d) == {"sunday": "it is Sunday"}
+    for name in ("sunday", None):
+        kernels.choose.cache_clear()
+        with pytest.raises(ValueError, match="sunday: it is Sunday"):
+            ops.depthwise_conv(x, d, implementation=name)
+    kernels.choose.cache_clear()
