@@ -73,13 +73,13 @@ def integers(name: str, value: Any, rank: int) -> tuple[int, ...]:
     """
     each = "a positive whole number"
     rule = f"{each}, or {rank} of them" if rank > 1 else each
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        value = value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        if len(value) != rank:
+    is_vector = isinstance(value, np.ndarray) and value.ndim == 1
+    items = value.tolist() if is_vector else value
+    if isinstance(items, Sequence) and not isinstance(items, (str, bytes)):
+        if len(items) != rank:
             raise wrong(name, rule, value)
         try:
-            return tuple(integer(name, item, rule) for item in value)
+            return tuple(integer(name, item, rule) for item in items)
         except (TypeError, ValueError) as error:
             raise wrong(name, rule, value, type(error)) from None
     return (integer(name, value, rule),) * rank

@@ -299,13 +299,16 @@ def _convolve(
 
 def _tensors(tensors: _Tensors) -> _Tensors:
     """Returns arrays, numbers and variables as tensors of the backend."""
-    inputs, depthwise, pointwise, bias = (
-        tensor
-        if tensor is None or isinstance(tensor, keras.KerasTensor)
-        else keras.ops.convert_to_tensor(tensor)
-        for tensor in tensors
-    )
+    inputs, depthwise, pointwise, bias = map(_tensor, tensors)
     return inputs, depthwise, pointwise, bias
+
+
+def _tensor(value: Any) -> Tensor | None:
+    if value is None or isinstance(value, keras.KerasTensor):
+        return value
+    if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
+        return value
+    return keras.ops.convert_to_tensor(value)
 
 
 def _describe(who: str, tensors: _Tensors, options: _Options) -> kernels.Call:
@@ -348,7 +351,11 @@ def _describe(who: str, tensors: _Tensors, options: _Options) -> kernels.Call:
 
 def _dtype(dtypes: list[Any]) -> str:
     """Returns the dtype that Keras promotes `dtypes` to, a float always."""
-    dtype: str = keras.backend.result_type(*dtypes)
+    names = {keras.backend.standardize_dtype(dtype) for dtype in dtypes}
+    # Outside TensorFlow, Keras promotes even equal float64s to float32.
+    dtype: str = (
+        names.pop() if len(names) == 1 else keras.backend.result_type(*names)
+    )
     if not keras.backend.is_float_dtype(dtype):
         dtype = keras.backend.result_type(dtype, keras.config.floatx())
     return dtype

@@ -1,7 +1,5 @@
 """What the tests need from the active backend, and nothing else does."""
 
-import contextlib
-
 import keras
 import numpy as np
 
@@ -84,15 +82,3 @@ def compiled(function, channel_axis):
 
         return with_unknown_sizes
     return function
-
-
-@contextlib.contextmanager
-def double_precision():
-    """Lets JAX keep float64; the other backends do anyway."""
-    if BACKEND == "jax":
-        import jax
-
-        with jax.enable_x64(True):
-            yield
-    else:
-        yield

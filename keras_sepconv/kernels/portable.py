@@ -129,7 +129,9 @@ def _convolve_native(
     else:
         outputs = _depthwise_conv(spec, inputs, depthwise)
     outputs = ops.cast(outputs, dtype)
-    return outputs if pointwise is None else ops.conv(outputs, pointwise)
+    if pointwise is None:
+        return outputs
+    return ops.conv(outputs, pointwise, data_format="channels_last")
 
 
 def _strided_by_slicing(

@@ -239,13 +239,15 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns `activation(separable_conv(inputs) + bias)`."""
-        # Weights come uncast out of `stateless_call` under mixed precision,
-        # and Keras leaves integer inputs uncast.
+        # Keras leaves integer inputs uncast, and weights too: those of
+        # `stateless_call` under mixed precision, float64 ones under numpy.
         inputs, depthwise, pointwise, bias = (
             None
-            if tensor is None
-            else keras.ops.cast(tensor, self.compute_dtype)
-            for tensor in (
+            if value is None
+            else keras.ops.cast(
+                keras.ops.convert_to_tensor(value), self.compute_dtype
+            )
+            for value in (
                 inputs,
                 self.depthwise_kernel,
                 self.pointwise_kernel,

@@ -1,0 +1,634 @@
+"""The layer: drop-in for stock Keras, except where it says otherwise."""
+
+import copy
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, EPSILON, HAS_GRADIENTS, array, tensor
+from reference import Convolution
+
+from keras_sepconv import SeparableConv2D
+from keras_sepconv.layers import DepthwiseFans
+
+Stock = keras.layers.SeparableConv2D
+
+CONFIGURATIONS = {
+    "default": {},
+    "same_stride": {"strides": 2, "padding": "SAME"},
+    "dilated": {"dilation_rate": (2, 1), "padding": "same"},
+    "multiplier": {"depth_multiplier": 3, "activation": "relu"},
+    "first": {"data_format": "channels_first", "padding": "same"},
+    "no_bias": {"use_bias": False, "activation": "tanh"},
+    "parts": {
+        "depthwise_initializer": keras.initializers.HeNormal(seed=1),
+        "pointwise_initializer": "he_uniform",
+        "bias_initializer": "ones",
+        "depthwise_regularizer": "l2",
+        "pointwise_regularizer": keras.regularizers.L1(0.1),
+        "bias_regularizer": "l1",
+        "activity_regularizer": "l2",
+        "depthwise_constraint": "max_norm",
+        "pointwise_constraint": keras.constraints.NonNeg(),
+        "bias_constraint": "unit_norm",
+    },
+}
+configurations = pytest.mark.parametrize(
+    "options", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys()
+)
+
+
+def image(data_format=None, channels=3, seed=0):
+    shape = (2, 9, 8, channels)
+    if data_format == "channels_first":
+        shape = (2, channels, 9, 8)
+    values = np.random.default_rng(seed).standard_normal(shape)
+    return values.astype("float32")
+
+
+def with_bias(layer):
+    """Gives the bias values that show where it is added."""
+    if layer.bias is not None:
+        layer.bias.assign(np.arange(1, layer.filters + 1) / 10)
+    return layer
+
+
+@configurations
+def test_value_is_the_reference(options):
+    options = {**options, "activation": None}
+    layer = SeparableConv2D(8, (3, 2), **options)
+    inputs = image(layer.data_format)
+    layer.build(inputs.shape)
+    with_bias(layer)
+    weights = [array(weight) for weight in layer.weights]
+    truth = Convolution(
+        inputs,
+        *weights,
+        strides=layer.strides,
+        padding=layer.padding,
+        data_format=layer.data_format,
+        dilation_rate=layer.dilation_rate,
+    )
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    found = array(layer(inputs))
+    assert np.all(np.abs(found - expected) <= bound["value"])
+    assert layer.compute_output_shape(inputs.shape) == found.shape
+
+
+@configurations
+def test_config_has_the_keys_and_values_of_stock(options):
+    options = {"depthwise_initializer": keras.initializers.Ones(), **options}
+    ours = SeparableConv2D(8, 3, name="a", **options).get_config()
+    stock = Stock(8, 3, name="a", **options).get_config()
+    assert json.dumps(ours, sort_keys=True) == json.dumps(stock, sort_keys=True)
+
+
+@configurations
+def test_stock_config_and_weights_give_the_same_numbers(options):
+    # Seven filters, because stock Keras adds a bias along a width of as many.
+    stock = Stock(7, 3, **{**options, "activity_regularizer": None})
+    layer = SeparableConv2D.from_config(stock.get_config())
+    inputs = image(layer.data_format)
+    layer.build(inputs.shape)
+    with_bias(layer)
+    stock.build(inputs.shape)
+    stock.set_weights(layer.get_weights())
+    np.testing.assert_allclose(
+        array(layer(inputs)), array(stock(inputs)), atol=1e-5
+    )
+
+
+@configurations
+def test_our_config_loads_in_stock(options):
+    layer = SeparableConv2D(8, 3, **options)
+    stock = Stock.from_config(layer.get_config())
+    layer.build(image(layer.data_format).shape)
+    stock.build(image(layer.data_format).shape)
+    assert [(w.name, w.shape) for w in layer.weights] == [
+        (w.name, w.shape) for w in stock.weights
+    ]
+
+
+def test_constructor_takes_the_arguments_of_stock_in_order():
+    import inspect
+
+    def arguments(cls):
+        parameters = list(inspect.signature(cls.__init__).parameters.values())
+        return [(p.name, p.default, p.kind) for p in parameters]
+
+    assert arguments(SeparableConv2D) == arguments(Stock)
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_weights_files_go_both_ways(tmp_path, ours_first):
+    classes = [SeparableConv2D, Stock]
+    source, target = classes if ours_first else classes[::-1]
+    models = [
+        keras.Sequential([keras.Input((9, 8, 3)), cls(8, 3, name="a")])
+        for cls in (source, target)
+    ]
+    models[0].layers[0].bias.assign(np.arange(8.0))
+    models[0].save_weights(tmp_path / "a.weights.h5")
+    models[1].load_weights(tmp_path / "a.weights.h5")
+    np.testing.assert_allclose(
+        models[0].predict(image(), verbose=0),
+        models[1].predict(image(), verbose=0),
+        atol=1e-5,
+    )
+
+
+def models():
+    """Yields an equal Sequential, functional and subclassed model."""
+    yield keras.Sequential(
+        [keras.Input((9, 8, 3)), SeparableConv2D(8, 3, activation="relu")]
+    )
+    inputs = keras.Input((None, None, 3))
+    outputs = SeparableConv2D(8, 3, activation="relu")(inputs)
+    yield keras.Model(inputs, outputs)
+    model = Subclassed()
+    model.build((None, 9, 8, 3))
+    yield model
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Subclassed(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = SeparableConv2D(8, 3, activation="relu")
+
+    def build(self, input_shape):
+        self.convolution.build(input_shape)
+
+    def call(self, inputs):
+        return self.convolution(inputs)
+
+
+three_models = pytest.mark.parametrize("kind", [0, 1, 2])
+
+
+@three_models
+@pytest.mark.parametrize("extension", ["keras", "h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_save_and_load(tmp_path, kind, extension):
+    model = list(models())[kind]
+    if extension == "h5" and kind == 2:
+        extension = "weights.h5"
+    path = tmp_path / f"model.{extension}"
+    before = model.predict(image(), verbose=0)
+    if extension == "weights.h5":
+        model.save_weights(path)
+        loaded = list(models())[kind]
+        loaded.load_weights(path)
+    else:
+        model.save(path)
+        loaded = keras.models.load_model(path)
+        assert type(loaded.layers[-1]) is type(model.layers[-1])
+    np.testing.assert_array_equal(loaded.predict(image(), verbose=0), before)
+
+
+@three_models
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))],
+    ids=["deepcopy", "pickle"],
+)
+def test_copies_are_equal_and_independent(kind, duplicate):
+    model = list(models())[kind]
+    before = model.predict(image(), verbose=0)
+    twin = duplicate(model)
+    np.testing.assert_array_equal(twin.predict(image(), verbose=0), before)
+    for weight in model.weights:
+        weight.assign(weight * 0)
+    np.testing.assert_array_equal(twin.predict(image(), verbose=0), before)
+
+
+def test_clone_model():
+    model = next(models())
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(
+        clone.predict(image(), verbose=0), model.predict(image(), verbose=0)
+    )
+
+
+def test_summary(capsys):
+    next(models()).summary()
+    printed = capsys.readouterr().out
+    assert "SeparableConv2D" in printed
+    assert "59" in printed  # 27 + 24 + 8 parameters
+
+
+def test_training(rng):
+    if not HAS_GRADIENTS:
+        with pytest.raises(NotImplementedError):
+            compiled_classifier().fit(*task(rng), verbose=0)
+        return
+    model = compiled_classifier()
+    first = model.evaluate(*task(rng), verbose=0)["loss"]
+    model.fit(*task(rng), epochs=10, verbose=0)
+    assert model.evaluate(*task(rng), verbose=0)["loss"] < 0.7 * first
+
+
+def compiled_classifier():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            SeparableConv2D(
+                8, 3, activation="relu", depthwise_constraint="max_norm"
+            ),
+            SeparableConv2D(
+                8, 3, depthwise_regularizer=keras.regularizers.L2(1e-4)
+            ),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(0.02),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    evaluate = model.evaluate
+    model.evaluate = lambda *a, **k: evaluate(*a, **k, return_dict=True)
+    return model
+
+
+def task(rng):
+    """Horizontal or vertical stripes."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 2, 64)
+    stripes = np.tile([1.0, -1.0], (8, 4))
+    images = np.where(labels[:, None, None] == 1, stripes, stripes.T)
+    images = images + 0.1 * rng.standard_normal(images.shape)
+    return images[..., None].astype("float32"), labels
+
+
+def test_regularizers_make_losses():
+    layer = SeparableConv2D(
+        4,
+        3,
+        depthwise_regularizer=keras.regularizers.L2(0.1),
+        pointwise_regularizer=keras.regularizers.L1(0.2),
+        bias_regularizer="l2",
+        activity_regularizer="l1",
+    )
+    layer(image())
+    assert len(layer.losses) == 4
+
+
+def test_trainable():
+    frozen = SeparableConv2D(4, 3, trainable=False)
+    frozen.build((None, 9, 8, 3))
+    assert not frozen.trainable_weights
+    assert len(frozen.non_trainable_weights) == 3
+    frozen.trainable = True
+    assert len(frozen.trainable_weights) == 3
+
+
+def test_masks_are_as_in_stock():
+    assert not SeparableConv2D(4, 3).supports_masking
+    assert not Stock(4, 3).supports_masking
+
+
+@pytest.mark.parametrize(
+    ("policy", "variables", "outputs"),
+    [
+        ("mixed_float16", "float32", "float16"),
+        ("mixed_bfloat16", "float32", "bfloat16"),
+        ("float16", "float16", "float16"),
+        ("bfloat16", "bfloat16", "bfloat16"),
+        (keras.DTypePolicy("mixed_float16"), "float32", "float16"),
+    ],
+    ids=str,
+)
+def test_dtype_policies(policy, variables, outputs):
+    layer = SeparableConv2D(4, 3, dtype=policy)
+    result = layer(image())
+    dtype = keras.backend.standardize_dtype(result.dtype)
+    assert dtype == outputs
+    assert {w.dtype for w in layer.weights} == {variables}
+    symbolic = layer(keras.Input((9, 8, 3)))
+    assert symbolic.dtype == outputs
+    twin = SeparableConv2D.from_config(layer.get_config())
+    assert twin.dtype_policy.name == layer.dtype_policy.name
+    weights = [array(weight) for weight in layer.weights]
+    truth = Convolution(image(), *weights)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON[outputs])
+    assert np.all(np.abs(array(result) - expected) <= bound["value"])
+
+
+def test_float64(double_precision, rng):
+    layer = SeparableConv2D(4, 3, dtype="float64", padding="same")
+    inputs = rng.standard_normal((2, 9, 8, 3))
+    result = layer(tensor(inputs, "float64"))
+    assert keras.backend.standardize_dtype(result.dtype) == "float64"
+    truth = Convolution(
+        inputs, *(array(w) for w in layer.weights), padding="same"
+    )
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float64"])
+    assert np.all(np.abs(array(result) - expected) <= bound["value"])
+
+
+def test_default_data_format_follows_keras():
+    keras.config.set_image_data_format("channels_first")
+    layer = SeparableConv2D(4, 3)
+    assert layer.data_format == "channels_first"
+    assert tuple(layer(image("channels_first")).shape) == (2, 4, 7, 6)
+
+
+def test_unknown_sizes_stay_unknown():
+    layer = SeparableConv2D(4, 3, strides=2)
+    assert layer.compute_output_shape((None, None, 9, 3)) == (None, None, 4, 4)
+    assert layer(keras.Input((None, 9, 3))).shape == (None, None, 4, 4)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_empty_batch(data_format):
+    layer = SeparableConv2D(4, 3, data_format=data_format, activation="relu")
+    found = layer(image(data_format)[:0])
+    assert tuple(found.shape) == layer.compute_output_shape(
+        (0, *image(data_format).shape[1:])
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nan_and_inf_pass_through_where_they_are(value):
+    layer = SeparableConv2D(2, 3, pointwise_initializer="ones")
+    inputs = image()
+    clean = np.isfinite(array(layer(inputs)))
+    assert clean.all()
+    inputs[0, 0, 0, 0] = value
+    found = np.isfinite(array(layer(inputs)))
+    expected = np.ones_like(found)
+    expected[0, 0, 0] = False
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_failing_initializer_leaves_nothing_half_built():
+    def broken(shape, dtype=None):
+        raise RuntimeError("no numbers today")
+
+    layer = SeparableConv2D(4, 3, pointwise_initializer=broken)
+    with pytest.raises(RuntimeError, match="no numbers today"):
+        layer(image())
+    assert not layer.weights
+    assert not layer.built
+    layer.pointwise_initializer = keras.initializers.Ones()
+    assert tuple(layer(image()).shape) == (2, 7, 6, 4)
+    assert len(layer.weights) == 3
+
+
+def test_building_twice_adds_nothing():
+    layer = SeparableConv2D(4, 3)
+    layer.build((None, 9, 8, 3))
+    weights = layer.get_weights()
+    layer.build((None, 20, 20, 3))
+    assert len(layer.weights) == 3
+    for before, after in zip(weights, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_the_activation_may_be_replaced():
+    layer = SeparableConv2D(4, 3, activation="relu")
+    layer.activation = None
+    assert array(layer(image())).min() < 0
+
+
+# The deliberate differences.
+
+
+def test_eight_default_layers_keep_the_signal(rng):
+    images = rng.standard_normal((2, 24, 24, 64)).astype("float32")
+
+    def deviation(cls):
+        x = images
+        for _ in range(8):
+            x = cls(64, 3, padding="same", activation="relu")(x)
+        return array(x).std()
+
+    assert 0.01 <= deviation(SeparableConv2D) <= 3
+    assert deviation(Stock) < 1e-6
+
+
+NAMES = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "variance_scaling",
+    "HeNormal",
+)
+# Scale and fan from the papers that the initializers are named after.
+VARIANCES = {
+    "glorot": lambda taps, multiplier: 2 / (taps + taps * multiplier),
+    "he": lambda taps, multiplier: 2 / taps,
+    "lecun": lambda taps, multiplier: 1 / taps,
+    "variance": lambda taps, multiplier: 1 / taps,
+}
+
+
+@pytest.mark.parametrize("multiplier", [1, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_initializers_mean_the_true_fans(name, multiplier):
+    layer = SeparableConv2D(
+        4, (5, 3), depth_multiplier=multiplier, depthwise_initializer=name
+    )
+    layer.build((None, 9, 8, 2000))
+    family = name.removesuffix("Normal").lower().split("_")[0]
+    variance = VARIANCES[family](15, multiplier)
+    found = array(layer.depthwise_kernel).std()
+    assert found == pytest.approx(np.sqrt(variance), rel=0.02)
+    assert layer.get_config()["depthwise_initializer"] == name
+
+
+@pytest.mark.parametrize(
+    "name", ["zeros", "ones", "random_normal", "Orthogonal"]
+)
+def test_names_without_fans_are_stock_keras(name):
+    layer = SeparableConv2D(4, 3, depthwise_initializer=name)
+    assert type(layer.depthwise_initializer) is type(
+        keras.initializers.get(name)
+    )
+
+
+def test_an_initializer_object_is_stock_keras():
+    initializer = keras.initializers.GlorotUniform(seed=3)
+    kernels = []
+    for cls in (SeparableConv2D, Stock):
+        layer = cls(4, 3, depthwise_initializer=initializer)
+        layer.build((None, 9, 8, 64))
+        kernels.append(array(layer.depthwise_kernel))
+    np.testing.assert_array_equal(*kernels)
+
+
+def test_no_initializer_is_the_default():
+    layer = SeparableConv2D(4, 3, depthwise_initializer=None)
+    assert isinstance(layer.depthwise_initializer, DepthwiseFans)
+
+
+def test_our_fans_are_reproducible_and_serializable():
+    keras.utils.set_random_seed(1)
+    first = array(DepthwiseFans("he_normal")((3, 3, 4, 2)))
+    keras.utils.set_random_seed(1)
+    initializer = DepthwiseFans("he_normal")
+    np.testing.assert_array_equal(array(initializer((3, 3, 4, 2))), first)
+    twin = keras.initializers.get(keras.initializers.serialize(initializer))
+    assert twin.get_config() == {"name": "he_normal"}
+    with pytest.raises(ValueError, match="fan-based"):
+        DepthwiseFans("zeros")
+
+
+@pytest.mark.parametrize("strides", [2, (1, 2), [2.0, 1.0]])
+@pytest.mark.parametrize("dilation_rate", [2, (2, 1)])
+def test_strides_with_dilation_are_refused(strides, dilation_rate):
+    with pytest.raises(ValueError, match="`strides` other than 1 cannot be"):
+        SeparableConv2D(4, 3, strides=strides, dilation_rate=dilation_rate)
+
+
+# Bad input.
+
+BAD_INTEGERS = (
+    (0, ValueError),
+    (-1, ValueError),
+    (2.5, ValueError),
+    (float("nan"), ValueError),
+    (float("inf"), ValueError),
+    (2**31, ValueError),
+    (10**400, ValueError),
+    (True, TypeError),
+    (np.True_, TypeError),
+    ("3", TypeError),
+    (b"3", TypeError),
+    (None, TypeError),
+    (1j, TypeError),
+    ({3}, TypeError),
+    (np.zeros((2, 2)), TypeError),
+)
+BAD_PAIRS = (
+    ((3, 3, 3), ValueError),
+    ((3,), ValueError),
+    ((), ValueError),
+    ([3, 0], ValueError),
+    ((3, 1.5), ValueError),
+    ((3, True), TypeError),
+    (["3", 3], TypeError),
+    ("33", TypeError),
+    ([[3, 3]], ValueError),
+    ([[3], [3]], TypeError),
+    (np.array([1, 2, 3]), ValueError),
+)
+SCALARS = ("filters", "depth_multiplier")
+PAIRS = ("kernel_size", "strides", "dilation_rate")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [(n, *bad) for n in (*SCALARS, *PAIRS) for bad in BAD_INTEGERS]
+    + [(n, *bad) for n in PAIRS for bad in BAD_PAIRS]
+    + [(n, (3, 3), TypeError) for n in SCALARS]
+    + [
+        ("padding", "full", ValueError),
+        ("padding", "causal", ValueError),
+        ("padding", None, TypeError),
+        ("padding", 1, TypeError),
+        ("data_format", "NHWC", ValueError),
+        ("data_format", 1, TypeError),
+        ("use_bias", "no", TypeError),
+        ("use_bias", None, TypeError),
+    ],
+)
+def test_bad_arguments(name, value, error):
+    arguments = {"filters": 4, "kernel_size": 3, name: value}
+    with pytest.raises(error) as caught:
+        SeparableConv2D(**arguments)
+    message = str(caught.value)
+    assert message.startswith(f"`{name}` must be ")
+    assert message.endswith(f"Received: {name}={value!r}")
+
+
+BAD_INPUTS = {
+    "rank_3": ((2, 9, 3), "must have rank 4, (batch, rows, cols, channels)"),
+    "rank_5": ((2, 9, 9, 9, 3), "must have rank 4"),
+    "too_small": ((2, 2, 9, 3), "along rows it spans 3"),
+    "too_small_cols": ((2, 9, 1, 3), "along cols it spans 3"),
+    "no_channels": (
+        (2, 9, 9, 0),
+        "channel dimension of `inputs` must be known",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), BAD_INPUTS.values(), ids=BAD_INPUTS.keys()
+)
+@pytest.mark.parametrize("built", [False, True])
+def test_bad_inputs_say_the_same_eager_symbolic_and_at_build(
+    shape, message, built
+):
+    messages = set()
+    for attempt in (
+        lambda layer: layer(np.zeros(shape, "float32")),
+        lambda layer: layer(tensor(np.zeros(shape))),
+        lambda layer: layer(keras.Input(batch_shape=shape)),
+        lambda layer: layer.build(shape),
+        lambda layer: layer.compute_output_shape(shape),
+    ):
+        layer = SeparableConv2D(4, 3, name="a")
+        if built:
+            layer.build((None, 9, 9, 3))
+        with pytest.raises(ValueError, match="Layer 'a'") as caught:
+            attempt(layer)
+        messages.add(str(caught.value))
+        assert len(layer.weights) == (3 if built else 0)
+        assert layer.built is built
+    assert len(messages) == 1, messages
+    assert message in messages.pop()
+
+
+def test_other_channels_than_built_for():
+    layer = SeparableConv2D(4, 3, name="a")
+    layer.build((None, 9, 9, 3))
+    shape = (2, 9, 9, 5)
+    messages = set()
+    for attempt in (
+        lambda: layer(np.zeros(shape, "float32")),
+        lambda: layer(keras.Input(batch_shape=shape)),
+        lambda: layer.build(shape),
+    ):
+        with pytest.raises(ValueError, match="the 3 channels that") as caught:
+            attempt()
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+def test_unknown_channels():
+    layer = SeparableConv2D(4, 3)
+    with pytest.raises(ValueError, match="channel dimension of `inputs` must"):
+        layer(keras.Input((9, 9, None)))
+    layer = SeparableConv2D(4, 3, data_format="channels_first")
+    with pytest.raises(ValueError, match="axis 1 for"):
+        layer.build((None, None, 9, 9))
+
+
+@pytest.mark.parametrize("inputs", [[[1.0]], "image", None, 3])
+def test_inputs_that_are_no_tensor(inputs):
+    with pytest.raises(TypeError, match="`inputs` must be one tensor"):
+        SeparableConv2D(4, 3)(inputs)
+
+
+def test_the_input_shape_of_keras_2_still_works():
+    with pytest.warns(UserWarning, match="Do not pass an `input_shape`"):
+        layer = SeparableConv2D(4, 3, input_shape=(9, 8, 3))
+    assert keras.Sequential([layer]).output_shape == (None, 7, 6, 4)
+
+
+def test_the_backend_is_the_one_asked_for(request):
+    import os
+
+    assert os.environ.get("KERAS_BACKEND", BACKEND) == BACKEND
