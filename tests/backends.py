@@ -27,9 +27,7 @@ def array(tensor):
 
 def tensor(values, dtype="float32"):
     """Returns values as a tensor of the backend."""
-    wide = "float64" if dtype == "float64" else "float32"
-    values = keras.ops.convert_to_tensor(np.asarray(values, wide))
-    return keras.ops.cast(values, dtype)
+    return keras.ops.convert_to_tensor(np.asarray(values), dtype=dtype)
 
 
 def gradients(function, tensors, cotangent):

@@ -114,12 +114,13 @@ def _convolve_native(
 ) -> Tensor:
     """Convolves with what TensorFlow's depthwise op can do.
 
-    It accumulates the kernel's gradient of a float16 convolution in float16,
-    and it has neither unequal strides (with `TF_ENABLE_ONEDNN_OPTS=0` in no
-    dtype) nor, in older versions of Keras, strides with dilation.
+    It accumulates the kernel's gradient of a half-precision convolution in
+    half precision (bfloat16 with `TF_ENABLE_ONEDNN_OPTS=0` only), and it has
+    neither unequal strides (with that setting in no dtype) nor, in older
+    versions of Keras, strides with dilation.
     """
     dtype = keras.backend.standardize_dtype(inputs.dtype)
-    if dtype == "float16":
+    if dtype in _HALF:
         inputs = ops.cast(inputs, "float32")
         depthwise = ops.cast(depthwise, "float32")
     if len(set(spec.strides)) > 1 or (

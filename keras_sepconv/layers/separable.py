@@ -241,21 +241,20 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         """Returns `activation(separable_conv(inputs) + bias)`."""
         # Keras leaves integer inputs uncast, and weights too: those of
         # `stateless_call` under mixed precision, float64 ones under numpy.
-        inputs, depthwise, pointwise, bias = (
+        depthwise, pointwise, bias = (
             None
-            if value is None
+            if weight is None
             else keras.ops.cast(
-                keras.ops.convert_to_tensor(value), self.compute_dtype
+                keras.ops.convert_to_tensor(weight), self.compute_dtype
             )
-            for value in (
-                inputs,
+            for weight in (
                 self.depthwise_kernel,
                 self.pointwise_kernel,
                 self.bias,
             )
         )
         outputs = ops.separable_conv(
-            inputs,
+            keras.ops.cast(inputs, self.compute_dtype),
             depthwise,
             pointwise,
             strides=self.strides,

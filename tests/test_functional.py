@@ -1,0 +1,452 @@
+"""The helper, line by line of what R's function means."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, array, tensor
+
+from keras_sepconv import SeparableConv2D, layer_separable_conv_2d
+
+IMAGE = np.random.default_rng(0).standard_normal((2, 9, 8, 3)).astype("float32")
+
+
+class MySequential(keras.Sequential):
+    pass
+
+
+# object
+
+
+def test_none_returns_the_layer():
+    for layer in (
+        layer_separable_conv_2d(None, 8, 3),
+        layer_separable_conv_2d(filters=8, kernel_size=3),
+        layer_separable_conv_2d(object=None, filters=8, kernel_size=3),
+    ):
+        assert type(layer) is SeparableConv2D
+        assert not layer.built
+
+
+@pytest.mark.parametrize("cls", [keras.Sequential, MySequential])
+def test_a_sequential_is_extended_in_place_and_returned(cls):
+    model = cls([keras.Input((9, 8, 3))])
+    for count in (1, 2):
+        assert layer_separable_conv_2d(model, 4, 3) is model
+        assert len(model.layers) == count
+    assert model.output_shape == (None, 5, 4, 4)
+
+
+def tensors():
+    yield "numpy", IMAGE
+    yield "eager", tensor(IMAGE)
+    yield "variable", keras.Variable(IMAGE)
+    yield "integers", np.ones((2, 9, 8, 3), "uint8")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in tensors()])
+def test_a_tensor_is_passed_through_the_layer(kind):
+    inputs = dict(tensors())[kind]
+    keras.utils.set_random_seed(1)
+    found = layer_separable_conv_2d(inputs, 8, 3)
+    keras.utils.set_random_seed(1)
+    later = layer_separable_conv_2d(None, 8, 3)(inputs)
+    assert tuple(found.shape) == (2, 7, 6, 8)
+    np.testing.assert_array_equal(array(found), array(later))
+
+
+def test_a_symbolic_tensor_makes_a_functional_model():
+    inputs = keras.Input((9, 8, 3))
+    x = layer_separable_conv_2d(inputs, 8, 3, activation="relu")
+    outputs = layer_separable_conv_2d(x, 4, 3)
+    model = keras.Model(inputs, outputs)
+    assert model.output_shape == (None, 5, 4, 4)
+    assert model.predict(IMAGE, verbose=0).shape == (2, 5, 4, 4)
+
+
+def wrong_objects():
+    functional = keras.Model(inputs := keras.Input((9, 8, 3)), inputs)
+    yield "functional", functional, "pass `model.output`"
+    yield "layer", keras.layers.Dense(1), "call it and pass its result"
+    yield "string", "model", "object of type builtins.str"
+    yield "list", [[1.0]], "object of type builtins.list"
+    yield "class", keras.Sequential, "object of type builtins.type"
+    legacy = type("Sequential", (), {"__module__": "tf_keras.src.engine"})()
+    yield "legacy", legacy, "rebuild it with Keras 3"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _, _ in wrong_objects()])
+def test_anything_else_is_refused(kind):
+    value, hint = {k: rest for k, *rest in wrong_objects()}[kind]
+    with pytest.raises(TypeError) as caught:
+        layer_separable_conv_2d(value, 8, 3)
+    message = str(caught.value)
+    assert message.startswith("`object` must be None, a keras.Sequential, or")
+    assert f"a tensor of the {BACKEND} backend" in message
+    assert hint in message
+    assert "Received: object of type" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        ({"kernel_size": 3}, "filters"),
+        ({"filters": 3}, "kernel_size"),
+        ({"filters": 3, "kernel_size": None}, "kernel_size"),
+    ],
+)
+def test_required_arguments(arguments, missing):
+    model = keras.Sequential([keras.Input((9, 8, 3))])
+    with pytest.raises(TypeError, match=f"`{missing}` must be"):
+        layer_separable_conv_2d(model, **arguments)
+    assert not model.layers
+
+
+# A failed add
+
+
+def state(model):
+    names = [layer.name for layer in super(keras.Sequential, model).layers]
+    return names, model.built, [array(w).tolist() for w in model.weights]
+
+
+def sequentials():
+    yield "empty", keras.Sequential()
+    yield "input_only", keras.Sequential([keras.Input((9, 8, 3))])
+    yield "unbuilt", keras.Sequential([keras.layers.ReLU()])
+    built = keras.Sequential([keras.Input((9, 8, 3)), SeparableConv2D(3, 3)])
+    yield "built", built
+    deferred = keras.Sequential([SeparableConv2D(3, 3)])
+    deferred(IMAGE)
+    yield "deferred", deferred
+    yield "nested", keras.Sequential([built, keras.layers.ReLU()])
+
+
+def broken(shape, dtype=None):
+    raise RuntimeError("no numbers today")
+
+
+FAILURES = {
+    "argument": ({"kernel_size": 0}, ValueError),
+    "too_large": ({"kernel_size": 10}, ValueError),
+    "initializer": ({"pointwise_initializer": broken}, RuntimeError),
+    "weights": ({"weights": [np.zeros(3)]}, ValueError),
+    "no_weights": ({"weights": "imagenet"}, TypeError),
+    "name": ({"name": "taken"}, ValueError),
+    "input_shape": ({"input_shape": (9, 8)}, ValueError),
+}
+
+
+# Without an input nothing is built, so only these can fail.
+UNBUILT = ("argument", "no_weights", "name", "input_shape")
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure"),
+    [
+        (kind, failure)
+        for kind, _ in sequentials()
+        for failure in FAILURES
+        if kind != "unbuilt" or failure in UNBUILT
+    ],
+)
+def test_a_failed_add_leaves_the_model_as_it_was(kind, failure):
+    model = dict(sequentials())[kind]
+    options, error = FAILURES[failure]
+    if kind == "empty":
+        options = {"input_shape": (9, 8, 3), **options}
+    if failure == "name":
+        model.add(keras.layers.ReLU(name="taken"))
+    before = state(model)
+    with pytest.raises(error):
+        layer_separable_conv_2d(
+            model, **{"filters": 4, "kernel_size": 3, **options}
+        )
+    assert state(model) == before
+    layer_separable_conv_2d(model, 2, 1)
+    assert model(IMAGE).shape[-1] == 2
+
+
+# Integers
+
+
+def test_numbers_from_r_are_doubles():
+    layer = layer_separable_conv_2d(
+        None,
+        filters=32.0,
+        kernel_size=[3.0, 5.0],
+        strides=np.array([2.0, 1.0]),
+        dilation_rate=np.int64(1),
+        depth_multiplier=np.float32(2),
+    )
+    config = layer.get_config()
+    found = [
+        config[name]
+        for name in (
+            "filters",
+            "kernel_size",
+            "strides",
+            "dilation_rate",
+            "depth_multiplier",
+        )
+    ]
+    assert found == [32, (3, 5), (2, 1), (1, 1), 2]
+    for value in (*found[1], *found[2], *found[3], found[0], found[4]):
+        assert type(value) is int
+
+
+@pytest.mark.parametrize("pair", [[3, 5], (3, 5), np.array([3, 5])])
+def test_lists_tuples_and_arrays_are_equal(pair):
+    assert layer_separable_conv_2d(None, 4, pair).kernel_size == (3, 5)
+
+
+@pytest.mark.parametrize("value", [4.7, True, "4"])
+def test_fractions_are_refused_not_truncated(value):
+    with pytest.raises((TypeError, ValueError), match="`filters` must be"):
+        layer_separable_conv_2d(None, value, 3)
+
+
+def test_more_depthwise_outputs_than_filters():
+    x = np.zeros((1, 9, 8, 64), "float32")
+    y = layer_separable_conv_2d(x, 64, 3, depth_multiplier=2)
+    assert tuple(y.shape) == (1, 7, 6, 64)
+
+
+# Other arguments
+
+
+def test_strings_in_any_case():
+    layer = layer_separable_conv_2d(
+        None, 4, 3, padding="SAME", data_format="Channels_First"
+    )
+    assert layer.padding == "same"
+    assert layer.data_format == "channels_first"
+    with pytest.raises(ValueError, match="RELU"):
+        layer_separable_conv_2d(None, 4, 3, activation="RELU")
+
+
+def test_standard_arguments():
+    layer = layer_separable_conv_2d(
+        None, 4, 3, dtype="mixed_float16", name="a", trainable=False
+    )
+    assert layer.compute_dtype == "float16"
+    assert layer.name == "a"
+    assert layer.trainable is False
+    assert layer_separable_conv_2d(None, 4, 3).trainable is True
+
+
+def test_a_duplicate_name_is_the_error_of_keras():
+    model = keras.Sequential()
+    layer_separable_conv_2d(model, 4, 3, name="a")
+    with pytest.raises(ValueError, match="should have unique names"):
+        layer_separable_conv_2d(model, 4, 3, name="a")
+
+
+def test_initializers_regularizers_constraints_of_every_kind():
+    def ones(shape, dtype=None):
+        return keras.ops.ones(shape, dtype)
+
+    layer = layer_separable_conv_2d(
+        None,
+        4,
+        3,
+        depthwise_initializer=ones,
+        pointwise_initializer="ones",
+        bias_initializer=keras.initializers.Ones(),
+        depthwise_regularizer=lambda w: keras.ops.sum(w) * 0.1,
+        pointwise_regularizer="l2",
+        depthwise_constraint=lambda w: w * 0.5,
+        pointwise_constraint="max_norm",
+    )
+    layer(IMAGE)
+    for weight in layer.get_weights():
+        np.testing.assert_array_equal(weight, 1)
+    assert len(layer.losses) == 2
+
+
+def test_signature_is_the_one_documented():
+    names = list(inspect.signature(layer_separable_conv_2d).parameters)
+    options = "strides padding data_format dilation_rate depth_multiplier"
+    first = f"object filters kernel_size {options} activation use_bias"
+    parts = "depthwise_{0} pointwise_{0} bias_{0}"
+    last = "batch_input_shape batch_size dtype name trainable weights"
+    expected = (
+        f"{first} {parts.format('initializer')} {parts.format('regularizer')} "
+        f"activity_regularizer {parts.format('constraint')} input_shape {last}"
+    )
+    assert " ".join(names) == expected
+
+
+# Shapes
+
+
+SHAPES = {
+    "input_shape": ({"input_shape": (9, 8, 3)}, (None, 9, 8, 3)),
+    "unknown": ({"input_shape": [None, None, 3.0]}, (None, None, None, 3)),
+    "na": ({"input_shape": (float("nan"), 8, 3)}, (None, None, 8, 3)),
+    "array": ({"input_shape": np.array([9, 8, 3])}, (None, 9, 8, 3)),
+    "batch_size": (
+        {"input_shape": (9, 8, 3), "batch_size": 2.0},
+        (2, 9, 8, 3),
+    ),
+    "batch_input_shape": (
+        {"batch_input_shape": (2, 9, 8, 3)},
+        (2, 9, 8, 3),
+    ),
+    "batch_input_shape_wins": (
+        {
+            "batch_input_shape": (2, 9, 8, 3),
+            "input_shape": (5, 5, 5),
+            "batch_size": 7,
+        },
+        (2, 9, 8, 3),
+    ),
+    "first": (
+        {"input_shape": (3, None, 8), "data_format": "channels_first"},
+        (None, 3, None, 8),
+    ),
+}
+shapes = pytest.mark.parametrize(
+    ("options", "expected"), SHAPES.values(), ids=SHAPES.keys()
+)
+
+
+@shapes
+@pytest.mark.parametrize("road", ["helper", "add", "list"])
+@pytest.mark.parametrize("dtype", [None, "mixed_bfloat16", "float16"])
+def test_shapes_build_an_empty_sequential(options, expected, road, dtype):
+    options = {**options, "dtype": dtype}
+    if road == "helper":
+        model = keras.Sequential()
+        layer_separable_conv_2d(model, 4, 3, **options)
+    else:
+        layer = layer_separable_conv_2d(None, 4, 3, **options)
+        model = keras.Sequential([layer] if road == "list" else None)
+        if road == "add":
+            model.add(layer)
+    assert model.built
+    assert model.input_shape == expected
+    assert model.inputs[0].dtype == model.layers[0].compute_dtype
+    twin = keras.Sequential.from_config(model.get_config())
+    assert twin.input_shape == expected
+
+
+def test_shapes_are_ignored_elsewhere():
+    shape = {"input_shape": (20, 20, 3), "batch_size": 5}
+    model = keras.Sequential([keras.Input((9, 8, 3))])
+    layer_separable_conv_2d(model, 4, 3, **shape)
+    assert model.input_shape == (None, 9, 8, 3)
+    assert model.output_shape == (None, 7, 6, 4)
+    layer_separable_conv_2d(model, 4, 3, **shape)
+    assert model.output_shape == (None, 5, 4, 4)
+    assert tuple(layer_separable_conv_2d(IMAGE, 4, 3, **shape).shape) == (
+        *(2, 7, 6, 4),
+    )
+
+
+def test_a_batch_size_alone_does_nothing():
+    model = layer_separable_conv_2d(keras.Sequential(), 4, 3, batch_size=2)
+    assert not model.built
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_shape": (9, 8)}, "a shape of rank 3"),
+        ({"input_shape": 28}, "a shape of rank 3"),
+        ({"input_shape": (2, 9, 8, 3)}, "a shape of rank 3"),
+        ({"batch_input_shape": (9, 8, 3)}, "a shape of rank 4"),
+        ({"input_shape": (9, 8, None)}, "channel dimension of `input_shape`"),
+        (
+            {"batch_input_shape": (None, 9, 8, None)},
+            "channel dimension of `batch_input_shape`",
+        ),
+        (
+            {"input_shape": (None, 9, 8), "data_format": "channels_first"},
+            "channel dimension of `input_shape`",
+        ),
+        ({"input_shape": (-1, 9, 3)}, "a positive whole number or None"),
+        ({"input_shape": (9, 8.5, 3)}, "a positive whole number or None"),
+        ({"input_shape": (9, "8", 3)}, "a positive whole number or None"),
+        ({"input_shape": "28"}, "a shape of rank 3"),
+        ({"input_shape": (9, 8, 3), "batch_size": 0}, "`batch_size` must be"),
+    ],
+)
+@pytest.mark.parametrize("object", ["none", "sequential"])
+def test_bad_shapes(options, message, object):
+    model = None if object == "none" else keras.Sequential()
+    with pytest.raises((TypeError, ValueError), match="Received: ") as caught:
+        layer_separable_conv_2d(model, 4, 3, **options)
+    assert message in str(caught.value)
+    if model is not None:
+        assert not model.layers
+
+
+# weights
+
+KERNELS = [
+    np.full((3, 3, 3, 1), 0.5),
+    np.full((1, 1, 3, 4), 0.25),
+    np.arange(4.0),
+]
+
+
+def roads():
+    yield "call", lambda layer: layer(IMAGE)
+    yield "symbolic", lambda layer: layer(keras.Input((9, 8, 3)))
+    yield "build", lambda layer: layer.build((None, 9, 8, 3))
+    yield "add", lambda layer: keras.Sequential([keras.Input((9, 8, 3)), layer])
+
+
+@pytest.mark.parametrize("road", [road for road, _ in roads()])
+def test_weights_are_set_by_whichever_road_the_layer_is_built(road):
+    layer = layer_separable_conv_2d(None, 4, 3, weights=KERNELS)
+    dict(roads())[road](layer)
+    for found, expected in zip(layer.get_weights(), KERNELS, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    layer.bias.assign(np.zeros(4))
+    layer(IMAGE)
+    np.testing.assert_array_equal(array(layer.bias), 0)
+    assert "weights" not in layer.get_config()
+
+
+def test_weights_reach_a_model_and_a_tensor():
+    model = keras.Sequential()
+    layer_separable_conv_2d(model, 4, 3, input_shape=(9, 8, 3), weights=KERNELS)
+    outputs = layer_separable_conv_2d(IMAGE, 4, 3, weights=tuple(KERNELS))
+    np.testing.assert_allclose(
+        model.predict(IMAGE, verbose=0), array(outputs), atol=1e-5
+    )
+
+
+def test_weights_without_bias():
+    layer = layer_separable_conv_2d(
+        None, 4, 3, use_bias=False, weights=KERNELS[:2]
+    )
+    layer(IMAGE)
+    np.testing.assert_array_equal(layer.get_weights()[1], KERNELS[1])
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        KERNELS[:2],
+        [],
+        KERNELS[::-1],
+        [KERNELS[0].T, *KERNELS[1:]],
+        [*KERNELS, np.zeros(1)],
+    ],
+)
+def test_wrong_weights_are_refused_each_time(weights):
+    layer = layer_separable_conv_2d(None, 4, 3, weights=weights)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="`weights` must be arrays of the"):
+            layer(IMAGE)
+        assert not layer.built
+
+
+def test_weights_that_are_no_list():
+    for weights in ("imagenet", 3, np.zeros(3), {"bias": np.zeros(4)}):
+        with pytest.raises(TypeError, match="`weights` must be a list"):
+            layer_separable_conv_2d(None, 4, 3, weights=weights)

@@ -1,0 +1,144 @@
+"""Guards of the design; each has a test that proves it can fail."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import keras_sepconv
+
+PACKAGE = pathlib.Path(keras_sepconv.__file__).parent
+SOURCES = {
+    path.relative_to(PACKAGE): path.read_text()
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+# The order in which data flows; nothing imports what stands after it.
+LEVELS = ("_spec", "kernels", "ops", "layers", "functional")
+
+
+def imports(source):
+    """Yields the full name of everything that `source` imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def backward_arrows(sources):
+    """Returns the imports that run against the order of `LEVELS`."""
+    found = []
+    for path, source in sources.items():
+        own = path.parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        allowed = LEVELS[: LEVELS.index(own) + 1]
+        for name in imports(source):
+            parts = name.split(".")
+            if parts[0] == "keras_sepconv" and parts[1] not in allowed:
+                found.append((str(path), name))
+    return found
+
+
+def test_imports_point_one_way():
+    assert {path.parts[0].removesuffix(".py") for path in SOURCES} == {
+        "__init__",
+        *LEVELS,
+    }
+    assert not backward_arrows(SOURCES)
+
+
+def test_the_import_guard_can_fail():
+    sources = {
+        pathlib.Path("ops.py"): "from keras_sepconv.layers import separable",
+        pathlib.Path("kernels/_jax.py"): "from keras_sepconv import ops",
+    }
+    assert len(backward_arrows(sources)) == 2
+
+
+def private_keras(sources):
+    """Returns the imports of Keras's private modules."""
+    return [
+        (str(path), name)
+        for path, source in sources.items()
+        for name in imports(source)
+        if name.startswith("keras.src")
+    ]
+
+
+def test_only_public_keras():
+    assert not private_keras(SOURCES)
+
+
+def test_the_private_keras_guard_can_fail():
+    sources = {pathlib.Path("a.py"): "from keras.src import backend"}
+    assert private_keras(sources)
+
+
+def names_of_others(text):
+    """Returns the words that a text of this project has no place for."""
+    pattern = r"files\.pythonhosted\.org|pypi\.org/simple|download\.pytorch"
+    return re.findall(pattern, text)
+
+
+def test_no_host_of_a_package_index():
+    assert not [p for p, text in SOURCES.items() if names_of_others(text)]
+
+
+def test_the_host_guard_can_fail():
+    assert names_of_others("--index-url https://download.pytorch.org/whl/cpu")
+
+
+def modules_after(statement):
+    code = f"{statement}; import sys; print(*sorted(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(run.stdout.split())
+
+
+FRAMEWORKS = ("jax", "tensorflow", "torch", "openvino", "flax")
+
+
+def new_frameworks(before, after):
+    return {name for name in after - before if name.split(".")[0] in FRAMEWORKS}
+
+
+def test_importing_brings_in_no_framework_that_keras_did_not():
+    before = modules_after("import keras")
+    after = modules_after("import keras, keras_sepconv")
+    assert not new_frameworks(before, after)
+    assert "keras_sepconv.ops" in after
+
+
+def test_the_framework_guard_can_fail():
+    assert new_frameworks({"keras"}, {"keras", "torch.nn"}) == {"torch.nn"}
+
+
+def test_public_names():
+    assert sorted(keras_sepconv.__all__) == [
+        "SeparableConv2D",
+        "layer_separable_conv_2d",
+        "ops",
+    ]
+    for name in keras_sepconv.__all__:
+        assert getattr(keras_sepconv, name) is not None
+
+
+def test_examples_in_docstrings_run():
+    import doctest
+    import importlib
+
+    examples = 0
+    for path in SOURCES:
+        parts = path.with_suffix("").parts
+        if parts[0] == "kernels" and parts[-1] not in ("__init__", "portable"):
+            continue  # Another backend's.
+        name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
+        results = doctest.testmod(importlib.import_module(name))
+        assert results.failed == 0, name
+        examples += results.attempted
+    assert examples >= 15

@@ -1,0 +1,248 @@
+"""The operations at the public edge; their numbers are in test_kernels."""
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, EPSILON, HAS_GRADIENTS, array, gradients, tensor
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import Convolution
+
+from keras_sepconv import ops
+
+INPUTS = np.ones((2, 8, 7, 3), "float32")
+DEPTHWISE = np.ones((3, 3, 3, 2), "float32")
+POINTWISE = np.ones((1, 1, 6, 5), "float32")
+BIAS = np.ones(5, "float32")
+
+
+def test_what_the_docstring_says_it_computes():
+    found = ops.separable_conv(
+        INPUTS, DEPTHWISE, POINTWISE, 1, "same", "channels_last", 2, bias=BIAS
+    )
+    middle = keras.ops.depthwise_conv(
+        INPUTS, DEPTHWISE, 1, "same", "channels_last", 2
+    )
+    expected = keras.ops.conv(middle, POINTWISE, data_format="channels_last")
+    np.testing.assert_allclose(array(found), array(expected) + BIAS, atol=1e-5)
+    found = ops.depthwise_conv(
+        INPUTS, DEPTHWISE, 1, "same", "channels_last", 2, bias=np.ones(6)
+    )
+    np.testing.assert_allclose(array(found), array(middle) + 1, atol=1e-5)
+
+
+def test_symbolic_calls_make_functional_models_that_save(tmp_path):
+    inputs = keras.Input((None, 7, 3))
+    x = ops.separable_conv(
+        inputs,
+        tensor(DEPTHWISE),
+        tensor(POINTWISE),
+        strides=[2.0, 1.0],
+        padding="SAME",
+        bias=tensor(BIAS),
+    )
+    assert x.shape == (None, None, 7, 5)
+    assert x.dtype == "float32"
+    kernel = tensor(np.ones((2, 2, 5, 1)))
+    outputs = ops.depthwise_conv(x, kernel, implementation="portable")
+    assert outputs.shape == (None, None, 6, 5)
+    model = keras.Model(inputs, outputs)
+    expected = ops.depthwise_conv(
+        ops.separable_conv(
+            INPUTS, DEPTHWISE, POINTWISE, (2, 1), "same", bias=BIAS
+        ),
+        kernel,
+    )
+    np.testing.assert_allclose(
+        model.predict(INPUTS, verbose=0), array(expected), atol=1e-4
+    )
+    twin = keras.Model.from_config(model.get_config())
+    np.testing.assert_allclose(
+        twin.predict(INPUTS, verbose=0), array(expected), atol=1e-4
+    )
+
+
+def test_one_and_three_spatial_axes(rng):
+    for rank in (1, 3):
+        if BACKEND == "tensorflow" and rank == 3:
+            with pytest.raises(ValueError, match="in three dimensions"):
+                ops.depthwise_conv(
+                    np.ones((1, 4, 4, 4, 2)), np.ones((3, 3, 3, 2, 1))
+                )
+            continue
+        arrays = [
+            rng.standard_normal(shape).astype("float32")
+            for shape in (
+                (2, *(6, 5, 7)[:rank], 3),
+                (*(3, 2, 3)[:rank], 3, 2),
+                (*(1, 1, 1)[:rank], 6, 4),
+            )
+        ]
+        truth = Convolution(*arrays, padding="same")
+        expected = truth.value()
+        bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+        found = array(ops.separable_conv(*arrays, padding="same"))
+        assert np.all(np.abs(found - expected) <= bound["value"])
+
+
+BAD_CALLS = {
+    "kernel_rank": (
+        {"depthwise_kernel": np.ones((3, 2))},
+        "`depthwise_kernel` must have the shape (*kernel_size, channels,",
+    ),
+    "kernel_empty": (
+        {"depthwise_kernel": np.ones((3, 0, 3, 1))},
+        "every size known and positive",
+    ),
+    "inputs_rank": (
+        {"inputs": np.ones((8, 7, 3))},
+        "`inputs` must have rank 4, (batch, rows, cols, channels)",
+    ),
+    "inputs_rank_first": (
+        {"inputs": np.ones((8, 7, 3)), "data_format": "channels_first"},
+        "`inputs` must have rank 4, (batch, channels, rows, cols)",
+    ),
+    "channels": (
+        {"inputs": np.ones((2, 8, 7, 4))},
+        "`inputs` must have the 3 channels that the weights are made for",
+    ),
+    "too_small": (
+        {"inputs": np.ones((2, 8, 2, 3))},
+        "along cols it spans 3",
+    ),
+    "pointwise_depth": (
+        {"pointwise_kernel": np.ones((1, 1, 3, 5))},
+        "`pointwise_kernel` must have the shape (1, 1, 6, filters)",
+    ),
+    "pointwise_size": (
+        {"pointwise_kernel": np.ones((3, 1, 6, 5))},
+        "`pointwise_kernel` must have the shape (1, 1, 6, filters)",
+    ),
+    "pointwise_rank": (
+        {"pointwise_kernel": np.ones((6, 5))},
+        "`pointwise_kernel` must have the shape (1, 1, 6, filters)",
+    ),
+    "no_filters": (
+        {"pointwise_kernel": np.ones((1, 1, 6, 0))},
+        "`pointwise_kernel` must have the shape (1, 1, 6, filters)",
+    ),
+    "bias": ({"bias": np.ones(6)}, "`bias` must have the shape (5,)"),
+    "padding": ({"padding": "full"}, '`padding` must be "valid" or "same"'),
+    "strides": ({"strides": 0}, "`strides` must be a positive whole number"),
+    "dilation": ({"dilation_rate": (1, 2, 3)}, "`dilation_rate` must be"),
+    "implementation": ({"implementation": "x"}, "`implementation` must be"),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), BAD_CALLS.values(), ids=BAD_CALLS.keys()
+)
+def test_bad_calls_say_the_same_eager_and_symbolic(change, message):
+    arguments = {
+        "inputs": INPUTS,
+        "depthwise_kernel": DEPTHWISE,
+        "pointwise_kernel": POINTWISE,
+        "bias": BIAS,
+        **change,
+    }
+    with pytest.raises(ValueError, match="Received: ") as eager:
+        ops.separable_conv(**arguments)
+    shape = arguments["inputs"].shape
+    arguments["inputs"] = keras.Input(batch_shape=shape)
+    with pytest.raises(ValueError, match="Received: ") as symbolic:
+        ops.separable_conv(**arguments)
+    assert message in str(eager.value)
+    assert str(eager.value) == str(symbolic.value)
+
+
+def test_implementations():
+    names = ops.implementations()
+    assert list(names)[-1] == "portable"
+    assert set(names.values()) == {None}
+    found = ops.implementations(keras.Input((8, 7, 3)), DEPTHWISE, POINTWISE)
+    assert found["portable"] is None
+    if BACKEND == "numpy":
+        double = np.ones((2, 8, 7, 3))
+        kernel = np.ones((3, 3, 3, 1))
+        assert "float32" in ops.implementations(double, kernel)["portable"]
+
+
+@st.composite
+def convolutions(draw):
+    """Draws a case from the whole space of arguments, and its seed."""
+    rank = draw(st.sampled_from((1, 2, 2, 2)))
+
+    def each_axis(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(rank))
+
+    kernel_size, dilation = each_axis(1, 5), each_axis(1, 3)
+    padding = draw(st.sampled_from(("valid", "same")))
+    sizes = tuple(
+        draw(st.integers(1 if padding == "same" else span, span + 6))
+        for span in (
+            (k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True)
+        )
+    )
+    return {
+        "sizes": sizes,
+        "kernel_size": kernel_size,
+        "batch": draw(st.integers(1, 3)),
+        "channels": draw(st.integers(1, 5)),
+        "multiplier": draw(st.integers(1, 3)),
+        "filters": draw(st.integers(1, 6)),
+        "seed": draw(st.integers(0, 2**16)),
+        "options": {
+            "strides": each_axis(1, 3),
+            "padding": padding,
+            "data_format": draw(
+                st.sampled_from(("channels_last", "channels_first"))
+            ),
+            "dilation_rate": dilation,
+        },
+    }
+
+
+@given(convolutions())
+def test_any_convolution(case):
+    rng = np.random.default_rng(case["seed"])
+    options = case["options"]
+    wide = case["channels"] * case["multiplier"]
+    inputs = rng.standard_normal(
+        (case["batch"], *case["sizes"], case["channels"])
+    )
+    if options["data_format"] == "channels_first":
+        inputs = np.moveaxis(inputs, -1, 1)
+    ones = (1,) * len(case["sizes"])
+    arrays = [
+        np.asarray(a, "float32")
+        for a in (
+            inputs,
+            rng.standard_normal(
+                (*case["kernel_size"], case["channels"], case["multiplier"])
+            ),
+            rng.standard_normal((*ones, wide, case["filters"])),
+            rng.standard_normal(case["filters"]),
+        )
+    ]
+    truth = Convolution(*arrays, **options)
+    expected = truth.value()
+    cotangent = rng.standard_normal(expected.shape).astype("float32")
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(
+            inputs, depthwise, pointwise, bias=bias, **options
+        )
+
+    symbolic = run(keras.Input(batch_shape=arrays[0].shape), *arrays[1:])
+    found = array(run(*arrays))
+    assert symbolic.shape == found.shape
+    assert np.all(np.abs(found - expected) <= bounds["value"])
+    if not HAS_GRADIENTS:
+        return
+    names = ("inputs", "depthwise", "pointwise", "bias")
+    tensors = [tensor(a) for a in arrays]
+    found = gradients(run, tensors, tensor(cotangent))
+    for name, gradient in zip(names, found, strict=True):
+        error = np.abs(array(gradient) - truth.gradients(cotangent)[name])
+        assert np.all(error <= bounds[name]), name

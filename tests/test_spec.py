@@ -1,0 +1,61 @@
+"""The arithmetic of shapes, against counting."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_sepconv._spec import ConvSpec
+
+small = st.integers(1, 7)
+
+
+def spec(kernel, stride, padding, rate):
+    return ConvSpec((kernel,), (stride,), padding, "channels_last", (rate,))
+
+
+@given(st.integers(1, 40), small, small, small)
+def test_valid_counts_the_windows_that_fit(size, kernel, stride, rate):
+    one = spec(kernel, stride, "valid", rate)
+    windows = [
+        start
+        for start in range(0, size, stride)
+        if start + (kernel - 1) * rate < size
+    ]
+    shape = (None, size, 3)
+    if not windows:
+        with pytest.raises(ValueError, match="must fit into the input"):
+            one.check_input("test", shape)
+        return
+    one.check_input("test", shape)
+    assert one.output_shape(shape, 5) == (None, len(windows), 5)
+    assert one.pad_before(0, size) == one.pad_total(0, size) == 0
+
+
+@given(st.integers(0, 40), small, small, small)
+def test_same_covers_every_stride(size, kernel, stride, rate):
+    one = spec(kernel, stride, "same", rate)
+    outputs = len(range(0, size, stride))
+    shape = (None, size, 3)
+    one.check_input("test", shape)
+    assert one.output_shape(shape, 5) == (None, outputs, 5)
+    before, total = one.pad_before(0, size), one.pad_total(0, size)
+    assert 0 <= total - 2 * before <= 1
+    if outputs:
+        reach = (outputs - 1) * stride + (kernel - 1) * rate + 1
+        assert total == max(reach - size, 0)
+
+
+def test_unknown_sizes_and_both_formats():
+    options = ((3, 3), (2, 1), "valid")
+    for sizes in itertools.product((None, 7), repeat=2):
+        expected = tuple(n and m for n, m in zip(sizes, (3, 5), strict=True))
+        last = ConvSpec(*options, "channels_last", (1, 1))
+        first = ConvSpec(*options, "channels_first", (1, 1))
+        assert last.output_shape((None, *sizes, 3), 5) == (None, *expected, 5)
+        assert first.output_shape((2, 3, *sizes), 5) == (2, 5, *expected)
+
+
+def test_a_spec_is_hashable():
+    assert len({spec(3, 1, "same", 1), spec(3, 1, "same", 1)}) == 1

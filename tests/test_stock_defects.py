@@ -1,0 +1,462 @@
+"""Where stock Keras 3.15.1 is wrong or gives up, ours must not be.
+
+Each test is named after a row of the list in docs/stock_defects.md and says in
+one sentence what goes wrong there and why. All run on every backend, whichever
+has the defect.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import keras
+import numpy as np
+import pytest
+from backends import (
+    BACKEND,
+    EPSILON,
+    HAS_GRADIENTS,
+    array,
+    compiled,
+    gradients,
+    tensor,
+)
+from reference import Convolution
+
+from keras_sepconv import SeparableConv2D, layer_separable_conv_2d, ops
+
+HALF = ("float16", "bfloat16")
+HERE = pathlib.Path(__file__).parent
+
+
+def needs_gradients(function):
+    return function if HAS_GRADIENTS else None
+
+
+def arrays(shape, multiplier=1, filters=4, size=3, seed=0):
+    """Returns channels_last inputs, kernels and a bias."""
+    rng = np.random.default_rng(seed)
+    channels = shape[-1]
+    return [
+        rng.standard_normal(s).astype("float32")
+        for s in (
+            shape,
+            (size, size, channels, multiplier),
+            (1, 1, channels * multiplier, filters),
+            (filters,),
+        )
+    ]
+
+
+def test_w1_channels_first_bias_where_the_width_equals_the_filters():
+    """`keras.ops.add` on TensorFlow adds such a bias along the width."""
+    inputs, depthwise, pointwise, bias = arrays((2, 6, 5, 3), filters=5)
+    inputs = np.moveaxis(inputs, -1, 1)
+    options = {"padding": "same", "data_format": "channels_first"}
+    truth = Convolution(inputs, depthwise, pointwise, bias, **options)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    layer = SeparableConv2D(5, 3, **options)
+    layer.build(inputs.shape)
+    layer.set_weights([depthwise, pointwise, bias])
+    model = keras.Sequential([layer])
+    for found in (array(layer(inputs)), model.predict(inputs, verbose=0)):
+        assert np.all(np.abs(found - expected) <= bound["value"])
+
+
+@needs_gradients
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+def test_w3_w4_bias_gradient_in_half_precision(dtype, how):
+    """JAX and eager TensorFlow sum it in half precision and lose most."""
+    inputs, depthwise, pointwise, bias = arrays((1, 96, 96, 2), filters=2)
+
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(
+            inputs, depthwise, pointwise, padding="same", bias=bias
+        )
+
+    function = run if how == "eager" else compiled(run, -1)
+    tensors = [tensor(a, dtype) for a in (inputs, depthwise, pointwise, bias)]
+    cotangent = np.full((1, 96, 96, 2), 0.125)
+    found = gradients(function, tensors, tensor(cotangent, dtype))[3]
+    np.testing.assert_allclose(array(found), 96 * 96 / 8, rtol=0.005)
+
+
+@needs_gradients
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_w3_w4_training_moves_the_bias_by_the_true_step(policy):
+    """The same in `fit`, where one step of SGD shows the gradient."""
+    layer = SeparableConv2D(1, 1, dtype=policy, use_bias=True)
+    model = keras.Sequential([keras.Input((96, 96, 1)), layer])
+    model.compile(keras.optimizers.SGD(1.0), MeanAsFloat32(), jit_compile=False)
+    model.fit(
+        np.zeros((1, 96, 96, 1)), np.zeros((1, 96, 96, 1)), verbose=0, epochs=1
+    )
+    np.testing.assert_allclose(array(layer.bias), -1, rtol=0.01)
+
+
+class MeanAsFloat32(keras.losses.Loss):
+    def call(self, truth, outputs):
+        return keras.ops.mean(keras.ops.cast(outputs, "float32"))
+
+
+@needs_gradients
+@pytest.mark.parametrize("dtype", HALF)
+def test_w5_depthwise_gradient_in_half_precision(dtype):
+    """TensorFlow accumulates the depthwise kernel's gradient in float16."""
+    inputs, depthwise, _, _ = arrays((4, 48, 48, 3))
+    inputs = np.abs(inputs)
+
+    def run(inputs, depthwise):
+        return ops.depthwise_conv(inputs, depthwise, padding="same")
+
+    inputs, depthwise = (array(tensor(a, dtype)) for a in (inputs, depthwise))
+    cotangent = np.full((4, 48, 48, 3), 0.0625)
+    truth = Convolution(inputs, depthwise, padding="same")
+    tensors = [tensor(a, dtype) for a in (inputs, depthwise)]
+    found = gradients(run, tensors, tensor(cotangent, dtype))[1]
+    np.testing.assert_allclose(
+        array(found),
+        truth.gradients(cotangent)["depthwise"],
+        rtol=2 * EPSILON[dtype],
+    )
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_half_precision_is_at_most_twice_as_far_off_as_stock(dtype):
+    """Measured against float64, as the root mean square over an image."""
+    values = arrays((2, 24, 24, 16), filters=16)
+    rounded = [array(tensor(a, dtype)) for a in values]
+    truth = Convolution(*rounded, padding="same")
+    x, d, p, b = (tensor(a, dtype) for a in values)
+    ours = ops.separable_conv(x, d, p, padding="same", bias=b)
+    stock = keras.ops.separable_conv(x, d, p, padding="same") + b
+
+    def error(found):
+        return np.sqrt(np.mean((array(found) - truth.value()) ** 2))
+
+    assert error(ours) <= 2 * error(stock)
+
+
+UNKNOWN_SIZES = {
+    "fits": ((2, 8, 7, 3), (2, 6, 5, 4)),
+    "just": ((2, 3, 3, 3), (2, 1, 1, 4)),
+    "no_rows_left": ((2, 2, 7, 3), (2, 0, 5, 4)),
+    "no_cols_left": ((2, 8, 2, 3), (2, 6, 0, 4)),
+    "no_batch": ((0, 8, 7, 3), (0, 6, 5, 4)),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), UNKNOWN_SIZES.values(), ids=UNKNOWN_SIZES.keys()
+)
+def test_w6_w14_no_output_left(shape, expected):
+    """Stock returns uninitialised memory (TensorFlow) or nothing (JAX)."""
+    values = [tensor(a) for a in arrays(shape)]
+
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(inputs, depthwise, pointwise, bias=bias)
+
+    if 0 in expected[1:]:
+        with pytest.raises(ValueError, match="must fit into the input"):
+            run(*values)
+        if BACKEND != "tensorflow":  # All others know the sizes when traced.
+            return
+    found = compiled(run, -1)(*values)
+    assert tuple(found.shape) == expected
+    if HAS_GRADIENTS:
+        pulled = gradients(compiled(run, -1), values, tensor(np.ones(expected)))
+        empty = 0 in expected
+        for gradient, value in zip(pulled, values, strict=True):
+            assert gradient.shape == value.shape
+            assert empty == (not np.any(array(gradient)))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("strides", [1, 2, (2, 1)])
+@pytest.mark.parametrize("shape", [(0, 8, 7, 3), (2, 0, 7, 3)])
+@pytest.mark.parametrize("how", ["eager", "compiled"])
+def test_w7_e2_empty_batches_and_images(
+    shape, strides, padding, data_format, how
+):
+    """TensorFlow returns the input's shape, and gradients of garbage."""
+    if padding == "valid" and shape[1] == 0:
+        return  # The kernel does not fit; W6 and W14.
+    inputs, *weights = arrays(shape)
+    first = data_format == "channels_first"
+    inputs = np.moveaxis(inputs, -1, 1) if first else inputs
+    values = [tensor(a) for a in (inputs, *weights)]
+
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(
+            inputs,
+            depthwise,
+            pointwise,
+            strides,
+            padding,
+            data_format,
+            bias=bias,
+        )
+
+    function = run if how == "eager" else compiled(run, 1 if first else -1)
+    found = function(*values)
+    expected = run(keras.Input(batch_shape=inputs.shape), *weights).shape
+    assert tuple(found.shape) == expected
+    assert 0 in expected
+    if HAS_GRADIENTS:
+        cotangent = tensor(np.ones(expected))
+        for gradient, value in zip(
+            gradients(function, values, cotangent), values, strict=True
+        ):
+            assert gradient.shape == value.shape
+            assert not np.any(array(gradient))
+
+
+def test_w10_float64_is_float64(double_precision):
+    """Keras's numpy backend computes it in float32 through JAX."""
+    values = [a.astype("float64") for a in arrays((2, 8, 7, 3))]
+    truth = Convolution(*values)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float64"])
+    x, d, p, b = (tensor(a, "float64") for a in values)
+    if BACKEND == "numpy":
+        x, d, p, b = values
+    found = ops.separable_conv(x, d, p, bias=b)
+    assert keras.backend.standardize_dtype(found.dtype) == "float64"
+    assert np.all(np.abs(array(found) - expected) <= bound["value"])
+
+
+def test_w15_pointwise_kernel_of_the_wrong_depth():
+    """`keras.ops.separable_conv` accepts it in a symbolic call."""
+    with pytest.raises(ValueError, match=r"must have the shape \(1, 1, 6, f"):
+        ops.separable_conv(
+            keras.Input((8, 7, 3)),
+            np.ones((3, 3, 3, 2)),
+            np.ones((1, 1, 3, 4)),
+        )
+
+
+def test_w16_padding_full():
+    """`keras.ops.separable_conv` on torch takes it for "valid"."""
+    x, d, p, _ = arrays((2, 8, 7, 3))
+    with pytest.raises(ValueError, match='must be "valid" or "same"'):
+        ops.separable_conv(x, d, p, padding="full")
+
+
+@pytest.mark.parametrize("strides", [(1, 2), (3, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_e1_unequal_strides(strides, dtype, padding, double_precision):
+    """TensorFlow has them in float32 with oneDNN alone."""
+    values = [array(tensor(a, dtype)) for a in arrays((2, 9, 8, 3))]
+    options = {"strides": strides, "padding": padding}
+    truth = Convolution(*values, **options)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON[dtype])
+    x, d, p, b = (tensor(a, dtype) for a in values)
+    found = ops.separable_conv(x, d, p, bias=b, **options)
+    assert np.all(np.abs(array(found) - expected) <= bound["value"])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_e3_integer_inputs(dtype, policy):
+    """A functional model on uint8 images builds and fails when run."""
+    images = np.random.default_rng(0).integers(0, 2, (2, 8, 7, 3))
+    layer = SeparableConv2D(4, 3, dtype=policy)
+    inputs = keras.Input((8, 7, 3), dtype=dtype)
+    model = keras.Model(inputs, layer(inputs))
+    assert model.output.dtype == layer.compute_dtype
+    found = model.predict(images.astype(dtype), verbose=0)
+    expected = array(layer(images.astype("float32")))
+    np.testing.assert_allclose(
+        found.astype("float32"), expected, rtol=0.01, atol=0.01
+    )
+
+
+def test_e4_one_channel_to_one_filter_with_bias():
+    """oneDNN aborts in a graph, depending on what ran before."""
+    for size in (8, 3, 5, 16, 28, 8):
+        layer = SeparableConv2D(1, 3, padding="same", bias_initializer="ones")
+        model = keras.Sequential([keras.Input((size, size, 1)), layer])
+        images = np.random.default_rng(0).standard_normal((2, size, size, 1))
+        truth = Convolution(
+            images.astype("float32"), *layer.get_weights(), padding="same"
+        )
+        found = model.predict(images, verbose=0)
+        np.testing.assert_allclose(found, truth.value(), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_e11_stateless_call_under_mixed_precision(policy):
+    """The weights arrive uncast: a dtype mismatch, or float32 results."""
+    layer = SeparableConv2D(4, 3, dtype=policy)
+    inputs = tensor(np.ones((2, 8, 7, 3)))
+    expected = layer(inputs)
+    found, _ = layer.stateless_call(
+        [v.value for v in layer.trainable_variables],
+        [v.value for v in layer.non_trainable_variables],
+        inputs,
+    )
+    dtype = keras.backend.standardize_dtype(found.dtype)
+    assert dtype == layer.compute_dtype
+    np.testing.assert_array_equal(array(found), array(expected))
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        (("float32", "float16", "float16"), "float32"),
+        (("float16", "float16", "float32"), "float32"),
+        (("float16", "bfloat16", "bfloat16"), "float32"),
+        (("uint8", "float32", "float32"), "float32"),
+        (("int32", "float16", "float16"), "float16"),
+        (("uint8", "int32", "int32"), "float32"),
+    ],
+)
+def test_e12_mixed_dtypes_are_promoted(dtypes, expected):
+    """Each backend raises an error of its own."""
+    values = [np.ones(s) for s in ((1, 8, 7, 3), (3, 3, 3, 1), (1, 1, 3, 4))]
+    found = ops.separable_conv(
+        *(tensor(a, d) for a, d in zip(values, dtypes, strict=True))
+    )
+    assert keras.backend.standardize_dtype(found.dtype) == expected
+    np.testing.assert_array_equal(array(found), 27)
+
+
+@pytest.mark.parametrize("strides", [[2, 2], np.int64(2), 2.0, (2.0, 2)])
+def test_e13_e14_strides_as_lists_and_numpy_integers(strides):
+    """Raw TypeErrors on TensorFlow, and anywhere for NumPy integers."""
+    x, d, p, _ = arrays((1, 8, 7, 3))
+    found = ops.separable_conv(x, d, p, strides=strides)
+    assert tuple(found.shape) == (1, 3, 3, 4)
+    assert tuple(SeparableConv2D(4, 3, strides=strides)(x).shape) == (
+        *(1, 3, 3, 4),
+    )
+
+
+@pytest.mark.parametrize("repetition", range(3))
+def test_e17_first_call_from_several_threads(repetition):
+    """Each thread that finds the layer unbuilt adds weights of its own."""
+    layer = SeparableConv2D(4, 3)
+    inputs = tensor(np.ones((2, 8, 7, 3)))
+    start = threading.Barrier(8)
+    found, errors = [], []
+
+    def work():
+        try:
+            start.wait()
+            found.append(array(layer(inputs)))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(layer.weights) == 3
+    for result in found:
+        np.testing.assert_array_equal(result, found[0])
+
+
+@pytest.mark.parametrize("name", ["separable", "separable_mixed"])
+def test_e18_a_config_of_tf_keras(name):
+    """Keras 3 refuses the arguments that tf.keras up to 2.15 saved along."""
+    path = HERE / "data" / f"tf_keras_{name}.json"
+    config = json.loads(path.read_text())
+    with pytest.raises((TypeError, AttributeError)):
+        keras.layers.SeparableConv2D.from_config(config)
+    before = json.dumps(config)
+    layer = SeparableConv2D.from_config(config)
+    assert json.dumps(config) == before
+    assert layer.filters == config["filters"]
+    assert layer.kernel_size == tuple(config["kernel_size"])
+    assert layer.depth_multiplier == config["depth_multiplier"]
+    policy = "mixed_float16" if name == "separable_mixed" else "float32"
+    assert layer.dtype_policy.name == policy
+    # An object in the config means stock Keras's fans, as it did then.
+    assert isinstance(
+        layer.depthwise_initializer, keras.initializers.VarianceScaling
+    )
+    model = keras.Sequential([layer])
+    assert model.input_shape == tuple(config["batch_input_shape"])
+    again = SeparableConv2D.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+
+
+def test_e18_groups_are_refused():
+    """A separable layer never had any other number than one."""
+    config = {**SeparableConv2D(4, 3).get_config(), "groups": 2}
+    with pytest.raises(ValueError, match="`groups` must be 1"):
+        SeparableConv2D.from_config(config)
+
+
+def test_arguments_float_strides_do_not_spoil_later_layers():
+    """A cache in which 2.0 equals 2 makes every later layer fail on JAX."""
+    x = arrays((1, 8, 7, 3))[0]
+    SeparableConv2D(4, 3, strides=(2.0, 2.0))(x)
+    SeparableConv2D(4, 3, strides=(2, 2))(x)
+    stock = keras.layers.SeparableConv2D(4, 3, strides=(2, 2))
+    assert tuple(stock(x).shape) == (1, 3, 3, 4)
+
+
+def test_arguments_numpy_integers_survive_a_file(tmp_path):
+    """They make a file that stock Keras cannot load."""
+    layer = SeparableConv2D(
+        np.int64(4), np.array([3, 3]), strides=np.int32(2), depth_multiplier=2.0
+    )
+    model = keras.Sequential([keras.Input((8, 7, 3)), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.layers[0].get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("road", ["layer", "helper"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"filters": "4"},
+        {"filters": None},
+        {"filters": True},
+        {"kernel_size": "3"},
+        {"kernel_size": None},
+        {"padding": None},
+        {"strides": (2.5, 2.5)},
+    ],
+    ids=str,
+)
+def test_arguments_end_in_a_message_that_names_them(arguments, road):
+    """Stock raises raw TypeErrors or AttributeErrors, or at build only."""
+    (name,) = arguments
+    arguments = {"filters": 4, "kernel_size": 3, **arguments}
+    make = SeparableConv2D if road == "layer" else layer_separable_conv_2d
+    with pytest.raises((TypeError, ValueError), match=f"`{name}` must be"):
+        make(**arguments)
+
+
+if BACKEND == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
+
+    def test_all_of_this_without_onednn():
+        """Several rows are about TensorFlow with oneDNN switched off."""
+        pytest_command = pathlib.Path(sys.executable).parent / "pytest"
+        run = subprocess.run(
+            [
+                pytest_command,
+                "-q",
+                "-n0",
+                HERE / "test_stock_defects.py",
+                f"{HERE / 'test_kernels.py'}::test_value",
+            ],
+            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout[-4000:]
