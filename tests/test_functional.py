@@ -254,15 +254,31 @@ def test_initializers_regularizers_constraints_of_every_kind():
         depthwise_initializer=ones,
         pointwise_initializer="ones",
         bias_initializer=keras.initializers.Ones(),
-        depthwise_regularizer=lambda w: keras.ops.sum(w) * 0.1,
+        depthwise_regularizer=keras.regularizers.L1(),
         pointwise_regularizer="l2",
-        depthwise_constraint=lambda w: w * 0.5,
+        depthwise_constraint=keras.constraints.NonNeg(),
         pointwise_constraint="max_norm",
     )
     layer(IMAGE)
     for weight in layer.get_weights():
         np.testing.assert_array_equal(weight, 1)
     assert len(layer.losses) == 2
+
+
+def test_functions_as_regularizers_and_constraints():
+    layer = layer_separable_conv_2d(
+        None,
+        4,
+        3,
+        depthwise_regularizer=lambda w: keras.ops.sum(w) * 0.1,
+        pointwise_constraint=lambda w: w * 0.5,
+    )
+    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
+        with pytest.raises(ValueError, match="Expected an instance of"):
+            layer(IMAGE)
+        return
+    layer(IMAGE)
+    assert len(layer.losses) == 1
 
 
 def test_signature_is_the_one_documented():
