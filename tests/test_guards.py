@@ -1,6 +1,8 @@
 """Guards of the design; each has a test that proves it can fail."""
 
 import ast
+import doctest
+import importlib
 import pathlib
 import re
 import subprocess
@@ -128,10 +130,16 @@ def test_public_names():
         assert getattr(keras_sepconv, name) is not None
 
 
-def test_examples_in_docstrings_run():
-    import doctest
-    import importlib
+def test_the_example_of_the_readme_runs(capsys):
+    readme = pathlib.Path(__file__).parent.parent / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+    assert "SeparableConv2D" in capsys.readouterr().out
 
+
+def test_examples_in_docstrings_run():
     examples = 0
     for path in SOURCES:
         parts = path.with_suffix("").parts

@@ -1,7 +1,9 @@
 """The layer: drop-in for stock Keras, except where it says otherwise."""
 
 import copy
+import inspect
 import json
+import os
 import pickle
 
 import keras
@@ -113,8 +115,6 @@ def test_our_config_loads_in_stock(options):
 
 
 def test_constructor_takes_the_arguments_of_stock_in_order():
-    import inspect
-
     def arguments(cls):
         parameters = list(inspect.signature(cls.__init__).parameters.values())
         return [(p.name, p.default, p.kind) for p in parameters]
@@ -276,6 +276,18 @@ def test_regularizers_make_losses():
     )
     layer(image())
     assert len(layer.losses) == 4
+
+
+if BACKEND == "torch":
+
+    def test_torch_compile_takes_the_layer_whole():
+        import torch
+
+        layer = SeparableConv2D(4, 3, activation="relu", padding="same")
+        inputs = tensor(image())
+        expected = array(layer(inputs))
+        compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+        np.testing.assert_allclose(array(compiled(inputs)), expected, atol=1e-6)
 
 
 def test_trainable():
@@ -628,7 +640,5 @@ def test_the_input_shape_of_keras_2_still_works():
     assert keras.Sequential([layer]).output_shape == (None, 7, 6, 4)
 
 
-def test_the_backend_is_the_one_asked_for(request):
-    import os
-
+def test_the_backend_is_the_one_asked_for():
     assert os.environ.get("KERAS_BACKEND", BACKEND) == BACKEND

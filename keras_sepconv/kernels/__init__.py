@@ -1,39 +1,37 @@
 """The kernels, and the registry that picks one by static facts."""
 
-import functools
 import importlib
 
 import keras
 
+from keras_sepconv.kernels import portable
 from keras_sepconv.kernels._kernel import Call, Kernel
 
 __all__ = ["Call", "Kernel", "choose", "reasons"]
 
-# The module of the active backend's own kernels; only that one is imported.
+# The modules of the backends' own kernels; only the active one's is imported.
 _MODULES = {"numpy": "keras_sepconv.kernels._numpy"}
 
 
-@functools.cache
-def _kernels() -> tuple[Kernel, ...]:
-    """Returns the active backend's kernels, the fastest first."""
-    from keras_sepconv.kernels import portable
-
-    module = _MODULES.get(keras.backend.backend())
+def _load(backend: str) -> tuple[Kernel, ...]:
+    """Returns a backend's kernels, the fastest first."""
     own: tuple[Kernel, ...] = ()
-    if module is not None:
-        own = importlib.import_module(module).KERNELS
+    if backend in _MODULES:
+        own = importlib.import_module(_MODULES[backend]).KERNELS
     return (*own, portable.KERNEL)
+
+
+_KERNELS = _load(keras.backend.backend())
 
 
 def reasons(call: Call | None = None) -> dict[str, str | None]:
     """Returns why each kernel cannot run `call`, `None` where it can."""
     return {
         kernel.name: None if call is None else kernel.why_not(call)
-        for kernel in _kernels()
+        for kernel in _KERNELS
     }
 
 
-@functools.lru_cache(maxsize=1024)
 def choose(call: Call, implementation: str | None = None) -> Kernel:
     """Returns the kernel that runs `call`.
 
@@ -46,7 +44,7 @@ def choose(call: Call, implementation: str | None = None) -> Kernel:
             that can run the call, with the reasons.
     """
     backend = keras.backend.backend()
-    kernels = {kernel.name: kernel for kernel in _kernels()}
+    kernels = {kernel.name: kernel for kernel in _KERNELS}
     if implementation is not None:
         if implementation not in kernels:
             raise ValueError(

@@ -7,6 +7,7 @@ precision.
 """
 
 import dataclasses
+import math
 
 import keras
 from keras import ops
@@ -123,7 +124,11 @@ def _convolve_native(
     if dtype in _HALF:
         inputs = ops.cast(inputs, "float32")
         depthwise = ops.cast(depthwise, "float32")
-    if len(set(spec.strides)) > 1 or (
+    if math.prod(depthwise.shape) == 1:
+        # As below, with or without a bias.
+        every = tuple(slice(None, None, stride) for stride in spec.strides)
+        outputs = ops.multiply(inputs[(slice(None), *every)], depthwise)
+    elif len(set(spec.strides)) > 1 or (
         max(spec.strides) > 1 and max(spec.dilation_rate) > 1
     ):
         outputs = _strided_by_slicing(spec, inputs, depthwise)
@@ -132,6 +137,10 @@ def _convolve_native(
     outputs = ops.cast(outputs, dtype)
     if pointwise is None:
         return outputs
+    if math.prod(pointwise.shape) == 1:
+        # With a bias added, oneDNN now and then aborts while it reorders the
+        # one weight. Multiplying is what is left of the matrix product.
+        return ops.multiply(outputs, pointwise)
     return ops.conv(outputs, pointwise, data_format="channels_last")
 
 
