@@ -273,7 +273,7 @@ class ConvSpec:
                 f"{self.input_layout}. {ending}"
             )
         found = shape[self.channel_axis]
-        if not found:
+        if not found or found < 0:
             raise ValueError(
                 f"{who}: the channel dimension of `inputs` must be known and "
                 f"positive (axis {self.channel_axis} for "
@@ -294,9 +294,9 @@ class ConvSpec:
         if size >= self.spans[axis]:
             return
         raise ValueError(
-            f'{who}: with padding="valid" the kernel must fit into the '
-            f"input, but along {_AXES[self.rank][axis]} it spans "
-            f"{self.spans[axis]} (kernel_size={self.kernel_size}, "
+            f"{who}: `inputs` must be as large as the kernel for "
+            f'padding="valid", but along {_AXES[self.rank][axis]} the kernel '
+            f"spans {self.spans[axis]} (kernel_size={self.kernel_size}, "
             f"dilation_rate={self.dilation_rate}) and the input {size}. "
             f'Use padding="same" or a larger input. {ending}'
         )

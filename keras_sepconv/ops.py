@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import ConvSpec, Tensor, static_shape
+from keras_sepconv._spec import ConvSpec, Tensor, static_shape, wrong
 
 __all__ = ["depthwise_conv", "implementations", "separable_conv"]
 
@@ -199,19 +199,29 @@ def implementations(
     """
     if inputs is None:
         return kernels.reasons()
-    tensors = _tensors((inputs, depthwise_kernel, pointwise_kernel, None))
-    options = (strides, padding, data_format, dilation_rate)
-    return kernels.reasons(_describe("implementations", tensors, options))
+    pointwise = None if pointwise_kernel is None else "pointwise_kernel"
+    call, _ = _prepare(
+        "implementations",
+        ("inputs", "depthwise_kernel", pointwise, "bias"),
+        (inputs, depthwise_kernel, pointwise_kernel, None),
+        (strides, padding, data_format, dilation_rate),
+    )
+    return kernels.reasons(call)
 
 
-# Inputs, depthwise kernel, pointwise kernel or None, bias or None.
+# Inputs, depthwise kernel, pointwise kernel or None, bias or None; and what a
+# user calls them.
 _Tensors = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+_Names = tuple[str, str, str | None, str]
 # Strides, padding, data format, dilation rate.
 _Options = tuple[Any, Any, Any, Any]
 
 
 class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
     """The node that a symbolic call leaves in a functional model."""
+
+    function: str
+    names: _Names
 
     def __init__(
         self,
@@ -241,7 +251,7 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 
     def compute_output_spec(self, *tensors: Tensor) -> keras.KerasTensor:
         """Returns the symbolic result."""
-        call = _describe(self.name, _tensors(tensors), self._options)
+        call, _ = _prepare(self.function, self.names, tensors, self._options)
         return keras.KerasTensor(call.output_shape, dtype=call.dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -260,10 +270,16 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 class SeparableConv(_Convolution):
     """`separable_conv` in a functional model."""
 
+    function = "separable_conv"
+    names = ("inputs", "depthwise_kernel", "pointwise_kernel", "bias")
+
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class DepthwiseConv(_Convolution):
     """`depthwise_conv` in a functional model."""
+
+    function = "depthwise_conv"
+    names = ("inputs", "kernel", None, "bias")
 
 
 def _convolve(
@@ -272,9 +288,9 @@ def _convolve(
     options: _Options,
     implementation: str | None,
 ) -> Tensor:
-    tensors = _tensors(tensors)
-    who = "depthwise_conv" if operation is DepthwiseConv else "separable_conv"
-    call = _describe(who, tensors, options)
+    call, tensors = _prepare(
+        operation.function, operation.names, tensors, options
+    )
     kernel = kernels.choose(call, implementation)
     if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
         # Keras wraps the errors of an Operation in text of its own, so the
@@ -292,30 +308,31 @@ def _convolve(
         None if tensor is None else keras.ops.cast(tensor, call.dtype)
         for tensor in tensors
     )
-    if 0 in call.output_shape:
+    if 0 in call.output_shape and None not in call.output_shape:
         return _empty(call, (inputs, depthwise, pointwise, bias))
     return kernel.run(call.spec, inputs, depthwise, pointwise, bias)
 
 
-def _tensors(tensors: _Tensors) -> _Tensors:
-    """Returns arrays, numbers and variables as tensors of the backend."""
-    inputs, depthwise, pointwise, bias = map(_tensor, tensors)
-    return inputs, depthwise, pointwise, bias
-
-
-def _tensor(value: Any) -> Tensor | None:
-    if value is None or isinstance(value, keras.KerasTensor):
+def _tensor(name: str | None, value: Any) -> Tensor | None:
+    optional = name in (None, "bias")
+    if isinstance(value, keras.KerasTensor) or (value is None and optional):
         return value
     if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
         return value
-    return keras.ops.convert_to_tensor(value)
+    try:
+        tensor = keras.ops.convert_to_tensor(value)
+        keras.backend.standardize_dtype(tensor.dtype)
+    except Exception as error:  # Each backend has its own.
+        raise wrong(str(name), "a tensor", value, TypeError) from error
+    return tensor
 
 
-def _describe(who: str, tensors: _Tensors, options: _Options) -> kernels.Call:
-    """Checks the arguments against each other, and returns the facts."""
-    inputs, depthwise, pointwise, bias = tensors
-    # Keras's own name for it in an operation without a pointwise kernel.
-    name = "kernel" if pointwise is None else "depthwise_kernel"
+def _prepare(
+    who: str, names: _Names, tensors: _Tensors, options: _Options
+) -> tuple[kernels.Call, _Tensors]:
+    """Returns the facts, checked against each other, and the tensors."""
+    inputs, depthwise, pointwise, bias = map(_tensor, names, tensors)
+    name = names[1]
     shape = static_shape(depthwise)
     if shape is None or not 3 <= len(shape) <= 5 or not all(shape):
         raise ValueError(
@@ -345,8 +362,11 @@ def _describe(who: str, tensors: _Tensors, options: _Options) -> kernels.Call:
             f"{who}: `bias` must have the shape ({outputs},), one number for "
             f"each output channel. Received: bias.shape={static_shape(bias)}"
         )
+    tensors = inputs, depthwise, pointwise, bias
     dtypes = [tensor.dtype for tensor in tensors if tensor is not None]
-    return kernels.Call(spec, input_shape, multiplier, filters, _dtype(dtypes))
+    dtype = _dtype(dtypes)
+    call = kernels.Call(spec, input_shape, multiplier, filters, dtype)
+    return call, tensors
 
 
 def _dtype(dtypes: list[Any]) -> str:

@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, array, tensor
+from backends import BACKEND, HAS_GRADIENTS, array, tensor
 
 from keras_sepconv import SeparableConv2D, layer_separable_conv_2d
 
@@ -69,9 +69,9 @@ def wrong_objects():
     functional = keras.Model(inputs := keras.Input((9, 8, 3)), inputs)
     yield "functional", functional, "pass `model.output`"
     yield "layer", keras.layers.Dense(1), "call it and pass its result"
-    yield "string", "model", "object of type builtins.str"
-    yield "list", [[1.0]], "object of type builtins.list"
-    yield "class", keras.Sequential, "object of type builtins.type"
+    yield "string", "model", "object=<builtins.str object>"
+    yield "list", [[1.0]], "object=<builtins.list object>"
+    yield "class", keras.Sequential, "object=<builtins.type object>"
     legacy = type("Sequential", (), {"__module__": "tf_keras.src.engine"})()
     yield "legacy", legacy, "rebuild it with Keras 3"
 
@@ -85,7 +85,7 @@ def test_anything_else_is_refused(kind):
     assert message.startswith("`object` must be None, a keras.Sequential, or")
     assert f"a tensor of the {BACKEND} backend" in message
     assert hint in message
-    assert "Received: object of type" in message
+    assert "Received: object=<" in message
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,10 @@ def sequentials():
     deferred(IMAGE)
     yield "deferred", deferred
     yield "nested", keras.Sequential([built, keras.layers.ReLU()])
+    inner = keras.Sequential([keras.Input((9, 8, 3)), keras.layers.ReLU()])
+    yield "one_sequential", keras.Sequential([inner])
+    functional = keras.Model(inputs := keras.Input((9, 8, 3)), inputs * 2)
+    yield "one_functional", keras.Sequential([functional])
 
 
 def broken(shape, dtype=None):
@@ -236,6 +240,13 @@ def test_standard_arguments():
     assert layer_separable_conv_2d(None, 4, 3).trainable is True
 
 
+def test_a_policy_as_dtype():
+    policy = keras.DTypePolicy("mixed_bfloat16")
+    assert layer_separable_conv_2d(None, 4, 3, dtype=policy).dtype_policy == (
+        policy
+    )
+
+
 def test_a_duplicate_name_is_the_error_of_keras():
     model = keras.Sequential()
     layer_separable_conv_2d(model, 4, 3, name="a")
@@ -313,7 +324,7 @@ SHAPES = {
     "batch_input_shape_wins": (
         {
             "batch_input_shape": (2, 9, 8, 3),
-            "input_shape": (5, 5, 5),
+            "input_shape": (5, 5),
             "batch_size": 7,
         },
         (2, 9, 8, 3),
@@ -386,6 +397,7 @@ def test_a_batch_size_alone_does_nothing():
         ({"input_shape": (9, 8.5, 3)}, "a positive whole number or None"),
         ({"input_shape": (9, "8", 3)}, "a positive whole number or None"),
         ({"input_shape": "28"}, "a shape of rank 3"),
+        ({"input_shape": b"abc"}, "a shape of rank 3"),
         ({"input_shape": (9, 8, 3), "batch_size": 0}, "`batch_size` must be"),
     ],
 )
@@ -394,7 +406,10 @@ def test_bad_shapes(options, message, object):
     model = None if object == "none" else keras.Sequential()
     with pytest.raises((TypeError, ValueError), match="Received: ") as caught:
         layer_separable_conv_2d(model, 4, 3, **options)
-    assert message in str(caught.value)
+    text = str(caught.value)
+    assert message in text
+    received = text.rsplit("Received: ", 1)[1]
+    assert received in {f"{n}={value!r}" for n, value in options.items()}
     if model is not None:
         assert not model.layers
 
@@ -408,23 +423,51 @@ KERNELS = [
 ]
 
 
-def roads():
-    yield "call", lambda layer: layer(IMAGE)
-    yield "symbolic", lambda layer: layer(keras.Input((9, 8, 3)))
-    yield "build", lambda layer: layer.build((None, 9, 8, 3))
-    yield "add", lambda layer: keras.Sequential([keras.Input((9, 8, 3)), layer])
+class Subclassed(keras.Model):
+    def __init__(self, layer):
+        super().__init__()
+        self.convolution = layer
+
+    def call(self, inputs):
+        return self.convolution(inputs)
 
 
-@pytest.mark.parametrize("road", [road for road, _ in roads()])
+def subclassed_fit(layer):
+    model = Subclassed(layer)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(IMAGE, np.zeros((2, 7, 6, 4)), verbose=0)
+
+
+ROADS = {
+    "call": lambda layer: layer(IMAGE),
+    "symbolic": lambda layer: layer(keras.Input((9, 8, 3))),
+    "build": lambda layer: layer.build((None, 9, 8, 3)),
+    "add": lambda layer: keras.Sequential([keras.Input((9, 8, 3)), layer]),
+    "subclassed_predict": lambda layer: Subclassed(layer).predict(
+        IMAGE, verbose=0
+    ),
+    "subclassed_symbolic": lambda layer: Subclassed(layer)(
+        keras.Input((9, 8, 3))
+    ),
+}
+if HAS_GRADIENTS:
+    ROADS["subclassed_fit"] = subclassed_fit
+
+
+@pytest.mark.parametrize("road", ROADS)
 def test_weights_are_set_by_whichever_road_the_layer_is_built(road):
     layer = layer_separable_conv_2d(None, 4, 3, weights=KERNELS)
-    dict(roads())[road](layer)
+    ROADS[road](layer)
     for found, expected in zip(layer.get_weights(), KERNELS, strict=True):
         np.testing.assert_array_equal(found, expected)
     layer.bias.assign(np.zeros(4))
     layer(IMAGE)
     np.testing.assert_array_equal(array(layer.bias), 0)
     assert "weights" not in layer.get_config()
+    assert (
+        layer.get_config()["depthwise_initializer"]
+        == SeparableConv2D(4, 3).get_config()["depthwise_initializer"]
+    )
 
 
 def test_weights_reach_a_model_and_a_tensor():
@@ -445,24 +488,38 @@ def test_weights_without_bias():
 
 
 @pytest.mark.parametrize(
-    "weights",
-    [
-        KERNELS[:2],
-        [],
-        KERNELS[::-1],
-        [KERNELS[0].T, *KERNELS[1:]],
-        [*KERNELS, np.zeros(1)],
-    ],
+    "weights", [KERNELS[::-1], [KERNELS[0].T, *KERNELS[1:]]]
 )
-def test_wrong_weights_are_refused_each_time(weights):
+def test_weights_of_the_wrong_shape_are_refused_each_time(weights):
     layer = layer_separable_conv_2d(None, 4, 3, weights=weights)
     for _ in range(2):
-        with pytest.raises(ValueError, match="`weights` must be arrays of the"):
+        with pytest.raises(
+            ValueError, match="`weights` must have the"
+        ) as caught:
             layer(IMAGE)
+        assert "Received: weights=arrays of the shapes [" in str(caught.value)
         assert not layer.built
+        assert not layer.weights
+
+
+def test_weights_wait_for_an_input_that_they_fit():
+    layer = layer_separable_conv_2d(None, 4, 3, weights=KERNELS)
+    with pytest.raises(ValueError, match="`weights` must have the shape"):
+        layer(np.zeros((2, 9, 8, 5), "float32"))
+    layer(IMAGE)
+    np.testing.assert_array_equal(layer.get_weights()[0], KERNELS[0])
+
+
+@pytest.mark.parametrize("weights", [[], KERNELS[:2], [*KERNELS, np.zeros(1)]])
+def test_the_wrong_number_of_weights(weights):
+    with pytest.raises(
+        ValueError, match="`weights` must be a list of 3 arrays"
+    ):
+        layer_separable_conv_2d(None, 4, 3, weights=weights)
 
 
 def test_weights_that_are_no_list():
-    for weights in ("imagenet", 3, np.zeros(3), {"bias": np.zeros(4)}):
+    letters = [np.full(kernel.shape, "a") for kernel in KERNELS]
+    for weights in ("imagenet", 3, np.zeros(3), {"bias": np.zeros(4)}, letters):
         with pytest.raises(TypeError, match="`weights` must be a list"):
             layer_separable_conv_2d(None, 4, 3, weights=weights)

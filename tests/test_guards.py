@@ -80,18 +80,18 @@ def test_the_private_keras_guard_can_fail():
     assert private_keras(sources)
 
 
-def names_of_others(text):
-    """Returns the words that a text of this project has no place for."""
+def hosts_of_indexes(text):
+    """Returns the package indexes that a text names; users have their own."""
     pattern = r"files\.pythonhosted\.org|pypi\.org/simple|download\.pytorch"
     return re.findall(pattern, text)
 
 
 def test_no_host_of_a_package_index():
-    assert not [p for p, text in SOURCES.items() if names_of_others(text)]
+    assert not [p for p, text in SOURCES.items() if hosts_of_indexes(text)]
 
 
 def test_the_host_guard_can_fail():
-    assert names_of_others("--index-url https://download.pytorch.org/whl/cpu")
+    assert hosts_of_indexes("--index-url https://download.pytorch.org/whl/cpu")
 
 
 def modules_after(statement):

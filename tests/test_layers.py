@@ -3,8 +3,9 @@
 import copy
 import inspect
 import json
-import os
 import pickle
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -205,8 +206,9 @@ def test_copies_are_equal_and_independent(kind, duplicate):
     np.testing.assert_array_equal(twin.predict(image(), verbose=0), before)
 
 
-def test_clone_model():
-    model = next(models())
+@pytest.mark.parametrize("kind", [0, 1])
+def test_clone_model(kind):
+    model = list(models())[kind]
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     np.testing.assert_array_equal(
@@ -221,21 +223,28 @@ def test_summary(capsys):
     assert "59" in printed  # 27 + 24 + 8 parameters
 
 
-def test_training(rng):
+@three_models
+def test_training(kind):
+    model = list(classifiers())[kind]
+    model.compile(
+        keras.optimizers.Adam(0.02),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    images, labels = task()
     if not HAS_GRADIENTS:
         with pytest.raises(NotImplementedError):
-            compiled_classifier().fit(*task(rng), verbose=0)
+            model.fit(images, labels, verbose=0)
         return
-    model = compiled_classifier()
-    first = model.evaluate(*task(rng), verbose=0)["loss"]
-    model.fit(*task(rng), epochs=10, verbose=0)
-    assert model.evaluate(*task(rng), verbose=0)["loss"] < 0.7 * first
+    first = model.evaluate(images, labels, verbose=0)
+    model.fit(images, labels, epochs=10, verbose=0)
+    assert model.evaluate(images, labels, verbose=0) < 0.7 * first
 
 
-def compiled_classifier():
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
+def classifiers():
+    """Yields a Sequential, a functional and a subclassed classifier."""
+
+    def layers():
+        return [
             SeparableConv2D(
                 8, 3, activation="relu", depthwise_constraint="max_norm"
             ),
@@ -245,18 +254,28 @@ def compiled_classifier():
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(2),
         ]
-    )
-    model.compile(
-        keras.optimizers.Adam(0.02),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    evaluate = model.evaluate
-    model.evaluate = lambda *a, **k: evaluate(*a, **k, return_dict=True)
-    return model
+
+    yield keras.Sequential([keras.Input((8, 8, 1)), *layers()])
+    x = inputs = keras.Input((8, 8, 1))
+    for layer in layers():
+        x = layer(x)
+    yield keras.Model(inputs, x)
+
+    class Classifier(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.stack = layers()
+
+        def call(self, x):
+            for layer in self.stack:
+                x = layer(x)
+            return x
+
+    yield Classifier()
 
 
-def task(rng):
-    """Horizontal or vertical stripes."""
+def task():
+    """Returns horizontal and vertical stripes."""
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 2, 64)
     stripes = np.tile([1.0, -1.0], (8, 4))
@@ -299,9 +318,17 @@ def test_trainable():
     assert len(frozen.trainable_weights) == 3
 
 
-def test_masks_are_as_in_stock():
-    assert not SeparableConv2D(4, 3).supports_masking
-    assert not Stock(4, 3).supports_masking
+@pytest.mark.parametrize("cls", [SeparableConv2D, Stock])
+def test_masks_are_as_in_stock(cls):
+    class Masked(keras.layers.Layer):
+        def compute_mask(self, inputs, mask=None):
+            return keras.ops.ones((2, 9), "bool")
+
+        def call(self, inputs):
+            return inputs + 0
+
+    with pytest.warns(UserWarning, match="does not support masking"):
+        cls(4, 3)(Masked()(tensor(image())))
 
 
 @pytest.mark.parametrize(
@@ -410,6 +437,85 @@ def test_the_activation_may_be_replaced():
     assert array(layer(image())).min() < 0
 
 
+# Other people's classes around ours.
+
+
+class Scaled(SeparableConv2D):
+    """A subclass with a weight, a name and a config of its own."""
+
+    def __init__(self, *args, scale=2.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.scale = scale
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
+
+    def call(self, images):
+        return super().call(images) * self.gain * self.scale
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+def test_a_subclass():
+    layer = Scaled(4, 3, scale=3.0)
+    outputs = layer(images=image())
+    assert len(layer.weights) == 4
+    plain = SeparableConv2D(4, 3)
+    plain.build((None, 9, 8, 3))
+    plain.set_weights(layer.get_weights()[:3])
+    np.testing.assert_allclose(
+        array(outputs), 3 * array(plain(image())), rtol=1e-5
+    )
+    assert Scaled.from_config(layer.get_config()).scale == 3.0
+
+
+def test_a_wrapper():
+    layer = SeparableConv2D(4, 3)
+    video = np.stack([image(seed=1), image(seed=2)], axis=1)
+    outputs = keras.layers.TimeDistributed(layer)(video)
+    np.testing.assert_allclose(
+        array(outputs)[:, 1], array(layer(image(seed=2))), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_paths_of_variables_are_those_of_stock(kind):
+    paths = []
+    for cls in (SeparableConv2D, Stock):
+        layer = cls(4, 3, name="a")
+        if kind == 0:
+            model = keras.Sequential([layer], name="model")
+            model(image())
+        else:
+            inputs = keras.Input((9, 8, 3))
+            model = keras.Model(inputs, layer(inputs), name="model")
+        paths.append([weight.path for weight in model.weights])
+    assert paths[0] == paths[1]
+
+
+def test_a_process_that_has_not_imported_this_package(tmp_path):
+    next(models()).save(tmp_path / "model.keras")
+    code = f"""
+import sys, keras
+try:
+    keras.models.load_model({str(tmp_path / "model.keras")!r})
+except TypeError as error:
+    assert "keras_sepconv>SeparableConv2D" in str(error), error
+    assert "keras_sepconv" not in sys.modules
+else:  # Keras before 3.13 or so imports the module that the file names.
+    assert "keras_sepconv" in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 # The deliberate differences.
 
 
@@ -492,8 +598,9 @@ def test_our_fans_are_reproducible_and_serializable():
     np.testing.assert_array_equal(array(initializer((3, 3, 4, 2))), first)
     twin = keras.initializers.get(keras.initializers.serialize(initializer))
     assert twin.get_config() == {"name": "he_normal"}
-    with pytest.raises(ValueError, match="fan-based"):
-        DepthwiseFans("zeros")
+    for name in ("zeros", keras.initializers.HeNormal()):
+        with pytest.raises(ValueError, match="fan-based"):
+            DepthwiseFans(name)
 
 
 @pytest.mark.parametrize("strides", [2, (1, 2), [2.0, 1.0]])
@@ -567,8 +674,8 @@ def test_bad_arguments(name, value, error):
 BAD_INPUTS = {
     "rank_3": ((2, 9, 3), "must have rank 4, (batch, rows, cols, channels)"),
     "rank_5": ((2, 9, 9, 9, 3), "must have rank 4"),
-    "too_small": ((2, 2, 9, 3), "along rows it spans 3"),
-    "too_small_cols": ((2, 9, 1, 3), "along cols it spans 3"),
+    "too_small": ((2, 2, 9, 3), "along rows the kernel spans 3"),
+    "too_small_cols": ((2, 9, 1, 3), "along cols the kernel spans 3"),
     "no_channels": (
         (2, 9, 9, 0),
         "channel dimension of `inputs` must be known",
@@ -628,6 +735,15 @@ def test_unknown_channels():
         layer.build((None, None, 9, 9))
 
 
+@pytest.mark.parametrize("shape", [None, (2, 9, 9, -1), (9, 9, 3)])
+def test_bad_shapes_to_build_for(shape):
+    layer = SeparableConv2D(4, 3)
+    with pytest.raises(ValueError, match=r"Received: inputs\.shape=") as caught:
+        layer.build(shape)
+    assert str(caught.value).endswith(f"inputs.shape={shape}")
+    assert not layer.weights
+
+
 @pytest.mark.parametrize("inputs", [[[1.0]], "image", None, 3])
 def test_inputs_that_are_no_tensor(inputs):
     with pytest.raises(TypeError, match="`inputs` must be one tensor"):
@@ -638,7 +754,3 @@ def test_the_input_shape_of_keras_2_still_works():
     with pytest.warns(UserWarning, match="Do not pass an `input_shape`"):
         layer = SeparableConv2D(4, 3, input_shape=(9, 8, 3))
     assert keras.Sequential([layer]).output_shape == (None, 7, 6, 4)
-
-
-def test_the_backend_is_the_one_asked_for():
-    assert os.environ.get("KERAS_BACKEND", BACKEND) == BACKEND

@@ -56,7 +56,8 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
     np.testing.assert_allclose(
         model.predict(INPUTS, verbose=0), array(expected), atol=1e-4
     )
-    twin = keras.Model.from_config(model.get_config())
+    model.save(tmp_path / "model.keras")
+    twin = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(
         twin.predict(INPUTS, verbose=0), array(expected), atol=1e-4
     )
@@ -108,7 +109,7 @@ BAD_CALLS = {
     ),
     "too_small": (
         {"inputs": np.ones((2, 8, 2, 3))},
-        "along cols it spans 3",
+        "along cols the kernel spans 3",
     ),
     "pointwise_depth": (
         {"pointwise_kernel": np.ones((1, 1, 3, 5))},
@@ -131,6 +132,7 @@ BAD_CALLS = {
     "strides": ({"strides": 0}, "`strides` must be a positive whole number"),
     "dilation": ({"dilation_rate": (1, 2, 3)}, "`dilation_rate` must be"),
     "implementation": ({"implementation": "x"}, "`implementation` must be"),
+    "implementations": ({"implementation": ["x"]}, "`implementation` must be"),
 }
 
 
@@ -151,8 +153,37 @@ def test_bad_calls_say_the_same_eager_and_symbolic(change, message):
     arguments["inputs"] = keras.Input(batch_shape=shape)
     with pytest.raises(ValueError, match="Received: ") as symbolic:
         ops.separable_conv(**arguments)
-    assert message in str(eager.value)
-    assert str(eager.value) == str(symbolic.value)
+    text = str(eager.value)
+    assert message in text
+    assert text == str(symbolic.value)
+    name = text[: text.index("` must")].split("`")[-1]
+    assert text.rsplit("Received: ", 1)[1].startswith((f"{name}=", f"{name}."))
+
+
+@pytest.mark.parametrize(
+    "name", ["inputs", "depthwise_kernel", "pointwise_kernel"]
+)
+@pytest.mark.parametrize("value", [None, "image", object()])
+def test_arguments_that_are_no_tensors(name, value):
+    arguments = {
+        "inputs": INPUTS,
+        "depthwise_kernel": DEPTHWISE,
+        "pointwise_kernel": POINTWISE,
+        name: value,
+    }
+    with pytest.raises(TypeError, match=f"`{name}` must be a tensor") as caught:
+        ops.separable_conv(**arguments)
+    assert str(caught.value).endswith(f"Received: {name}={value!r}")
+    if name != "pointwise_kernel":
+        with pytest.raises(TypeError, match="must be a tensor"):
+            ops.depthwise_conv(
+                arguments["inputs"], arguments["depthwise_kernel"]
+            )
+
+
+def test_implementations_names_its_own_arguments():
+    with pytest.raises(ValueError, match="implementations: `depthwise_kernel`"):
+        ops.implementations(INPUTS, np.ones((3, 2)))
 
 
 def test_implementations():

@@ -13,7 +13,9 @@ from keras_sepconv._spec import Shape, integer, wrong
 _ACCEPTED = "None, a keras.Sequential, or a tensor"
 
 
-def compose(object: Any, layer: Any, weights: Any = None) -> Any:
+def compose(
+    object: Any, layer: Any, weights: Any = None, weight_count: int = 0
+) -> Any:
     """Composes a constructed `layer` with what a helper was given.
 
     Args:
@@ -22,6 +24,7 @@ def compose(object: Any, layer: Any, weights: Any = None) -> Any:
             `keras.Variable` or a NumPy array.
         layer: The layer, with its `batch_input_shape` set if it has one.
         weights: Arrays for the layer to start with, or `None`.
+        weight_count: How many weights the layer will have.
 
     Returns:
         The layer, the same model with the layer added, or the result of
@@ -29,18 +32,19 @@ def compose(object: Any, layer: Any, weights: Any = None) -> Any:
 
     Raises:
         TypeError: Any other `object`; weights that are no list of arrays.
-        ValueError: What adding or calling raises. The model is then as it was.
+        ValueError: What adding or calling raises; weights of the wrong number
+            or shape. The model is then as it was.
     """
     if weights is not None:
-        _set_when_built(layer, weights)
+        _start_with(layer, _arrays(weights, weight_count))
     if object is None:
         return layer
     if isinstance(object, keras.Sequential):
         _add(object, layer)
         return object
-    if isinstance(object, (np.ndarray, keras.Variable)):
-        return layer(keras.ops.convert_to_tensor(object))
-    if isinstance(object, keras.KerasTensor) or keras.ops.is_tensor(object):
+    if keras.ops.is_tensor(object) or isinstance(
+        object, (keras.KerasTensor, keras.Variable, np.ndarray)
+    ):
         return layer(object)
     raise _no_object(object)
 
@@ -72,19 +76,18 @@ def batch_shape(
     size = None
     if batch_size is not None:
         size = integer("batch_size", batch_size)
-    shape = _shape("input_shape", input_shape, rank - 1)
-    full = _shape("batch_input_shape", batch_input_shape, rank)
-    if full is None and shape is not None:
-        full = (size, *shape)
-    if full is not None and full[channel_axis] is None:
+    name, value = "batch_input_shape", batch_input_shape
+    shape = _shape(name, value, rank)
+    if shape is None:
         name, value = "input_shape", input_shape
-        if batch_input_shape is not None:
-            name, value = "batch_input_shape", batch_input_shape
+        without_batch = _shape(name, value, rank - 1)
+        shape = without_batch and (size, *without_batch)
+    if shape is not None and shape[channel_axis] is None:
         raise ValueError(
             f"The channel dimension of `{name}` must be known (axis "
             f"{channel_axis}, counting the batch). Received: {name}={value!r}"
         )
-    return full
+    return shape
 
 
 def _shape(name: str, value: Any, rank: int) -> Shape | None:
@@ -94,17 +97,16 @@ def _shape(name: str, value: Any, rank: int) -> Shape | None:
         f"a shape of rank {rank}, each dimension a positive whole number or "
         "None if unknown"
     )
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if not isinstance(value, Sequence):
-        value = (value,)  # R has no scalars.
-    if isinstance(value, str):
+    sizes = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(sizes, Sequence):
+        sizes = (sizes,)  # R has no scalars.
+    if isinstance(sizes, (str, bytes)):
         raise wrong(name, rule, value, TypeError)
-    if len(value) != rank:
+    if len(sizes) != rank:
         raise wrong(name, rule, value)
     try:
         return tuple(
-            None if _is_unknown(size) else integer(name, size) for size in value
+            None if _is_unknown(size) else integer(name, size) for size in sizes
         )
     except (TypeError, ValueError) as error:
         raise wrong(name, rule, value, type(error)) from None
@@ -118,56 +120,83 @@ def _is_unknown(size: Any) -> bool:
 def _add(model: keras.Sequential, layer: Any) -> None:
     """Adds `layer`, or leaves `model` as it was.
 
-    `Sequential.add` appends the layer, and an input, before it finds out
-    whether they can be built.
+    `Sequential.add` appends the layer, and puts an input before the first,
+    ahead of finding out whether they can be built.
     """
-    before = len(_all_layers(model))
-    built = model.built
+    before, built = _all_layers(model), model.built
     try:
         model.add(layer)
     except BaseException:
-        if len(_all_layers(model)) > before:
-            while len(_all_layers(model)) > before:
+        if len(_all_layers(model)) > len(before):
+            while _all_layers(model):
                 model.pop(rebuild=False)
-            first = next(iter(_all_layers(model)), None)
-            if built and isinstance(first, keras.layers.InputLayer):
-                model.build(first.batch_shape)
+            for old in before:
+                model.add(old, rebuild=False)
+            if built and isinstance(before[0], keras.layers.InputLayer):
+                model.build(before[0].batch_shape)
             model.built = built
         raise
 
 
 def _all_layers(model: keras.Sequential) -> list[Any]:
     """Returns the layers with the input, which `Sequential.layers` hides."""
-    layers: list[Any] = super(keras.Sequential, model).layers
-    return layers
+    return list(super(keras.Sequential, model).layers)
 
 
-def _set_when_built(layer: Any, weights: Any) -> None:
-    """Makes `layer` take `weights` once, as soon as it is built."""
-    rule = "a list of arrays"
+def _arrays(weights: Any, count: int) -> list[Any]:
+    """Returns `weights` as that many numeric arrays."""
+    rule = f"a list of {count} arrays"
     if not isinstance(weights, (list, tuple)):
         raise wrong("weights", rule, weights, TypeError)
     try:
-        arrays = [keras.ops.convert_to_numpy(weight) for weight in weights]
-    except Exception as error:
+        arrays = [
+            np.asarray(keras.ops.convert_to_numpy(weight), "float64")
+            for weight in weights
+        ]
+    except Exception as error:  # Each backend has its own.
         raise wrong("weights", rule, weights, TypeError) from error
-    build = layer.build
+    if len(arrays) != count:
+        raise ValueError(f"`weights` must be {rule}. {_received(arrays)}")
+    return arrays
+
+
+def _received(arrays: list[Any]) -> str:
+    shapes = [array.shape for array in arrays]
+    return f"Received: weights=arrays of the shapes {shapes}"
+
+
+def _start_with(layer: Any, arrays: list[Any]) -> None:
+    """Makes `layer` take `arrays` for initial values when it is built.
+
+    As initializers, not by assignment: Keras may build a layer in a scope in
+    which variables cannot be assigned.
+    """
+    build, add_weight = layer.build, layer.add_weight
 
     @functools.wraps(build)
-    def build_and_set(*args: Any, **kwargs: Any) -> None:
-        build(*args, **kwargs)
-        expected = [tuple(variable.shape) for variable in layer.weights]
-        received = [array.shape for array in arrays]
-        if received != expected:
-            layer.built = False
-            raise ValueError(
-                f"`weights` must be arrays of the shapes {expected} for layer "
-                f"'{layer.name}'. Received: weights with the shapes {received}"
+    def build_with_arrays(*args: Any, **kwargs: Any) -> None:
+        remaining = iter(arrays)
+
+        def add_array(**options: Any) -> Any:
+            array, name = next(remaining), options.get("name")
+            if array.shape != tuple(options["shape"]):
+                raise ValueError(
+                    f"`weights` must have the shape {options['shape']} for the "
+                    f"{name} of layer '{layer.name}'. {_received(arrays)}"
+                )
+            options["initializer"] = lambda shape, dtype=None: (
+                keras.ops.convert_to_tensor(array, dtype=dtype)
             )
-        layer.set_weights(arrays)
+            return add_weight(**options)
+
+        layer.add_weight = add_array
+        try:
+            build(*args, **kwargs)
+        finally:
+            del vars(layer)["add_weight"]
         layer.build = build
 
-    layer.build = build_and_set
+    layer.build = build_with_arrays
 
 
 def _no_object(object: Any) -> TypeError:
@@ -184,5 +213,5 @@ def _no_object(object: Any) -> TypeError:
     return TypeError(
         f"`object` must be {_ACCEPTED} (a keras.KerasTensor, a tensor of the "
         f"{keras.backend.backend()} backend, a keras.Variable or a NumPy "
-        f"array).{hint} Received: object of type {kind}"
+        f"array).{hint} Received: object=<{kind} object>"
     )

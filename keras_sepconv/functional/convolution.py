@@ -80,7 +80,9 @@ def layer_separable_conv_2d(
         weights: Arrays to start with: depthwise kernel
             `(height, width, channels, depth_multiplier)`, pointwise kernel
             `(1, 1, channels * depth_multiplier, filters)` and, with a bias,
-            `(filters,)`. Set once the layer is built.
+            `(filters,)`. They are what the layer is built with; they are not
+            part of its config, so a copy made before that lacks them, and the
+            shapes above too.
 
     Returns:
         A `keras_sepconv.SeparableConv2D`, or `object` with the layer added, or
@@ -135,4 +137,4 @@ def layer_separable_conv_2d(
         batch_input_shape=batch_input_shape,
         batch_size=batch_size,
     )
-    return compose(object, layer, weights)
+    return compose(object, layer, weights, 3 if layer.use_bias else 2)

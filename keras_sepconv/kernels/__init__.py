@@ -46,7 +46,8 @@ def choose(call: Call, implementation: str | None = None) -> Kernel:
     backend = keras.backend.backend()
     kernels = {kernel.name: kernel for kernel in _KERNELS}
     if implementation is not None:
-        if implementation not in kernels:
+        # A tuple, because it also answers for what cannot be a key.
+        if implementation not in tuple(kernels):
             raise ValueError(
                 f"`implementation` must be None or one of {list(kernels)} on "
                 f"the {backend} backend. "

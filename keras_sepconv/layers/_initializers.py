@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import Tensor
+from keras_sepconv._spec import Tensor, wrong
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
@@ -38,11 +38,9 @@ class DepthwiseFans(keras.initializers.Initializer):  # type: ignore[misc]
 
     def __init__(self, name: str) -> None:
         scaling = keras.initializers.get(name)
-        if not isinstance(scaling, keras.initializers.VarianceScaling):
-            raise ValueError(
-                "`name` must be the name of a fan-based initializer. "
-                f"Received: name={name!r}"
-            )
+        is_scaling = isinstance(scaling, keras.initializers.VarianceScaling)
+        if not isinstance(name, str) or not is_scaling:
+            raise wrong("name", "the name of a fan-based initializer", name)
         self.name = name
         self._scaling = scaling
 

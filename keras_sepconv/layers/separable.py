@@ -177,7 +177,7 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
             channels = int(self.depthwise_kernel.shape[-2])
         self._spec.check_input(f"Layer '{self.name}'", shape, channels)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape | None) -> None:
         """Creates the weights; a second time, only checks the shape.
 
         Args:
@@ -186,13 +186,13 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         Raises:
             ValueError: A shape that the layer cannot take.
         """
-        shape = tuple(input_shape)
+        shape = None if input_shape is None else tuple(input_shape)
         with _BUILDING:
             self._check_input(shape)
             if self.depthwise_kernel is not None:
                 return
             try:
-                self._add_weights(shape[self._spec.channel_axis])
+                self._add_weights(shape)
             except BaseException:
                 for name in ("depthwise_kernel", "pointwise_kernel", "bias"):
                     if getattr(self, name) is not None:
@@ -200,8 +200,9 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
                         setattr(self, name, None)
                 raise
 
-    def _add_weights(self, channels: int | None) -> None:
-        assert channels is not None, "the spec refuses unknown channels"
+    def _add_weights(self, shape: Shape | None) -> None:
+        channels = shape and shape[self._spec.channel_axis]
+        assert channels, "the spec refuses unknown channels"
         outputs = channels * self.depth_multiplier
         self.depthwise_kernel = self.add_weight(
             name="depthwise_kernel",
@@ -228,14 +229,18 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Checks the input, eager or symbolic, before anything is built."""
-        inputs = args[0] if args else kwargs.get("inputs")
-        if not hasattr(inputs, "shape"):
-            raise TypeError(
-                f"Layer '{self.name}': `inputs` must be one tensor. "
-                f"Received: inputs={inputs!r}"
-            )
-        self._check_input(static_shape(inputs))
-        return super().__call__(*args, **kwargs)
+        if args or "inputs" in kwargs:
+            inputs = args[0] if args else kwargs["inputs"]
+            if not hasattr(inputs, "shape"):
+                raise TypeError(
+                    f"Layer '{self.name}': `inputs` must be one tensor. "
+                    f"Received: inputs={inputs!r}"
+                )
+            self._check_input(static_shape(inputs))
+        if self.built:
+            return super().__call__(*args, **kwargs)
+        with _BUILDING:
+            return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns `activation(separable_conv(inputs) + bias)`."""
@@ -310,10 +315,11 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
             ValueError: A config that asks for grouped convolution.
         """
         config = dict(config)
-        if config.pop("groups", 1) != 1:
+        groups = config.pop("groups", 1)
+        if groups != 1:
             raise ValueError(
-                "A separable convolution has no groups: `groups` must be 1 or "
-                f"absent. Received: config={config}"
+                "`groups` must be 1 or absent, because a separable convolution "
+                f"has no groups. Received: groups={groups!r}"
             )
         for key in _UNUSED:
             config.pop(key, None)
@@ -331,9 +337,9 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         """Gives an empty `keras.Sequential` its input.
 
         `Sequential.add` reads this attribute of its first layer and makes of it
-        an input of unknown batch size and default dtype; it has no other hook.
-        So the model that is asking, which is found one frame up, gets the full
-        input here, and the answer is that there is nothing left to do.
+        an input of unknown batch size and default dtype; it has no other hook
+        (Keras 3.6 to 3.15). So the model that is asking, found one frame up,
+        gets the full input here, and the answer is that nothing is left to do.
         """
         model = sys._getframe(1).f_locals.get("self")
         if self.batch_input_shape is not None and isinstance(
