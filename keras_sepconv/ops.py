@@ -308,7 +308,7 @@ def _convolve(
         None if tensor is None else keras.ops.cast(tensor, call.dtype)
         for tensor in tensors
     )
-    if 0 in call.output_shape and None not in call.output_shape:
+    if 0 in call.output_shape:
         return _empty(call, (inputs, depthwise, pointwise, bias))
     return kernel.run(call.spec, inputs, depthwise, pointwise, bias)
 
@@ -321,7 +321,8 @@ def _tensor(name: str | None, value: Any) -> Tensor | None:
         return value
     try:
         tensor = keras.ops.convert_to_tensor(value)
-        keras.backend.standardize_dtype(tensor.dtype)
+        if keras.backend.standardize_dtype(tensor.dtype) == "string":
+            raise TypeError("Only TensorFlow has tensors of strings.")
     except Exception as error:  # Each backend has its own.
         raise wrong(str(name), "a tensor", value, TypeError) from error
     return tensor
@@ -386,7 +387,15 @@ def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
 
     Backends disagree about convolving nothing; none is asked to.
     """
-    outputs = keras.ops.zeros(call.output_shape, call.dtype)
+    spec, sizes = call.spec, keras.ops.shape(tensors[0])
+    shape = list(call.output_shape)
+    if shape[0] is None:
+        shape[0] = sizes[0]
+    for axis, position in enumerate(spec.spatial_axes):
+        if shape[position] is None:
+            size = spec.output_size(axis, sizes[position])
+            shape[position] = keras.ops.maximum(size, 0)
+    outputs = keras.ops.zeros(shape, call.dtype)
     for tensor in tensors:
         if tensor is not None:
             outputs = outputs + 0 * keras.ops.sum(tensor)
