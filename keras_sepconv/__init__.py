@@ -1,4 +1,4 @@
-"""Separable convolutions for Keras 3 that train, load and run fast."""
+"""Separable convolutions for Keras 3, the same on every backend."""
 
 from keras_sepconv import ops
 from keras_sepconv.functional import layer_separable_conv_2d
