@@ -10,10 +10,10 @@ import pytest
 from backends import (
     BACKEND,
     EPSILON,
-    HAS_GRADIENTS,
     array,
     compiled,
     gradients,
+    needs_gradients,
     tensor,
 )
 from cases import CASES
@@ -42,11 +42,6 @@ def battery(function):
     return pytest.mark.parametrize(("case", "padding", "data_format"), RUNS)(
         function
     )
-
-
-def needs_gradients(function):
-    """Leaves the test out under Keras's numpy backend, which has none."""
-    return function if HAS_GRADIENTS else None
 
 
 def assert_close(found, expected, bound, what):

@@ -22,6 +22,7 @@ from backends import (
     array,
     compiled,
     gradients,
+    needs_gradients,
     tensor,
 )
 from reference import Convolution
@@ -30,10 +31,6 @@ from keras_sepconv import SeparableConv2D, layer_separable_conv_2d, ops
 
 HALF = ("float16", "bfloat16")
 HERE = pathlib.Path(__file__).parent
-
-
-def needs_gradients(function):
-    return function if HAS_GRADIENTS else None
 
 
 def arrays(shape, multiplier=1, filters=4, size=3, seed=0):

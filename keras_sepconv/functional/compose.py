@@ -10,8 +10,6 @@ import numpy as np
 
 from keras_sepconv._spec import Shape, integer, wrong
 
-_ACCEPTED = "None, a keras.Sequential, or a tensor"
-
 
 def compose(
     object: Any, layer: Any, weights: Any = None, weight_count: int = 0
@@ -210,8 +208,10 @@ def _no_object(object: Any) -> TypeError:
         ("tf_keras.", "keras.engine", "tensorflow.python.keras")
     ):
         hint = " This is a model or layer of Keras 2; rebuild it with Keras 3."
+    backend = keras.backend.backend()
     return TypeError(
-        f"`object` must be {_ACCEPTED} (a keras.KerasTensor, a tensor of the "
-        f"{keras.backend.backend()} backend, a keras.Variable or a NumPy "
-        f"array).{hint} Received: object=<{kind} object>"
+        "`object` must be None, a keras.Sequential, or a tensor (a "
+        f"keras.KerasTensor, a tensor of the {backend} backend, a "
+        f"keras.Variable or a NumPy array).{hint} "
+        f"Received: object=<{kind} object>"
     )
