@@ -31,7 +31,6 @@ from jax.interpreters import ad, batching, mlir
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels import _jax_blocks as blocks
-from keras_sepconv.kernels import _jax_taps as taps
 from keras_sepconv.kernels._jax_blocks import Arrays, Form, wide
 from keras_sepconv.kernels._kernel import Call, Kernel
 
@@ -127,7 +126,8 @@ def _compose_tangent(
     if along[2]:
         terms.append(_convolve(form, inputs, kernel) @ next(directions))
     if along[3]:
-        shape = blocks.output_shape(form, inputs, matrix)
+        sizes = blocks.output_sizes(form)
+        shape = (len(inputs), *sizes, matrix.shape[1])
         terms.append(jnp.broadcast_to(next(directions), shape))
     return [functools.reduce(jnp.add, terms)]
 
@@ -158,9 +158,7 @@ def _compose_gradients(
     return found
 
 
-def _native(
-    a: jax.Array, b: jax.Array, *, form: Form, result: str
-) -> Arrays:
+def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
     """Returns the depthwise form's `result` by JAX's own convolution."""
     spec, multiplier = form.spec, form.multiplier
 

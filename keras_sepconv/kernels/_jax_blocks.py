@@ -51,12 +51,9 @@ def padding(form: Form) -> list[tuple[int, int]]:
     return pairs
 
 
-def output_shape(
-    form: Form, inputs: jax.Array, matrix: jax.Array
-) -> tuple[int, ...]:
-    """Returns the shape of a separable convolution's outputs."""
-    sizes = map(form.spec.output_size, (0, 1), form.sizes)
-    return (len(inputs), *sizes, matrix.shape[1])
+def output_sizes(form: Form) -> tuple[int, ...]:
+    """Returns the outputs' rows and columns."""
+    return tuple(map(form.spec.output_size, (0, 1), form.sizes))
 
 
 def wide(array: jax.Array) -> jax.Array:
@@ -64,23 +61,25 @@ def wide(array: jax.Array) -> jax.Array:
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
 
 
-def depthwise(
-    a: jax.Array, b: jax.Array, *, form: Form, result: str
-) -> Arrays:
+def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
     """Returns the depthwise form's `result`; see `_jax`."""
     spec, dtype = form.spec, a.dtype
     if result == "kernel":
 
-        def sums(images: jax.Array, gradient: jax.Array) -> tuple[Arrays, Arrays]:
+        def sums(
+            images: jax.Array, gradient: jax.Array
+        ) -> tuple[Arrays, Arrays]:
             padded = taps.pad(spec, wide(images))
             planes = _planes(form, wide(gradient))
             return [], [taps.kernel_gradient(spec, padded, planes)]
 
-        _, (kernel,) = _in_blocks(form, sums, [a, b])
-        return [jnp.swapaxes(kernel, 2, 3).astype(dtype)]
+        shape = (*spec.kernel_size, form.multiplier, a.shape[3])
+        start = [lax.full(shape, 0, wide(a).dtype)]
+        _, (kernel,) = _in_blocks(form, sums, [a, b], [], start)
+        return [_swap(kernel, 2, 3).astype(dtype)]
 
     images, kernel = (a, b) if result == "outputs" else (b, a)
-    kernel = jnp.swapaxes(wide(kernel), 2, 3)
+    kernel = _swap(wide(kernel), 2, 3)
 
     def convolve(images: jax.Array) -> tuple[Arrays, Arrays]:
         if result == "inputs":
@@ -88,10 +87,14 @@ def depthwise(
             found = taps.input_gradient(spec, form.sizes, planes, kernel)
         else:
             found = taps.outputs(spec, taps.pad(spec, wide(images)), kernel)
-            found = jnp.swapaxes(found, 3, 4).reshape(*found.shape[:3], -1)
+            found = _swap(found, 3, 4).reshape(*found.shape[:3], -1)
         return [found.astype(dtype)], []
 
-    return _in_blocks(form, convolve, [images])[0]
+    sizes, channels = form.sizes, kernel.shape[3]
+    if result == "outputs":
+        sizes, channels = output_sizes(form), channels * form.multiplier
+    space = lax.empty((len(images), *sizes, channels), dtype)
+    return _in_blocks(form, convolve, [images], [space], [])[0]
 
 
 def separable(
@@ -103,7 +106,7 @@ def separable(
     form: Form,
 ) -> Arrays:
     """Returns both steps and the bias."""
-    kernel = jnp.swapaxes(wide(kernel), 2, 3)
+    kernel = _swap(wide(kernel), 2, 3)
     matrix, bias = _planes_first(form, wide(matrix)), wide(bias)
 
     def step(images: jax.Array) -> tuple[Arrays, Arrays]:
@@ -113,7 +116,9 @@ def separable(
         shape = (*planes.shape[:3], len(bias))
         return [outputs.reshape(shape).astype(inputs.dtype)], []
 
-    return _in_blocks(form, step, [inputs])[0]
+    shape = (len(inputs), *output_sizes(form), len(bias))
+    space = lax.empty(shape, inputs.dtype)
+    return _in_blocks(form, step, [inputs], [space], [])[0]
 
 
 def separable_gradients(
@@ -127,7 +132,7 @@ def separable_gradients(
 ) -> Arrays:
     """Returns the gradients that are wanted, of what `separable` takes."""
     spec, dtype = form.spec, inputs.dtype
-    kernel = jnp.swapaxes(wide(kernel), 2, 3)
+    kernel = _swap(wide(kernel), 2, 3)
     matrix = _planes_first(form, wide(matrix))
 
     def step(images: jax.Array, gradient: jax.Array) -> tuple[Arrays, Arrays]:
@@ -139,9 +144,7 @@ def separable_gradients(
             *gradient.shape[:3], form.multiplier, -1
         )
         if wanted[0]:
-            found.append(
-                taps.input_gradient(spec, form.sizes, planes, kernel)
-            )
+            found.append(taps.input_gradient(spec, form.sizes, planes, kernel))
         if wanted[1]:
             sums.append(taps.kernel_gradient(spec, padded, planes))
         if wanted[2]:
@@ -152,9 +155,19 @@ def separable_gradients(
             sums.append((jnp.ones((1, len(flat)), flat.dtype) @ flat)[0])
         return [images.astype(dtype) for images in found], sums
 
-    found, sums = _in_blocks(form, step, [inputs, gradient])
+    space = [lax.empty(inputs.shape, dtype)] if wanted[0] else []
+    start = [
+        lax.full(shape, 0, kernel.dtype)
+        for shape, want in zip(
+            (kernel.shape, matrix.shape, matrix.shape[1:]),
+            wanted[1:],
+            strict=True,
+        )
+        if want
+    ]
+    found, sums = _in_blocks(form, step, [inputs, gradient], space, start)
     if wanted[1]:
-        sums[0] = jnp.swapaxes(sums[0], 2, 3)
+        sums[0] = _swap(sums[0], 2, 3)
     if wanted[2]:
         at = int(wanted[1])
         sums[at] = _planes_last(form, sums[at])
@@ -164,24 +177,39 @@ def separable_gradients(
 def _planes(form: Form, outputs: jax.Array) -> jax.Array:
     """Returns depthwise outputs with the multiplier before the channels."""
     shape = (*outputs.shape[:3], -1, form.multiplier)
-    return jnp.swapaxes(outputs.reshape(shape), 3, 4)
+    return _swap(outputs.reshape(shape), 3, 4)
 
 
 def _planes_first(form: Form, matrix: jax.Array) -> jax.Array:
     """Returns the matrix for depthwise outputs in that order."""
     cube = matrix.reshape(-1, form.multiplier, matrix.shape[1])
-    return jnp.swapaxes(cube, 0, 1).reshape(matrix.shape)
+    return _swap(cube, 0, 1).reshape(matrix.shape)
 
 
 def _planes_last(form: Form, matrix: jax.Array) -> jax.Array:
     cube = matrix.reshape(form.multiplier, -1, matrix.shape[1])
-    return jnp.swapaxes(cube, 0, 1).reshape(matrix.shape)
+    return _swap(cube, 0, 1).reshape(matrix.shape)
+
+
+def _swap(array: jax.Array, i: int, j: int) -> jax.Array:
+    order = list(range(array.ndim))
+    order[i], order[j] = j, i
+    return lax.transpose(array, order)
 
 
 def _in_blocks(
-    form: Form, step: Step, arrays: Arrays
+    form: Form, step: Step, arrays: Arrays, images: Arrays, sums: Arrays
 ) -> tuple[Arrays, Arrays]:
-    """Runs `step` on a few images of the arrays at a time."""
+    """Runs `step` on a few images of the arrays at a time.
+
+    Args:
+        form: The convolution.
+        step: From some of the arrays to what there is for each image, and
+            sums.
+        arrays: All images.
+        images: Space for what there is for each image.
+        sums: Zeros to add the sums to.
+    """
     batch = len(arrays[0])
     largest = max(array.nbytes for array in arrays) // max(batch, 1)
     most = max(_BLOCK_BYTES // max(largest, 1), 1)
@@ -189,24 +217,16 @@ def _in_blocks(
     if not form.blocked or count == batch:
         return step(*arrays)
 
-    def block(turn: jax.Array | int) -> tuple[Arrays, Arrays]:
-        first = turn * count
-        return step(
-            *(lax.dynamic_slice_in_dim(a, first, count, 0) for a in arrays)
-        )
-
-    def body(
+    def block(
         turn: jax.Array, state: tuple[Arrays, Arrays]
     ) -> tuple[Arrays, Arrays]:
-        images, sums = block(turn)
+        first = turn * count
+        found, more = step(
+            *(lax.dynamic_slice_in_dim(a, first, count) for a in arrays)
+        )
         return [
-            lax.dynamic_update_slice_in_dim(all_, some, turn * count, 0)
-            for all_, some in zip(state[0], images, strict=True)
-        ], [a + b for a, b in zip(state[1], sums, strict=True)]
+            lax.dynamic_update_slice_in_dim(every, some, first, 0)
+            for every, some in zip(state[0], found, strict=True)
+        ], [a + b for a, b in zip(state[1], more, strict=True)]
 
-    images, sums = jax.eval_shape(block, 0)
-    start = (
-        [jnp.zeros((batch, *some.shape[1:]), some.dtype) for some in images],
-        [jnp.zeros(some.shape, some.dtype) for some in sums],
-    )
-    return lax.fori_loop(0, batch // count, body, start)
+    return taps.repeat(batch // count, block, (images, sums))

@@ -12,6 +12,8 @@ neighbours in memory.
 
 import functools
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -131,39 +133,72 @@ def _sum_of_taps(
         most: How many taps to unroll.
     """
     batch, _, _, *planes = padded.shape
-    _, rows, cols, *_ = kernel.shape
+    _, rows, cols, *numbers = kernel.shape
     width = _divisor(cols, most)
     height = _divisor(rows, max(most // width, 1))
     turns = rows * cols // (width * height)
 
-    def add(turn: jax.Array) -> jax.Array:
-        top, left = turn * width // cols * height, turn * width % cols
+    def add(turn: Any) -> jax.Array:
+        top, left = (
+            turn // (cols // width) * height,
+            turn % (cols // width) * width,
+        )
         products = []
         for tap in itertools.product(range(height), range(width)):
-            # A slice of its own for each use: XLA fuses only those well.
             row, col = top + tap[0], left + tap[1]
-            view = lax.dynamic_slice(
+            view = _view(
                 padded,
                 (0, row * rates[0], col * rates[1], 0, 0),
                 (batch, *reach, *planes),
+                (1, *strides, 1, 1),
             )
-            number = lax.dynamic_slice(
-                kernel,
-                (0, row, col, 0, 0),
-                (kernel.shape[0], 1, 1, *kernel.shape[3:]),
-            )
-            products.append(view[:, :: strides[0], :: strides[1]] * number)
-        return functools.reduce(jnp.add, products)
+            sizes = (kernel.shape[0], 1, 1, *numbers)
+            number = _view(kernel, (0, row, col, 0, 0), sizes)
+            products.append(view * number)
+        return functools.reduce(lax.add, products)
 
     if turns == 1:
         return add(0)
-    shape = jax.eval_shape(add, 0)
-    return lax.fori_loop(
-        0,
-        turns,
-        lambda turn, total: total + add(turn),
-        jnp.zeros(shape.shape, shape.dtype),
+    sizes = [
+        (size - 1) // stride + 1
+        for size, stride in zip(reach, strides, strict=True)
+    ]
+    start = lax.full((batch, *sizes, numbers[0], planes[1]), 0, padded.dtype)
+    return repeat(turns, lambda turn, total: total + add(turn), start)
+
+
+def repeat(
+    count: int, body: Callable[[jax.Array, Any], Any], state: Any
+) -> Any:
+    """Returns `body(turn, state)` for turns from 0, one after the other.
+
+    The turn is unsigned, so that nothing is done to indices that could be
+    negative, and the loop is one that JAX has the least to do for.
+    """
+
+    def turn(pair: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        return pair[0] + 1, body(*pair)
+
+    first = lax.full((), 0, jnp.uint32)
+    return lax.while_loop(lambda p: p[0] < count, turn, (first, state))[1]
+
+
+def _view(
+    array: jax.Array,
+    start: tuple[Any, ...],
+    sizes: tuple[int, ...],
+    strides: tuple[int, ...] | None = None,
+) -> jax.Array:
+    """Returns a slice, each time anew: XLA fuses no shared one well."""
+    if all(isinstance(first, int) for first in start):
+        ends = [a + b for a, b in zip(start, sizes, strict=True)]
+        return lax.slice(array, start, ends, strides)
+    array = lax.dynamic_slice(
+        array, [jnp.asarray(first, jnp.uint32) for first in start], sizes
     )
+    if strides is None or max(strides) == 1:
+        return array
+    return lax.slice(array, [0] * array.ndim, array.shape, strides)
 
 
 def _divisor(count: int, most: int) -> int:
