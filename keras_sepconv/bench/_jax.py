@@ -66,18 +66,17 @@ def _subject(
 def floor(matrix: Tensor, jit_compile: bool) -> Subject:
     """Returns the bare matrix products of a pointwise step."""
 
-    @jax.jit
-    def forward(inputs: Tensor, matrix: Tensor) -> Tensor:
+    def product(inputs: Tensor, matrix: Tensor) -> Tensor:
         return inputs @ matrix
 
-    @jax.jit
     def step(inputs: Tensor, matrix: Tensor, cotangent: Tensor) -> Any:
         return inputs @ matrix, cotangent @ matrix.T, inputs.T @ cotangent
 
+    jitted, jitted_step = jax.jit(product), jax.jit(step)
     return Subject(
-        lambda inputs: jax.block_until_ready(forward(inputs, matrix)),
+        lambda inputs: jax.block_until_ready(jitted(inputs, matrix)),
         lambda inputs, cotangent: list(
-            jax.block_until_ready(step(inputs, matrix, cotangent))
+            jax.block_until_ready(jitted_step(inputs, matrix, cotangent))
         ),
     )
 

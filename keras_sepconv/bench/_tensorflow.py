@@ -1,5 +1,6 @@
 """TensorFlow: everything inside `tf.function`, with every size known."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,9 @@ def _ready(results: Any) -> Any:
 def of_layer(layer: Layer, jit_compile: bool) -> Subject:
     """Returns a Keras layer as users run it on this backend."""
 
-    @tf.function(jit_compile=jit_compile)
-    def forward(inputs: Tensor) -> Tensor:
+    def call(inputs: Tensor) -> Tensor:
         return layer(inputs)
 
-    @tf.function(jit_compile=jit_compile)
     def step(inputs: Tensor, cotangent: Tensor) -> Any:
         sources = [inputs, *(weight.value for weight in layer.weights)]
         with tf.GradientTape() as tape:
@@ -42,31 +41,37 @@ def of_layer(layer: Layer, jit_compile: bool) -> Subject:
             outputs = layer(inputs)
         return outputs, *tape.gradient(outputs, sources, cotangent)
 
+    return _subject(call, step, jit_compile)
+
+
+def _subject(
+    call: Callable[[Tensor], Tensor],
+    step: Callable[[Tensor, Tensor], Any],
+    jit_compile: bool,
+) -> Subject:
+    forward = tf.function(call, jit_compile=jit_compile)
+    training = tf.function(step, jit_compile=jit_compile)
     return Subject(
         lambda inputs: _ready(forward(inputs)),
-        lambda inputs, cotangent: list(_ready(step(inputs, cotangent))),
+        lambda inputs, cotangent: list(_ready(training(inputs, cotangent))),
     )
 
 
 def floor(matrix: Tensor, jit_compile: bool) -> Subject:
     """Returns the bare matrix products of a pointwise step."""
+    variable = tf.Variable(matrix)
 
-    @tf.function(jit_compile=jit_compile)
-    def forward(inputs: Tensor, matrix: Tensor) -> Tensor:
-        return tf.matmul(inputs, matrix)
+    def product(inputs: Tensor) -> Tensor:
+        return tf.matmul(inputs, variable)
 
-    @tf.function(jit_compile=jit_compile)
-    def step(inputs: Tensor, matrix: Tensor, cotangent: Tensor) -> Any:
+    def step(inputs: Tensor, cotangent: Tensor) -> Any:
         return (
-            tf.matmul(inputs, matrix),
-            tf.matmul(cotangent, matrix, transpose_b=True),
+            tf.matmul(inputs, variable),
+            tf.matmul(cotangent, variable, transpose_b=True),
             tf.matmul(inputs, cotangent, transpose_a=True),
         )
 
-    return Subject(
-        lambda inputs: _ready(forward(inputs, matrix)),
-        lambda inputs, cotangent: list(_ready(step(inputs, matrix, cotangent))),
-    )
+    return _subject(product, step, jit_compile)
 
 
 def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:

@@ -134,8 +134,6 @@ def _case(
     )
 
 
-_FIRST = {"data_format": "channels_first"}
-
 # Named after where they occur: the image's side and its channels, then what is
 # not 3x3, stride 1, multiplier 1, batch 8 (DeepLab, RepLKNet and some with a
 # multiplier have fewer images, or stock Keras would need minutes).
@@ -157,8 +155,8 @@ CASES = (
     _case("replknet_28_128_k31", 2, 28, 128, 128, 31),
     _case("deeplab_33_256_d2", 4, 33, 256, 256, dilation_rate=2),
     _case("deeplab_33_256_d4", 4, 33, 256, 256, dilation_rate=4),
-    _case("first_56_128", 8, 56, 128, 128, **_FIRST),
-    _case("first_14_512", 8, 14, 512, 512, **_FIRST),
+    _case("first_56_128", 8, 56, 128, 128, data_format="channels_first"),
+    _case("first_14_512", 8, 14, 512, 512, data_format="channels_first"),
     _case("small_28_64_b1", 1, 28, 64, 64),
     _case("rgb_64_m2", 8, 64, 3, 32, multiplier=2),
     _case("rgb_64_m4", 8, 64, 3, 32, multiplier=4),

@@ -1,6 +1,7 @@
 """Times things side by side, and what to make of the times."""
 
 import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +19,11 @@ def interleaved(
     seconds: float,
     now: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Runs each in turn, round after round, and returns their seconds.
+    """Runs each once a round, as often as time lets; returns the seconds.
 
-    What disturbs the machine for longer than a round disturbs all alike.
+    What disturbs the machine for longer than a round disturbs all alike. Each
+    round has an order of its own, because what ran before matters too: it
+    leaves behind a cold cache, or memory to use again.
 
     Args:
         runs: By name; each returns when its result is there. They have run
@@ -29,12 +32,13 @@ def interleaved(
         now: The clock.
     """
     times: Times = {name: [] for name in runs}
+    names, order = list(runs), random.Random(0)
     start = now()
     rounds = 0
     while rounds < MIN_ROUNDS or now() - start < seconds:
-        for name, run in runs.items():
+        for name in order.sample(names, len(names)):
             begin = now()
-            run()
+            runs[name]()
             times[name].append(now() - begin)
         rounds += 1
     return times

@@ -70,7 +70,8 @@ class Contest:
         self._spec = ConvSpec(case.kernel_size, *case.options().values())
         rng = np.random.default_rng(0)
         arrays = case.arrays(rng)
-        shape = self._spec.output_shape(arrays[0].shape, case.filters)
+        sizes = self._spec.output_shape(arrays[0].shape, case.filters)
+        shape = [size or 0 for size in sizes]  # All are known.
         arrays.append(rng.standard_normal(shape, dtype="float32"))
         self._layers = _layers(case, settings.implementation, arrays[1:4])
         inputs, cotangent = map(_tensor, (arrays[0], arrays[4]))

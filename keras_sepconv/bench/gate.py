@@ -9,11 +9,12 @@ from keras_sepconv.bench.cases import Case
 # The unit roundoff of float32.
 EPSILON = 2.0**-24
 
-# A sum of n rounded products is off by no more than this times sqrt(n) roundoffs
-# of the sum of their absolute values, but for a chance below 2 n exp(-32):
-# Higham and Mary, "A new approach to probabilistic rounding error analysis",
-# SIAM J. Sci. Comput. 41 (2019). The certain bound, n in place of 8 sqrt(n),
-# would pass any gradient of a large image: it exceeds the gradient itself.
+# A sum of n rounded products is off by no more than this times sqrt(n)
+# roundoffs of the sum of their absolute values, but for a chance of about
+# 2 n exp(-32): Higham and Mary, "A new approach to probabilistic rounding error
+# analysis", SIAM J. Sci. Comput. 41 (2019). The certain bound, n in place of
+# 8 sqrt(n), is larger than a kernel's gradient itself on a large image, and
+# would pass anything.
 CONFIDENCE = 8
 
 # The results in the order in which a training step returns them.

@@ -15,24 +15,24 @@ from keras_sepconv.bench.results import KINDS, BackendResult, CaseResult
 
 
 def measure(
-    cases: Sequence[Case], settings: Settings, done: Callable[[Case], object]
+    cases: Sequence[Case], settings: Settings, begin: Callable[[Case], object]
 ) -> BackendResult:
     """Returns the measurements of `cases` on the active backend.
 
     Args:
         cases: What to measure.
         settings: How.
-        done: Called after each case.
+        begin: Called before each case.
     """
     name = keras.backend.backend()
     native = importlib.import_module(f"keras_sepconv.bench._{name}")
     results = []
     for case in cases:
+        begin(case)
         results.append(_measure_case(native, case, settings))
         keras.utils.clear_session()
         native.release()
         gc.collect()
-        done(case)
     return {
         "backend": name,
         "jit_compile": settings.jit_compile,
