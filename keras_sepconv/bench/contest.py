@@ -8,12 +8,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-import keras_sepconv
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.bench import gate
 from keras_sepconv.bench._subject import Layer, Subject
 from keras_sepconv.bench.cases import Case
 from keras_sepconv.bench.results import KINDS, Costs
+from keras_sepconv.layers import SeparableConv2D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Contest:
         expected = self._entries["stock"].results()
         magnitudes = self._magnitudes()
         found = self._entries["ours"].results()
-        compare = functools.partial(gate.disagreements, self._case)
+        compare = gate.disagreements
         wrong = compare(found[:1], expected[:1], magnitudes[:1])
         wrong += [
             f"in training, {message}"
@@ -166,9 +166,7 @@ def _layers(
     }
     layers = {
         "stock": keras.layers.SeparableConv2D(**arguments),
-        "ours": keras_sepconv.SeparableConv2D(
-            **arguments, implementation=implementation
-        ),
+        "ours": SeparableConv2D(**arguments, implementation=implementation),
     }
     for layer in layers.values():
         layer.build(case.input_shape())
