@@ -207,6 +207,12 @@ def _objections(
     options: argparse.Namespace, backends: list[str]
 ) -> Iterator[str]:
     """Yields what is wrong with arguments that are right by themselves."""
+    if not _cases(options):
+        yield (
+            "argument --case: must match a case of the suites asked for"
+            f"{' that is in --quick' if options.quick else ''}. "
+            f"Received: {' '.join(options.case)}"
+        )
     for backend in backends:
         received = f"Received: --backend {backend}"
         if options.backend is None:
@@ -223,12 +229,6 @@ def _objections(
                 "argument --jit-compile: must be for the backend tensorflow; "
                 f"JAX always compiles, torch has no such mode here. {received}"
             )
-    if not _cases(options):
-        yield (
-            "argument --case: must match a case of the suites asked for"
-            f"{' that is in --quick' if options.quick else ''}. "
-            f"Received: {' '.join(options.case)}"
-        )
     if keras.backend.backend() in backends:
         try:
             kernels.check_name(_implementation(options))
