@@ -14,8 +14,8 @@ from keras_sepconv.bench.results import (
 
 # Which cases are judged together.
 GROUPS: dict[str, Callable[[CaseResult], bool]] = {
-    "depth_multiplier 1": lambda case: case["multiplier"] == 1,
-    "depth_multiplier > 1": lambda case: case["multiplier"] > 1,
+    "multiplier 1": lambda case: case["multiplier"] == 1,
+    "multiplier > 1": lambda case: case["multiplier"] > 1,
     "all": lambda case: True,
 }
 
