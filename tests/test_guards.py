@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+from backends import BACKEND
+
 import keras_sepconv
 
 PACKAGE = pathlib.Path(keras_sepconv.__file__).parent
@@ -17,7 +19,15 @@ SOURCES = {
 }
 
 # The order in which data flows; nothing imports what stands after it.
-LEVELS = ("_spec", "kernels", "ops", "layers", "functional")
+LEVELS = (
+    "_spec",
+    "kernels",
+    "ops",
+    "layers",
+    "functional",
+    "bench",
+    "__main__",
+)
 
 
 def imports(source):
@@ -116,6 +126,24 @@ def test_importing_brings_in_no_framework_that_keras_did_not():
     assert "keras_sepconv.ops" in after
 
 
+OF_COMMANDS = {
+    "keras_sepconv.__main__",
+    "keras_sepconv.bench",
+    "matplotlib",
+    "rich.progress",
+}
+
+
+def test_importing_brings_in_nothing_that_only_the_commands_need():
+    before = modules_after("import keras")
+    added = modules_after("import keras_sepconv") - before
+    assert not added & OF_COMMANDS
+
+
+def test_the_command_guard_can_fail():
+    assert modules_after("import keras_sepconv.__main__") & OF_COMMANDS
+
+
 def test_the_framework_guard_can_fail():
     assert new_frameworks({"keras"}, {"keras", "torch.nn"}) == {"torch.nn"}
 
@@ -139,12 +167,15 @@ def test_the_example_of_the_readme_runs(capsys):
     assert "SeparableConv2D" in capsys.readouterr().out
 
 
+OF_BACKENDS = {"_jax", "_numpy", "_tensorflow", "_torch"}
+
+
 def test_examples_in_docstrings_run():
     examples = 0
     for path in SOURCES:
         parts = path.with_suffix("").parts
-        if parts[0] == "kernels" and parts[-1] not in ("__init__", "portable"):
-            continue  # Another backend's.
+        if parts[-1] in OF_BACKENDS - {f"_{BACKEND}"}:
+            continue
         name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
         results = doctest.testmod(importlib.import_module(name))
         assert results.failed == 0, name

@@ -16,7 +16,7 @@ from backends import (
     needs_gradients,
     tensor,
 )
-from cases import CASES
+from cases import CASES, SHRUNK
 from reference import Convolution
 
 from keras_sepconv import kernels, ops
@@ -34,6 +34,9 @@ RUNS = [
     for padding, data_format in zip(
         PADDINGS[:: 1 if i % 2 else -1], FORMATS, strict=True
     )
+] + [
+    pytest.param(case, case.padding, case.data_format, id=str(case))
+    for case in SHRUNK
 ]
 
 

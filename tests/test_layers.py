@@ -13,7 +13,7 @@ import pytest
 from backends import BACKEND, EPSILON, HAS_GRADIENTS, array, tensor
 from reference import Convolution
 
-from keras_sepconv import SeparableConv2D
+from keras_sepconv import SeparableConv2D, kernels, ops
 from keras_sepconv.layers import DepthwiseFans
 
 Stock = keras.layers.SeparableConv2D
@@ -120,7 +120,26 @@ def test_constructor_takes_the_arguments_of_stock_in_order():
         parameters = list(inspect.signature(cls.__init__).parameters.values())
         return [(p.name, p.default, p.kind) for p in parameters]
 
-    assert arguments(SeparableConv2D) == arguments(Stock)
+    ours = arguments(SeparableConv2D)
+    added = ("implementation", None, inspect.Parameter.KEYWORD_ONLY)
+    ours.remove(added)
+    assert ours == arguments(Stock)
+
+
+@pytest.mark.parametrize("name", list(ops.implementations()))
+def test_the_implementation_asked_for_runs(name, monkeypatch):
+    asked = []
+
+    def choose(call, implementation=None):
+        asked.append(implementation)
+        return original(call, implementation)
+
+    original = kernels.choose
+    monkeypatch.setattr(kernels, "choose", choose)
+    layer = SeparableConv2D(8, 3, implementation=name)
+    copy = SeparableConv2D.from_config(layer.get_config())
+    copy(image())
+    assert set(asked) == {name}
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
@@ -660,6 +679,8 @@ PAIRS = ("kernel_size", "strides", "dilation_rate")
         ("data_format", 1, TypeError),
         ("use_bias", "no", TypeError),
         ("use_bias", None, TypeError),
+        ("implementation", "fastest", ValueError),
+        ("implementation", ["portable"], ValueError),
     ],
 )
 def test_bad_arguments(name, value, error):

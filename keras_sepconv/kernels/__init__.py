@@ -7,7 +7,7 @@ import keras
 from keras_sepconv.kernels import portable
 from keras_sepconv.kernels._kernel import Call, Kernel
 
-__all__ = ["Call", "Kernel", "choose", "reasons"]
+__all__ = ["Call", "Kernel", "check_name", "choose", "reasons"]
 
 # The modules of the backends' own kernels; only the active one's is imported.
 _MODULES = {
@@ -35,6 +35,23 @@ def reasons(call: Call | None = None) -> dict[str, str | None]:
     }
 
 
+def check_name(implementation: str | None) -> str | None:
+    """Returns `implementation` if it is `None` or the name of a kernel.
+
+    Raises:
+        ValueError: There is no kernel of that name on this backend.
+    """
+    # A tuple, because it also answers for what cannot be a key.
+    names = tuple(kernel.name for kernel in _KERNELS)
+    if implementation is not None and implementation not in names:
+        raise ValueError(
+            f"`implementation` must be None or one of {list(names)} on "
+            f"the {keras.backend.backend()} backend. "
+            f"Received: implementation={implementation!r}"
+        )
+    return implementation
+
+
 def choose(call: Call, implementation: str | None = None) -> Kernel:
     """Returns the kernel that runs `call`.
 
@@ -46,25 +63,17 @@ def choose(call: Call, implementation: str | None = None) -> Kernel:
         ValueError: There is no kernel of that name on this backend, or none
             that can run the call, with the reasons.
     """
-    backend = keras.backend.backend()
-    kernels = {kernel.name: kernel for kernel in _KERNELS}
-    if implementation is not None:
-        # A tuple, because it also answers for what cannot be a key.
-        if implementation not in tuple(kernels):
-            raise ValueError(
-                f"`implementation` must be None or one of {list(kernels)} on "
-                f"the {backend} backend. "
-                f"Received: implementation={implementation!r}"
-            )
-        kernels = {implementation: kernels[implementation]}
+    name = check_name(implementation)
     refusals = []
-    for kernel in kernels.values():
+    for kernel in _KERNELS:
+        if name not in (None, kernel.name):
+            continue
         reason = kernel.why_not(call)
         if reason is None:
             return kernel
         refusals.append(f"{kernel.name}: {reason}")
     raise ValueError(
-        f"No implementation on the {backend} backend can run this "
-        f"convolution ({'; '.join(refusals)}). "
+        f"No implementation on the {keras.backend.backend()} backend can run "
+        f"this convolution ({'; '.join(refusals)}). "
         f"Received: implementation={implementation!r}, {call}"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv import ops
+from keras_sepconv import kernels, ops
 from keras_sepconv._spec import (
     ConvSpec,
     Shape,
@@ -74,6 +74,10 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
             update.
         pointwise_constraint: A projection of the pointwise kernel.
         bias_constraint: A projection of the bias.
+        implementation: `None` for the fastest that can, or a name from
+            `keras_sepconv.ops.implementations()`: exactly that one runs, or
+            the call raises and says why not. A name is part of the saved
+            config, and the backend that loads it must have one of that name.
         **kwargs: What every `keras.layers.Layer` takes: `name`, `dtype`,
             `trainable`.
 
@@ -116,6 +120,8 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         depthwise_constraint: Any = None,
         pointwise_constraint: Any = None,
         bias_constraint: Any = None,
+        *,
+        implementation: str | None = None,
         **kwargs: Any,
     ) -> None:
         # The shape that the helpers want an empty Sequential to start with.
@@ -157,6 +163,7 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         self.depthwise_constraint = keras.constraints.get(depthwise_constraint)
         self.pointwise_constraint = keras.constraints.get(pointwise_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
+        self.implementation = kernels.check_name(implementation)
         self.depthwise_kernel: Tensor | None = None
         self.pointwise_kernel: Tensor | None = None
         self.bias: Tensor | None = None
@@ -266,6 +273,7 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
             padding=self.padding,
             data_format=self.data_format,
             dilation_rate=self.dilation_rate,
+            implementation=self.implementation,
             bias=bias,
         )
         return outputs if self.activation is None else self.activation(outputs)
@@ -277,7 +285,10 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         return self._spec.output_shape(shape, self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, under stock Keras's keys."""
+        """Returns the constructor's arguments, under stock Keras's keys.
+
+        Those that stock Keras lacks are there only where they are not default.
+        """
         config = {
             **super().get_config(),
             "depth_multiplier": self.depth_multiplier,
@@ -301,6 +312,8 @@ class BaseSeparableConv(keras.layers.Layer):  # type: ignore[misc]
         config["activity_regularizer"] = keras.regularizers.serialize(
             self.activity_regularizer
         )
+        if self.implementation is not None:
+            config["implementation"] = self.implementation
         return config
 
     @classmethod
@@ -381,6 +394,8 @@ class SeparableConv2D(BaseSeparableConv):
         depthwise_constraint: A name, an object or a function.
         pointwise_constraint: A name, an object or a function.
         bias_constraint: A name, an object or a function.
+        implementation: `None`, or a name from
+            `keras_sepconv.ops.implementations()`.
         **kwargs: `name`, `dtype`, `trainable`.
 
     Input shape:
@@ -428,6 +443,8 @@ class SeparableConv2D(BaseSeparableConv):
         depthwise_constraint: Any = None,
         pointwise_constraint: Any = None,
         bias_constraint: Any = None,
+        *,
+        implementation: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -451,5 +468,6 @@ class SeparableConv2D(BaseSeparableConv):
             depthwise_constraint=depthwise_constraint,
             pointwise_constraint=pointwise_constraint,
             bias_constraint=bias_constraint,
+            implementation=implementation,
             **kwargs,
         )

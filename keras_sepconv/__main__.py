@@ -1,0 +1,27 @@
+"""`python -m keras_sepconv`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from keras_sepconv.bench import command as bench
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code.
+
+    Args:
+        arguments: In place of those of the process.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m keras_sepconv", description="Separable convolutions."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    bench.add_to(commands)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Times the layers against stock Keras; `python -m keras_sepconv bench`."""

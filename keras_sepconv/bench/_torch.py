@@ -1,0 +1,105 @@
+"""PyTorch: eager calls, without a graph where nothing is differentiated."""
+
+import numpy as np
+import torch
+
+from keras_sepconv._spec import Tensor
+from keras_sepconv.bench._subject import Layer, Subject
+from keras_sepconv.bench.cases import Case
+
+PEERS = ("torch",)
+
+
+def device() -> str:
+    """Returns what the default device is called."""
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return "cpu"
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def of_layer(layer: Layer, jit_compile: bool) -> Subject:
+    """Returns a Keras layer as users run it on this backend."""
+    return _subject(layer, [weight.value for weight in layer.weights])
+
+
+def _subject(module: Layer, weights: list[Tensor]) -> Subject:
+    def forward(inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            outputs = module(inputs)
+        _wait()
+        return outputs
+
+    def training(inputs: Tensor, cotangent: Tensor) -> list[Tensor]:
+        inputs = inputs.detach().requires_grad_(True)
+        outputs = module(inputs)
+        sources = [inputs, *weights]
+        gradients = torch.autograd.grad(outputs, sources, cotangent)
+        _wait()
+        return [outputs.detach(), *gradients]
+
+    return Subject(forward, training)
+
+
+def floor(matrix: Tensor, jit_compile: bool) -> Subject:
+    """Returns the bare matrix products of a pointwise step."""
+
+    def forward(inputs: Tensor) -> Tensor:
+        outputs = inputs @ matrix
+        _wait()
+        return outputs
+
+    def training(inputs: Tensor, cotangent: Tensor) -> list[Tensor]:
+        results = [inputs @ matrix, cotangent @ matrix.T, inputs.T @ cotangent]
+        _wait()
+        return results
+
+    return Subject(forward, training)
+
+
+def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
+    """Returns what else users pick, on channels_last views.
+
+    Its padding is even on both sides, where `"same"` with a stride is not:
+    then it does as much work, for other numbers.
+    """
+    _, depthwise, pointwise, bias = arrays
+    wide = case.channels * case.multiplier
+    reach = zip(case.kernel_size, case.dilation_rate, strict=True)
+    modules = torch.nn.Sequential(
+        torch.nn.Conv2d(
+            case.channels,
+            wide,
+            case.kernel_size,
+            case.strides,
+            padding=tuple((size - 1) * rate // 2 for size, rate in reach),
+            dilation=case.dilation_rate,
+            groups=case.channels,
+            bias=False,
+        ),
+        torch.nn.Conv2d(wide, case.filters, 1),
+    ).to(memory_format=torch.channels_last)
+    first, second = modules
+    with torch.no_grad():
+        kernel = depthwise.reshape(*case.kernel_size, wide, 1)
+        first.weight.copy_(torch.from_numpy(kernel.transpose(2, 3, 0, 1)))
+        second.weight.copy_(torch.from_numpy(pointwise.transpose(3, 2, 0, 1)))
+        second.bias.copy_(torch.from_numpy(bias))
+    if torch.cuda.is_available():
+        modules = modules.cuda()
+
+    def module(inputs: Tensor) -> Tensor:
+        outputs = modules(inputs.permute(0, 3, 1, 2))
+        return outputs.permute(0, 2, 3, 1)
+
+    return {"torch": _subject(module, list(modules.parameters()))}
+
+
+def release() -> None:
+    """Gives cached memory of a GPU back."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

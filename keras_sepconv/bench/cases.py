@@ -1,0 +1,177 @@
+"""The one table of cases, which the benchmark times and the tests check."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One separable convolution.
+
+    Attributes:
+        name: What reports call it, and `--case` selects by.
+        sizes: The input's spatial sizes.
+        channels: The input's channels.
+        multiplier: The depth multiplier.
+        filters: The outputs of the pointwise step.
+        kernel_size: One size for each spatial axis.
+        strides: One stride for each spatial axis.
+        dilation_rate: One rate for each spatial axis.
+        batch: The number of images.
+        padding: `"same"` or `"valid"`.
+        data_format: `"channels_last"` or `"channels_first"`.
+        suite: The suite of the benchmark; `""` for a case of the tests alone.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    channels: int
+    multiplier: int
+    filters: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...] = (1, 1)
+    dilation_rate: tuple[int, ...] = (1, 1)
+    batch: int = 2
+    padding: str = "same"
+    data_format: str = "channels_last"
+    suite: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def description(self) -> str:
+        """The case in full, as reports print it."""
+        sizes = "x".join(map(str, self.sizes))
+        kernel = "x".join(map(str, self.kernel_size))
+        text = f"{self.batch}x{sizes}x{self.channels}->{self.filters} k{kernel}"
+        if self.multiplier > 1:
+            text += f" m{self.multiplier}"
+        if max(self.strides) > 1:
+            text += f" s{max(self.strides)}"
+        if max(self.dilation_rate) > 1:
+            text += f" d{max(self.dilation_rate)}"
+        return text + (" first" if self.data_format == "channels_first" else "")
+
+    def input_shape(self, data_format: str | None = None) -> tuple[int, ...]:
+        """Returns the input's shape; `None`: in the case's own format."""
+        if (data_format or self.data_format) == "channels_first":
+            return (self.batch, self.channels, *self.sizes)
+        return (self.batch, *self.sizes, self.channels)
+
+    @property
+    def depthwise_shape(self) -> tuple[int, ...]:
+        """The shape of the depthwise kernel."""
+        return (*self.kernel_size, self.channels, self.multiplier)
+
+    @property
+    def pointwise_shape(self) -> tuple[int, ...]:
+        """The shape of the pointwise kernel."""
+        ones = (1,) * len(self.kernel_size)
+        return (*ones, self.channels * self.multiplier, self.filters)
+
+    def arrays(
+        self, rng: np.random.Generator, data_format: str | None = None
+    ) -> list[np.ndarray]:
+        """Returns inputs, depthwise and pointwise kernel, and bias."""
+        return [
+            rng.standard_normal(shape, dtype="float32")
+            for shape in (
+                self.input_shape(data_format),
+                self.depthwise_shape,
+                self.pointwise_shape,
+                (self.filters,),
+            )
+        ]
+
+    def options(
+        self, padding: str | None = None, data_format: str | None = None
+    ) -> dict[str, Any]:
+        """Returns the keywords of `ops.separable_conv` and of the layers."""
+        return {
+            "strides": self.strides,
+            "padding": padding or self.padding,
+            "data_format": data_format or self.data_format,
+            "dilation_rate": self.dilation_rate,
+        }
+
+    def shrunk(self) -> "Case":
+        """Returns the same kind of case, small enough for slow references."""
+        return dataclasses.replace(
+            self,
+            sizes=tuple(min(size, 8 + size % 2) for size in self.sizes),
+            channels=min(self.channels, 6),
+            filters=min(self.filters, 7),
+            batch=min(self.batch, 2),
+        )
+
+
+def _case(
+    name: str,
+    batch: int,
+    size: int,
+    channels: int,
+    filters: int,
+    kernel: int = 3,
+    multiplier: int = 1,
+    **options: Any,
+) -> Case:
+    for name_, value in options.items():
+        if isinstance(value, int):
+            options[name_] = (value, value)
+    return Case(
+        name,
+        (size, size),
+        channels,
+        multiplier,
+        filters,
+        (kernel, kernel),
+        batch=batch,
+        suite="separable" if multiplier == 1 else "multiplier",
+        **options,
+    )
+
+
+# Named after where they occur: the image's side and its channels, then what is
+# not 3x3, stride 1, multiplier 1, batch 8 (DeepLab, RepLKNet and some with a
+# multiplier have fewer images, or stock Keras would need minutes).
+CASES = (
+    _case("mobilenet_112_32", 8, 112, 32, 64),
+    _case("mobilenet_112_64_s2", 8, 112, 64, 128, strides=2),
+    _case("mobilenet_56_128", 8, 56, 128, 128),
+    _case("mobilenet_56_128_s2", 8, 56, 128, 256, strides=2),
+    _case("mobilenet_28_256", 8, 28, 256, 256),
+    _case("mobilenet_14_512", 8, 14, 512, 512),
+    _case("mobilenet_14_512_b1", 1, 14, 512, 512),
+    _case("mobilenet_14_512_b32", 32, 14, 512, 512),
+    _case("mobilenet_7_1024", 8, 7, 1024, 1024),
+    _case("xception_74_128", 8, 74, 128, 128),
+    _case("xception_19_728", 8, 19, 728, 728),
+    _case("efficientnet_56_64_k5", 8, 56, 64, 64, 5),
+    _case("efficientnet_14_480_k5", 8, 14, 480, 112, 5),
+    _case("convnext_28_192_k7", 8, 28, 192, 192, 7),
+    _case("replknet_28_128_k31", 2, 28, 128, 128, 31),
+    _case("deeplab_33_256_d2", 4, 33, 256, 256, dilation_rate=2),
+    _case("deeplab_33_256_d4", 4, 33, 256, 256, dilation_rate=4),
+    _case("first_56_128", 8, 56, 128, 128, data_format="channels_first"),
+    _case("first_14_512", 8, 14, 512, 512, data_format="channels_first"),
+    _case("small_28_64_b1", 1, 28, 64, 64),
+    _case("rgb_64_m2", 8, 64, 3, 32, multiplier=2),
+    _case("rgb_64_m4", 8, 64, 3, 32, multiplier=4),
+    _case("rgb_64_m8", 8, 64, 3, 32, multiplier=8),
+    _case("rgb_112_m4", 8, 112, 3, 32, multiplier=4),
+    _case("wide_28_64_m2", 4, 28, 64, 64, multiplier=2),
+    _case("wide_14_128_m4", 4, 14, 128, 128, multiplier=4),
+)
+
+# One of each kind, for a look in under a minute.
+QUICK = (
+    "mobilenet_56_128",
+    "mobilenet_14_512_b1",
+    "efficientnet_14_480_k5",
+    "rgb_64_m2",
+)
+
+SUITES = tuple(dict.fromkeys(case.suite for case in CASES))

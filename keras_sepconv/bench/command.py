@@ -1,0 +1,243 @@
+"""The command line of `python -m keras_sepconv bench`."""
+
+import argparse
+import datetime
+import fnmatch
+import importlib.util
+import math
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from keras_sepconv import kernels
+from keras_sepconv.bench import report, results
+from keras_sepconv.bench.cases import CASES, QUICK, SUITES, Case
+from keras_sepconv.bench.contest import Settings
+from keras_sepconv.bench.machine import machine
+from keras_sepconv.bench.processes import elsewhere, here
+
+_BACKENDS = ("jax", "tensorflow", "torch")
+_PICTURES = (".png", ".svg", ".pdf")
+
+_EPILOG = """\
+Exit codes: 0 all right; 1 a case whose numbers are not those of stock Keras;
+2 bad arguments.
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Adds the command to a parser's commands."""
+    parser = commands.add_parser(
+        "bench",
+        help="time the layers against stock Keras",
+        description="Times our layers against those of stock Keras, on the "
+        "same backend in the same process, after checking that both compute "
+        "the same.",
+        epilog=_EPILOG,
+    )
+    add = parser.add_argument
+    add(
+        "--backend",
+        nargs="+",
+        choices=_BACKENDS,
+        metavar="NAME",
+        help=f"of {', '.join(_BACKENDS)}; default: the active one",
+    )
+    add(
+        "--suite",
+        nargs="+",
+        choices=SUITES,
+        metavar="NAME",
+        default=SUITES,
+        help=f"of {', '.join(SUITES)}; default: all",
+    )
+    add(
+        "--case",
+        nargs="+",
+        metavar="PATTERN",
+        default=["*"],
+        help="the cases whose names match, as in 'mobilenet_*'",
+    )
+    add(
+        "--quick",
+        action="store_true",
+        help="a few cases and a short clock, under a minute",
+    )
+    add(
+        "--seconds",
+        type=_seconds,
+        help="the time for a measurement, of which a case has two; default: "
+        "2, or 0.5 with --quick",
+    )
+    add(
+        "--jit-compile",
+        action="store_true",
+        help="TensorFlow's XLA mode; --implementation is then taps",
+    )
+    add(
+        "--implementation",
+        metavar="NAME",
+        help="what our layers ask for; default: what they choose",
+    )
+    add(
+        "--json",
+        type=_writable,
+        metavar="FILE",
+        help="write everything to a file",
+    )
+    add(
+        "--compare",
+        type=_result,
+        metavar="FILE",
+        help="an older --json file, to print its ratios beside",
+    )
+    add(
+        "--plot",
+        type=_picture,
+        metavar="FILE",
+        help="draw bars, as .png, .svg or .pdf; needs matplotlib",
+    )
+    parser.set_defaults(run=lambda options: run(options, parser.error))
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"must be a positive number of seconds. Received: {text}"
+        )
+    return value
+
+
+def _writable(text: str) -> pathlib.Path:
+    path = pathlib.Path(text)
+    if not path.parent.is_dir() or path.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"must be a file in a folder that exists. Received: {text}"
+        )
+    return path
+
+
+def _picture(text: str) -> pathlib.Path:
+    path = _writable(text)
+    if path.suffix.lower() not in _PICTURES:
+        raise argparse.ArgumentTypeError(
+            f"must end in {', '.join(_PICTURES)}. Received: {text}"
+        )
+    if importlib.util.find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError(
+            "needs matplotlib, which the extra `bench` of this package brings. "
+            f"Received: {text}"
+        )
+    return path
+
+
+def _result(text: str) -> results.Result:
+    try:
+        return results.load(pathlib.Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(
+            f"must be a file that --json wrote ({error}). Received: {text}"
+        ) from error
+
+
+def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
+    """Measures, prints and writes; returns the exit code.
+
+    Args:
+        options: The parsed arguments.
+        refuse: Ends the process with a message about bad arguments.
+    """
+    active = keras.backend.backend()
+    backends = list(dict.fromkeys(options.backend or [active]))
+    for message in _objections(options, backends):
+        refuse(message)
+    result = _measure(options, backends)
+    if options.json is not None:
+        results.save(result, options.json)
+    console = Console()
+    report.report(console, result)
+    if options.compare is not None:
+        report.compare(console, options.compare, result)
+    if options.plot is not None:
+        # Not everybody has matplotlib.
+        from keras_sepconv.bench.plot import plot
+
+        plot(result, options.plot)
+    wrong = any(c["wrong"] for b in result["backends"] for c in b["cases"])
+    return int(wrong)
+
+
+def _measure(
+    options: argparse.Namespace, backends: list[str]
+) -> results.Result:
+    now = datetime.datetime.now(datetime.UTC)
+    seconds = options.seconds or (0.5 if options.quick else 2.0)
+    settings = Settings(seconds, options.jit_compile, _implementation(options))
+    cases = _cases(options)
+    return {
+        "date": now.strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine(),
+        "backends": [
+            here(cases, settings)
+            if backend == keras.backend.backend()
+            else elsewhere(backend, cases, settings)
+            for backend in backends
+        ],
+    }
+
+
+def _cases(options: argparse.Namespace) -> list[Case]:
+    return [
+        case
+        for case in CASES
+        if case.suite in options.suite
+        and any(fnmatch.fnmatchcase(case.name, p) for p in options.case)
+        and (not options.quick or case.name in QUICK)
+    ]
+
+
+def _objections(
+    options: argparse.Namespace, backends: list[str]
+) -> Iterator[str]:
+    """Yields what is wrong with arguments that are right by themselves."""
+    if not _cases(options):
+        yield (
+            "argument --case: must match a case of the suites asked for"
+            f"{' that is in --quick' if options.quick else ''}. "
+            f"Received: {' '.join(options.case)}"
+        )
+    for backend in backends:
+        received = f"Received: --backend {backend}"
+        if options.backend is None:
+            received = f"Received: {backend}, which is active"
+        if backend not in _BACKENDS:
+            yield (
+                f"argument --backend: must be of {', '.join(_BACKENDS)}, "
+                f"which compile or differentiate. {received}"
+            )
+        if importlib.util.find_spec(backend) is None:
+            yield f"argument --backend: must be installed. {received}"
+        if options.jit_compile and backend != "tensorflow":
+            yield (
+                "argument --jit-compile: must be for the backend tensorflow; "
+                f"JAX always compiles, torch has no such mode here. {received}"
+            )
+    if keras.backend.backend() in backends:
+        try:
+            kernels.check_name(_implementation(options))
+        except ValueError as error:
+            yield f"argument --implementation: {error}"
+
+
+def _implementation(options: argparse.Namespace) -> str | None:
+    # A layer cannot know that XLA will compile it.
+    default = "taps" if options.jit_compile else None
+    name: str | None = options.implementation or default
+    return name

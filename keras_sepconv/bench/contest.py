@@ -1,0 +1,188 @@
+"""One case: stock, ours, the floor and the peers, ready to run."""
+
+import dataclasses
+import functools
+import types
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv.bench import gate
+from keras_sepconv.bench._subject import Layer, Subject
+from keras_sepconv.bench.cases import Case
+from keras_sepconv.bench.results import KINDS, Costs
+from keras_sepconv.layers import SeparableConv2D
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        seconds: The time budget of a measurement; a case has two.
+        jit_compile: Whether TensorFlow compiles with XLA.
+        implementation: What our layers ask for.
+    """
+
+    seconds: float
+    jit_compile: bool = False
+    implementation: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A subject with what it runs on."""
+
+    subject: Subject
+    inputs: Tensor
+    cotangent: Tensor
+
+    def runner(self, kind: str) -> Callable[[], object]:
+        if kind == "forward":
+            return functools.partial(self.subject.forward, self.inputs)
+        training = self.subject.training
+        return functools.partial(training, self.inputs, self.cotangent)
+
+    def results(self) -> list[np.ndarray]:
+        """Returns the value of a forward call, then all of a training step."""
+        results = [
+            self.subject.forward(self.inputs),
+            *self.subject.training(self.inputs, self.cotangent),
+        ]
+        return [np.asarray(keras.ops.convert_to_numpy(r)) for r in results]
+
+
+class Contest:
+    """All that is run for one case, in the order of its rounds.
+
+    Args:
+        native: The backend's module of this package.
+        case: The case.
+        settings: How to measure.
+    """
+
+    def __init__(
+        self, native: types.ModuleType, case: Case, settings: Settings
+    ) -> None:
+        self._case = case
+        self._spec = ConvSpec(case.kernel_size, *case.options().values())
+        rng = np.random.default_rng(0)
+        arrays = case.arrays(rng)
+        sizes = self._spec.output_shape(arrays[0].shape, case.filters)
+        shape = [size or 0 for size in sizes]  # All are known.
+        arrays.append(rng.standard_normal(shape, dtype="float32"))
+        self._layers = _layers(case, settings.implementation, arrays[1:4])
+        inputs, cotangent = map(_tensor, (arrays[0], arrays[4]))
+        jit_compile = settings.jit_compile
+        self._entries = {
+            name: _Entry(native.of_layer(layer, jit_compile), inputs, cotangent)
+            for name, layer in self._layers.items()
+        }
+        cotangent = _tensor(self._channels_last(arrays[4]))
+        self._entries["floor"] = _floor(native, case, cotangent, jit_compile)
+        inputs = _tensor(self._channels_last(arrays[0]))
+        for name, subject in native.peers(case, arrays[:4]).items():
+            self._entries[name] = _Entry(subject, inputs, cotangent)
+
+    def _channels_last(self, array: np.ndarray) -> np.ndarray:
+        array = np.moveaxis(array, self._spec.channel_axis, -1)
+        return np.ascontiguousarray(array)
+
+    def runs(self, kind: str) -> dict[str, Callable[[], object]]:
+        """Returns what to time, by name."""
+        return {
+            name: entry.runner(kind) for name, entry in self._entries.items()
+        }
+
+    def costs(self) -> dict[str, Costs]:
+        """Returns what the framework tells of each; call this first."""
+        # The first compilation of a process takes longer, whatever it compiles.
+        for kind in KINDS:
+            self._entries["floor"].runner(kind)()
+        return {
+            name: entry.subject.costs(entry.inputs, entry.cotangent)
+            for name, entry in self._entries.items()
+            if entry.subject.costs is not None
+        }
+
+    def wrong(self) -> list[str]:
+        """Returns what is wrong with ours and the peers, and warms all up."""
+        expected = self._entries["stock"].results()
+        magnitudes = self._magnitudes()
+        found = self._entries["ours"].results()
+        compare = gate.disagreements
+        wrong = compare(found[:1], expected[:1], magnitudes[:1])
+        wrong += [
+            f"in training, {message}"
+            for message in compare(found[1:], expected[1:], magnitudes[1:])
+        ]
+        expected, magnitudes = (
+            [self._channels_last(arrays[0])]
+            for arrays in (expected, magnitudes)
+        )
+        for name in self._entries.keys() - {"stock", "ours", "floor"}:
+            found = self._entries[name].results()[:1]
+            if self._pads_evenly():
+                wrong += [
+                    f"the peer {name}: {message}"
+                    for message in compare(found, expected, magnitudes)
+                ]
+        return wrong
+
+    def _magnitudes(self) -> list[np.ndarray]:
+        """Returns the sums of the absolute values of what stock sums."""
+        layer, stock = self._layers["stock"], self._entries["stock"]
+        weights = layer.get_weights()
+        layer.set_weights([np.abs(weight) for weight in weights])
+        absolute = map(keras.ops.abs, (stock.inputs, stock.cotangent))
+        results = _Entry(stock.subject, *absolute).results()
+        layer.set_weights(weights)
+        return results
+
+    def _pads_evenly(self) -> bool:
+        """Tells whether a peer's even padding means the same convolution."""
+        return all(
+            self._spec.pad_total(axis, size) == span - 1
+            for axis, (size, span) in enumerate(
+                zip(self._case.sizes, self._spec.spans, strict=True)
+            )
+        )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return keras.ops.convert_to_tensor(array)
+
+
+def _layers(
+    case: Case, implementation: str | None, weights: list[np.ndarray]
+) -> dict[str, Layer]:
+    arguments = {
+        "filters": case.filters,
+        "kernel_size": case.kernel_size,
+        "depth_multiplier": case.multiplier,
+        **case.options(),
+    }
+    layers = {
+        "stock": keras.layers.SeparableConv2D(**arguments),
+        "ours": SeparableConv2D(**arguments, implementation=implementation),
+    }
+    for layer in layers.values():
+        layer.build(case.input_shape())
+        layer.set_weights(weights)
+    return layers
+
+
+def _floor(
+    native: types.ModuleType, case: Case, cotangent: Tensor, jit_compile: bool
+) -> _Entry:
+    """Returns the pointwise step alone, as a plain matrix product."""
+    rng = np.random.default_rng(0)
+    wide = case.channels * case.multiplier
+    matrix = rng.standard_normal((wide, case.filters), dtype="float32")
+    cotangent = keras.ops.reshape(cotangent, (-1, case.filters))
+    shape = (int(cotangent.shape[0]), wide)
+    inputs = rng.standard_normal(shape, dtype="float32")
+    subject = native.floor(_tensor(matrix), jit_compile)
+    return _Entry(subject, _tensor(inputs), cotangent)

@@ -1,0 +1,71 @@
+"""Measures cases on the active backend."""
+
+import gc
+import importlib
+import importlib.metadata
+import types
+from collections.abc import Callable, Sequence
+
+import keras
+
+from keras_sepconv.bench import clock
+from keras_sepconv.bench.cases import Case
+from keras_sepconv.bench.contest import Contest, Settings
+from keras_sepconv.bench.results import KINDS, BackendResult, CaseResult
+
+
+def measure(
+    cases: Sequence[Case], settings: Settings, begin: Callable[[Case], object]
+) -> BackendResult:
+    """Returns the measurements of `cases` on the active backend.
+
+    Args:
+        cases: What to measure.
+        settings: How.
+        begin: Called before each case.
+    """
+    name = keras.backend.backend()
+    native = importlib.import_module(f"keras_sepconv.bench._{name}")
+    results = []
+    for case in cases:
+        begin(case)
+        results.append(_measure_case(native, case, settings))
+        keras.utils.clear_session()
+        native.release()
+        gc.collect()
+    return {
+        "backend": name,
+        "jit_compile": settings.jit_compile,
+        "implementation": settings.implementation,
+        "seconds": settings.seconds,
+        "versions": {p: _version(p) for p in ("keras", name, *native.PEERS)},
+        "device": native.device(),
+        "cases": results,
+    }
+
+
+def _version(package: str) -> str | None:
+    # TensorFlow's module comes from distributions of several names.
+    distributions = importlib.metadata.packages_distributions()
+    if package not in distributions:
+        return None
+    return importlib.metadata.version(distributions[package][0])
+
+
+def _measure_case(
+    native: types.ModuleType, case: Case, settings: Settings
+) -> CaseResult:
+    contest = Contest(native, case, settings)
+    result: CaseResult = {
+        "name": case.name,
+        "description": case.description,
+        "multiplier": case.multiplier,
+        "costs": contest.costs(),
+        "wrong": contest.wrong(),
+        "measurements": {},
+    }
+    if not result["wrong"]:
+        for kind in KINDS:
+            times = clock.interleaved(contest.runs(kind), settings.seconds)
+            result["measurements"][kind] = clock.measurement(times)
+    return result

@@ -1,0 +1,62 @@
+"""Measuring here, and under another backend in a process of its own."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import keras
+from rich.console import Console
+from rich.progress import Progress
+
+from keras_sepconv.bench import results
+from keras_sepconv.bench.cases import Case
+from keras_sepconv.bench.contest import Settings
+from keras_sepconv.bench.measure import measure
+
+
+def here(cases: Sequence[Case], settings: Settings) -> results.BackendResult:
+    """Measures on the active backend, with a progress bar on stderr."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(cases))
+
+        def begin(case: Case) -> None:
+            progress.update(
+                task,
+                completed=cases.index(case),
+                description=f"{keras.backend.backend()}: {case}",
+            )
+
+        return measure(cases, settings, begin)
+
+
+def elsewhere(
+    backend: str, cases: Sequence[Case], settings: Settings
+) -> results.BackendResult:
+    """Measures on a backend that is not active: Keras has one a process.
+
+    Raises:
+        SystemExit: The process failed, and has said why on stderr.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "result.json")
+        command = [sys.executable, "-m", "keras_sepconv", "bench"]
+        command += ["--seconds", str(settings.seconds), "--json", str(path)]
+        command += ["--case", *(case.name for case in cases)]
+        if settings.jit_compile:
+            command += ["--jit-compile"]
+        if settings.implementation is not None:
+            command += ["--implementation", settings.implementation]
+        environment = {
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            **os.environ,
+            "KERAS_BACKEND": backend,
+        }
+        child = subprocess.run(
+            command, env=environment, stdout=subprocess.DEVNULL, check=False
+        )
+        if not path.exists():
+            sys.exit(child.returncode or 1)
+        return results.load(path)["backends"][0]

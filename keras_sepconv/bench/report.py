@@ -1,0 +1,212 @@
+"""The tables that the benchmark prints."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keras_sepconv.bench import summary
+from keras_sepconv.bench.results import (
+    KINDS,
+    BackendResult,
+    CaseResult,
+    Quartiles,
+    Result,
+    title,
+)
+
+# From here on there is room for what a case is, beside its name.
+_WIDE = 100
+
+_LEGEND = (
+    "stock/ours: the time of keras.layers.SeparableConv2D over ours, on the "
+    "same weights, the median of the rounds; below 1 ours is slower, marked "
+    "'loss'. quartiles: of that ratio. ours/floor: over the pointwise matrix "
+    "product alone (three of them in training)."
+)
+
+
+def number(value: float) -> str:
+    """Returns a ratio or a time in three digits."""
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}"
+
+
+def _speedup(value: float) -> Text:
+    # A word and not the colour alone, for eyes, files and printers without.
+    if value < 1:
+        # Never rounded up to 1.
+        return Text(f"loss {min(value, 0.99):.2f}", "bold magenta")
+    return Text(number(value), "green")
+
+
+def _quartiles(values: Quartiles) -> str:
+    return f"{number(values[0])}-{number(values[2])}"
+
+
+def _table(heading: str) -> Table:
+    return Table(
+        title=heading,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+
+
+def report(console: Console, result: Result) -> None:
+    """Prints everything.
+
+    Args:
+        console: Where to.
+        result: What was measured.
+    """
+    header(console, result)
+    for backend in result["backends"]:
+        for kind in KINDS:
+            console.print(_cases(console.width >= _WIDE, backend, kind))
+        for case in backend["cases"]:
+            for message in case["wrong"]:
+                console.print(
+                    f"FAILED {case['name']}: {message}", style="bold red"
+                )
+        if any(not case["wrong"] for case in backend["cases"]):
+            console.print(_groups(backend))
+        costs = summary.cost_ratios(backend["cases"])
+        if costs:
+            console.print(_costs(backend, costs))
+    console.print(_LEGEND, style="dim")
+
+
+def header(console: Console, result: Result) -> None:
+    """Prints what the run was made on."""
+    machine = result["machine"]
+    console.print(
+        f"{machine['processor']}, {machine['cores'] or '?'} cores, "
+        f"{machine['threads']} threads, {machine['system']}, "
+        f"Python {machine['python']}, {result['date']}",
+        highlight=False,
+    )
+    for backend in result["backends"]:
+        versions = ", ".join(
+            f"{name} {version or 'not installed (no peer)'}"
+            for name, version in backend["versions"].items()
+        )
+        console.print(
+            f"{title(backend)} on {backend['device']}: {versions}; "
+            f"{backend['seconds']:g} s a measurement",
+            highlight=False,
+        )
+
+
+def _cases(wide: bool, backend: BackendResult, kind: str) -> Table:
+    heading = "training step" if kind == "training" else kind
+    table = _table(f"{title(backend)}: {heading}")
+    table.add_column("case", no_wrap=True)
+    if wide:
+        table.add_column("shape", no_wrap=True)
+    peers = _peers(backend["cases"], kind)
+    for heading in ("stock\n/ours", "quartiles", "ours\nms", "ours\n/floor"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for peer in peers:
+        table.add_column(f"{peer}\n/ours", justify="right", no_wrap=True)
+    for case in backend["cases"]:
+        name = [case["name"], case["description"]][: 2 if wide else 1]
+        table.add_row(*name, *_measured(case, kind, peers))
+    return table
+
+
+def _peers(cases: list[CaseResult], kind: str) -> list[str]:
+    found: dict[str, None] = {}
+    for case in cases:
+        if kind in case["measurements"]:
+            found.update(dict.fromkeys(case["measurements"][kind]["peers"]))
+    return list(found)
+
+
+def _measured(case: CaseResult, kind: str, peers: list[str]) -> list[Any]:
+    if case["wrong"]:
+        return [Text("FAILED", "bold red"), *[""] * (3 + len(peers))]
+    measurement = case["measurements"][kind]
+    return [
+        _speedup(measurement["speedup"][1]),
+        _quartiles(measurement["speedup"]),
+        number(measurement["milliseconds"]["ours"][1]),
+        number(measurement["over_floor"][1]),
+        *(_speedup(measurement["peers"][peer][1]) for peer in peers),
+    ]
+
+
+def _groups(backend: BackendResult) -> Table:
+    table = _table(f"{title(backend)}: stock/ours, together")
+    table.add_column("cases", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("geometric\nmean", justify="right", no_wrap=True)
+    table.add_column("worst", justify="right", no_wrap=True)
+    table.add_column("of")
+    for name in summary.GROUPS:
+        for kind in KINDS:
+            group = summary.group(backend["cases"], name, kind)
+            if group is None:
+                continue
+            first = kind == KINDS[0]
+            table.add_row(
+                f"{name} ({group.size})" if first else "",
+                kind,
+                _speedup(group.mean),
+                _speedup(group.worst),
+                group.where,
+            )
+    return table
+
+
+def _costs(
+    backend: BackendResult,
+    costs: dict[str, list[tuple[float, str]]],
+) -> Table:
+    table = _table(f"{title(backend)}: other costs, stock/ours")
+    table.add_column("", no_wrap=True)
+    table.add_column("median", justify="right", no_wrap=True)
+    table.add_column("worst", justify="right", no_wrap=True)
+    table.add_column("of")
+    for name, ratios in costs.items():
+        median, worst, where = summary.median_and_worst(ratios)
+        table.add_row(name, _speedup(median), _speedup(worst), where)
+    return table
+
+
+def compare(console: Console, old: Result, new: Result) -> None:
+    """Prints the speed-ups of two runs side by side."""
+    for difference in summary.differences(old, new):
+        console.print(f"Not the same in both: {difference}", style="bold")
+    found = False
+    for before, now in summary.pairs(old, new):
+        found = True
+        table = _table(f"{title(now)}: stock/ours, then and now")
+        table.add_column("case", no_wrap=True)
+        table.add_column("")
+        for heading in ("then", "now", "change"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for change in summary.changes(before, now):
+            table.add_row(*_changed(change))
+        console.print(table)
+    if not found:
+        console.print("The older run has nothing to compare with.")
+
+
+def _changed(change: summary.Change) -> list[Any]:
+    name = change.case if change.kind == KINDS[0] else ""
+    old, new = change.old, change.new
+    percent = ""
+    if old is not None and new is not None:
+        percent = f"{100 * (new / old - 1):+.0f} %"
+    return [
+        name,
+        change.kind,
+        "-" if old is None else _speedup(old),
+        "-" if new is None else _speedup(new),
+        percent,
+    ]

@@ -1,0 +1,126 @@
+"""What one run of the benchmark knows, as its JSON file holds it."""
+
+import json
+import pathlib
+from typing import Any, TypedDict, cast
+
+# First quartile, median, third quartile.
+Quartiles = list[float]
+
+KINDS = ("forward", "training")
+
+
+class Measurement(TypedDict):
+    """One case, forward or training.
+
+    Attributes:
+        rounds: How often each was run.
+        milliseconds: The times of each that was run, by name.
+        speedup: Stock's time over ours, round by round.
+        over_floor: Our time over the floor's, round by round.
+        peers: A peer's time over ours, round by round, by name.
+    """
+
+    rounds: int
+    milliseconds: dict[str, Quartiles]
+    speedup: Quartiles
+    over_floor: Quartiles
+    peers: dict[str, Quartiles]
+
+
+class Costs(TypedDict):
+    """What JAX tells of a compiled layer.
+
+    Attributes:
+        compile_seconds: To trace, lower and compile, by kind.
+        peak_bytes: Temporaries and results of a training step, if known.
+    """
+
+    compile_seconds: dict[str, float]
+    peak_bytes: int | None
+
+
+class CaseResult(TypedDict):
+    """One case.
+
+    Attributes:
+        name: The case's name.
+        description: The case in full.
+        multiplier: Its depth multiplier.
+        wrong: What the gate found wrong; nothing is measured then.
+        measurements: By kind.
+        costs: By name; empty where the framework does not tell.
+    """
+
+    name: str
+    description: str
+    multiplier: int
+    wrong: list[str]
+    measurements: dict[str, Measurement]
+    costs: dict[str, Costs]
+
+
+class BackendResult(TypedDict):
+    """One backend.
+
+    Attributes:
+        backend: Its name.
+        jit_compile: Whether TensorFlow's XLA mode was on.
+        implementation: What our layers were asked for, `None` for their choice.
+        seconds: The time budget of a measurement.
+        versions: By package; `None` for a peer that is not installed.
+        device: What it ran on.
+        cases: In the table's order.
+    """
+
+    backend: str
+    jit_compile: bool
+    implementation: str | None
+    seconds: float
+    versions: dict[str, str | None]
+    device: str
+    cases: list[CaseResult]
+
+
+class Result(TypedDict):
+    """One run.
+
+    Attributes:
+        date: In UTC.
+        machine: What it ran on.
+        backends: In the order asked for.
+    """
+
+    date: str
+    machine: dict[str, Any]
+    backends: list[BackendResult]
+
+
+def save(result: Result, path: pathlib.Path) -> None:
+    """Writes a result."""
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def load(path: pathlib.Path) -> Result:
+    """Reads a result.
+
+    Raises:
+        ValueError: The file holds something else.
+        OSError: The file cannot be read.
+    """
+    result = json.loads(path.read_text())
+    if not isinstance(result, dict) or not Result.__annotations__.keys() <= (
+        result.keys()
+    ):
+        raise ValueError("no result of `bench --json`")
+    return cast(Result, result)
+
+
+def title(backend: BackendResult) -> str:
+    """Returns what to call a backend as it was run."""
+    text = backend["backend"]
+    if backend["jit_compile"]:
+        text += ", jit_compile=True"
+    if backend["implementation"] is not None:
+        text += f", ours by {backend['implementation']!r}"
+    return text

@@ -1,0 +1,135 @@
+"""What the cases say together, and what changed since an older run."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from keras_sepconv.bench.clock import geometric_mean
+from keras_sepconv.bench.results import (
+    BackendResult,
+    CaseResult,
+    Result,
+    title,
+)
+
+# Which cases are judged together.
+GROUPS: dict[str, Callable[[CaseResult], bool]] = {
+    "multiplier 1": lambda case: case["multiplier"] == 1,
+    "multiplier > 1": lambda case: case["multiplier"] > 1,
+    "all": lambda case: True,
+}
+
+
+class Group(NamedTuple):
+    """Speed-ups taken together.
+
+    Attributes:
+        size: The number of cases.
+        mean: The geometric mean.
+        worst: The smallest.
+        where: The case that it is from.
+    """
+
+    size: int
+    mean: float
+    worst: float
+    where: str
+
+
+def group(cases: list[CaseResult], name: str, kind: str) -> Group | None:
+    """Returns the speed-ups of one of `GROUPS`, `None` if it has none."""
+    speedups = [
+        (case["measurements"][kind]["speedup"][1], case["name"])
+        for case in cases
+        if GROUPS[name](case) and not case["wrong"]
+    ]
+    if not speedups:
+        return None
+    mean = geometric_mean(value for value, _ in speedups)
+    return Group(len(speedups), mean, *min(speedups))
+
+
+def cost_ratios(
+    cases: list[CaseResult],
+) -> dict[str, list[tuple[float, str]]]:
+    """Returns stock's costs over ours, with the case, by what is spent."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for case in cases:
+        stock, ours = case["costs"].get("stock"), case["costs"].get("ours")
+        if stock is None or ours is None:
+            continue
+        for kind, seconds in stock["compile_seconds"].items():
+            ratio = seconds / ours["compile_seconds"][kind]
+            pair = (ratio, case["name"])
+            found.setdefault(f"compile time, {kind}", []).append(pair)
+        if stock["peak_bytes"] and ours["peak_bytes"]:
+            ratio = stock["peak_bytes"] / ours["peak_bytes"]
+            pair = (ratio, case["name"])
+            found.setdefault("memory, training", []).append(pair)
+    return found
+
+
+def median_and_worst(
+    pairs: list[tuple[float, str]],
+) -> tuple[float, float, str]:
+    """Returns the median, the smallest, and where that is from."""
+    return statistics.median(value for value, _ in pairs), *min(pairs)
+
+
+class Change(NamedTuple):
+    """A speed-up then and now; `None` where it was not measured."""
+
+    case: str
+    kind: str
+    old: float | None
+    new: float | None
+
+
+def changes(old: BackendResult, new: BackendResult) -> Iterator[Change]:
+    """Yields the speed-ups of all cases of `new`, beside the older ones."""
+    older = {case["name"]: case for case in old["cases"]}
+    for case in new["cases"]:
+        for kind in ("forward", "training"):
+            before = older.get(case["name"])
+            yield Change(
+                case["name"],
+                kind,
+                None if before is None else _speedup(before, kind),
+                _speedup(case, kind),
+            )
+
+
+def _speedup(case: CaseResult, kind: str) -> float | None:
+    if kind not in case["measurements"]:
+        return None
+    return case["measurements"][kind]["speedup"][1]
+
+
+def pairs(
+    old: Result, new: Result
+) -> Iterator[tuple[BackendResult, BackendResult]]:
+    """Yields the backends that both results have, run in the same way."""
+    older = {title(backend): backend for backend in old["backends"]}
+    for backend in new["backends"]:
+        if title(backend) in older:
+            yield older[title(backend)], backend
+
+
+def differences(old: Result, new: Result) -> list[str]:
+    """Returns what else differs: the machine, the versions, the clock."""
+    found = []
+    for key, value in new["machine"].items():
+        before = old["machine"].get(key)
+        if before != value:
+            found.append(f"{key}: {before} then, {value} now")
+    for before, now in pairs(old, new):
+        facts = [
+            {**run["versions"], "device": run["device"], "s": run["seconds"]}
+            for run in (before, now)
+        ]
+        found += [
+            f"{title(now)}, {key}: {facts[0].get(key)} then, {value} now"
+            for key, value in facts[1].items()
+            if facts[0].get(key) != value
+        ]
+    return found

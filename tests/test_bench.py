@@ -1,0 +1,414 @@
+"""The benchmark: its gate, its arithmetic, and the command. No speeds."""
+
+import copy
+import dataclasses
+import io
+import itertools
+import json
+import math
+import re
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, needs_gradients
+from rich.console import Console
+
+from keras_sepconv import kernels
+from keras_sepconv.__main__ import main
+from keras_sepconv.bench import clock, gate, report, results, summary
+from keras_sepconv.bench.cases import CASES, QUICK, SUITES
+from keras_sepconv.bench.contest import Settings
+from keras_sepconv.bench.plot import plot
+from keras_sepconv.bench.processes import elsewhere
+
+SMALL = "small_28_64_b1"
+
+
+def case_result(case, speedup=2.0, wrong=()):
+    times = {
+        "stock": [speedup * 0.003, speedup * 0.001, speedup * 0.002],
+        "ours": [0.003, 0.001, 0.002],
+        "floor": [0.001, 0.001, 0.001],
+        "peer": [0.003, 0.001, 0.002],
+    }
+    kinds = () if wrong else results.KINDS
+    costs = {"compile_seconds": dict.fromkeys(results.KINDS, 1.5)}
+    return {
+        "name": case.name,
+        "description": case.description,
+        "multiplier": case.multiplier,
+        "wrong": list(wrong),
+        "measurements": {kind: clock.measurement(times) for kind in kinds},
+        "costs": {
+            "stock": {**costs, "peak_bytes": 300},
+            "ours": {**costs, "peak_bytes": 200},
+        },
+    }
+
+
+@pytest.fixture
+def result():
+    """Made up: every case, the first a loss, the second wrong."""
+    loss, wrong, *others = CASES
+    cases = [
+        case_result(loss, 0.996),
+        case_result(wrong, wrong=["value is 2"]),
+        *(case_result(case, 20.0) for case in others),
+    ]
+    backend = {
+        "backend": "jax",
+        "jit_compile": False,
+        "implementation": None,
+        "seconds": 2.0,
+        "versions": {"keras": "3", "jax": "1", "flax": None},
+        "device": "cpu",
+        "cases": cases,
+    }
+    machine = {"processor": "P", "cores": 2, "threads": 4}
+    machine |= {"system": "Linux", "python": "3.11"}
+    return {"date": "today", "machine": machine, "backends": [backend]}
+
+
+def printed(function, *arguments, width=80):
+    console = Console(file=io.StringIO(), width=width)
+    function(console, *arguments)
+    return console.file.getvalue()
+
+
+def test_names_of_cases_are_unique_and_each_has_a_suite():
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+    assert set(QUICK) <= set(names)
+    assert set(SUITES) == {"separable", "multiplier"}
+    assert all((c.suite == "multiplier") == (c.multiplier > 1) for c in CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_shrunk_case_is_small_and_of_the_same_kind(case):
+    shrunk = case.shrunk()
+    cut = ("sizes", "channels", "filters", "batch")
+    assert math.prod(shrunk.input_shape()) <= 2 * 9 * 9 * 6
+    for name in {field.name for field in dataclasses.fields(case)} - {*cut}:
+        assert getattr(shrunk, name) == getattr(case, name)
+    assert [n % 2 for n in shrunk.sizes] == [n % 2 for n in case.sizes]
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(0.001, 3), (100, 15)])
+def test_every_round_runs_each_once(seconds, rounds):
+    ticks, order = itertools.count(), []
+    runs = {name: lambda name=name: order.append(name) for name in "abc"}
+    # One tick at the start, one a round beyond the third, two a run.
+    times = clock.interleaved(runs, seconds, now=lambda: next(ticks))
+    assert times == {name: [1] * rounds for name in "abc"}
+    by_round = [order[i : i + 3] for i in range(0, len(order), 3)]
+    assert all(sorted(names) == ["a", "b", "c"] for names in by_round)
+    assert rounds == 3 or len({tuple(names) for names in by_round}) > 1
+
+
+def test_ratios_are_taken_round_by_round():
+    # The machine slows down to a tenth; the ratio does not.
+    times = {
+        "stock": [2.0, 20.0, 4.0, 6.0, 2.0],
+        "ours": [1.0, 10.0, 1.0, 2.0, 1.0],
+        "floor": [0.5, 5.0, 0.25, 1.0, 1.0],
+        "flax": [3.0, 30.0, 3.0, 6.0, 3.0],
+    }
+    measured = clock.measurement(times)
+    assert measured["rounds"] == 5
+    assert measured["speedup"] == [2, 2, 3]
+    assert measured["over_floor"] == [2, 2, 2]
+    assert measured["peers"] == {"flax": [3, 3, 3]}
+    assert measured["milliseconds"]["ours"] == [1000, 1000, 2000]
+    assert measured["milliseconds"]["stock"] == [2000, 4000, 6000]
+
+
+def test_groups(result):
+    cases = result["backends"][0]["cases"]
+    mean = (0.996 * 20 ** (len(CASES) - 2)) ** (1 / (len(CASES) - 1))
+    group = summary.group(cases, "all", "forward")
+    assert group.size == len(CASES) - 1
+    assert group.mean == pytest.approx(mean)
+    assert group.worst == pytest.approx(0.996)
+    assert group.where == CASES[0].name
+    group = summary.group(cases, "multiplier > 1", "training")
+    assert group.size == sum(case.multiplier > 1 for case in CASES)
+    assert [group.mean, group.worst] == pytest.approx([20, 20])
+    assert summary.group(cases[1:2], "all", "forward") is None
+
+
+def test_other_costs(result):
+    ratios = summary.cost_ratios(result["backends"][0]["cases"])
+    median, worst, where = summary.median_and_worst(ratios["memory, training"])
+    assert (median, worst, where) == (1.5, 1.5, min(c.name for c in CASES))
+    assert ratios["compile time, forward"][0][0] == 1
+
+
+def test_numbers_have_three_digits():
+    values = (0.004, 0.994, 1, 9.994, 9.996, 12.34, 99.94, 99.96, 1234.5)
+    assert " ".join(map(report.number, values)) == (
+        "0.00 0.99 1.00 9.99 10.0 12.3 99.9 100 1234"
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_report_fits_and_hides_nothing(result, width):
+    # The longest name is also the worst one's.
+    longest = max((case.name for case in CASES), key=len)
+    result["backends"][0]["cases"][0]["name"] = longest
+    text = printed(report.report, result, width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    # Not rounded up to 1, and said in a word.
+    assert re.search(rf"{longest} .*loss 0\.99 ", text)
+    assert f"FAILED {CASES[1].name}: value is 2" in text
+    row = next(
+        line
+        for line in text.splitlines()
+        if line.strip().startswith(CASES[1].name)
+    )
+    numbers = row.replace(CASES[1].name, "").replace(CASES[1].description, "")
+    assert numbers.split() == ["FAILED"]
+    assert (CASES[0].description in text) == (width == 120)
+    assert "flax not installed" in text
+    assert "multiplier > 1 (6)" in text
+
+
+def test_results_survive_their_file(result, tmp_path):
+    results.save(result, tmp_path / "a.json")
+    assert results.load(tmp_path / "a.json") == result
+
+
+def test_comparing(result):
+    new = copy.deepcopy(result)
+    new["machine"]["processor"] = "Q"
+    new["backends"][0]["versions"]["jax"] = "2"
+    new["backends"][0]["cases"][2] = case_result(CASES[2], 30.0)
+    old = result
+    del old["backends"][0]["cases"][3]
+    text = printed(report.compare, old, new)
+    assert "processor: P then, Q now" in text
+    assert "jax, jax: 1 then, 2 now" in text
+    assert re.search(rf"{CASES[2].name} +forward +20\.0 +30\.0 +\+50 %", text)
+    assert re.search(rf"{CASES[3].name} +forward +- +20\.0 *\n", text)
+    assert re.search(rf"{CASES[1].name} +forward +- +- *\n", text)
+    assert "Not the same" not in printed(report.compare, old, old)
+    new["backends"][0]["jit_compile"] = True
+    assert "nothing to compare" in printed(report.compare, old, new)
+
+
+def assert_is_png(path):
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert content.endswith(b"IEND\xaeB`\x82")
+    width, height = (
+        int.from_bytes(content[i : i + 4], "big") for i in (16, 20)
+    )
+    assert min(width, height) > 300
+
+
+def test_the_plot_is_a_picture(result, tmp_path):
+    result["backends"].append(result["backends"][0])
+    plot(result, tmp_path / "a.png")
+    assert_is_png(tmp_path / "a.png")
+
+
+@pytest.fixture
+def terms(rng):
+    """What is summed for a result."""
+    return rng.standard_normal((1, 4, 4, 64, 2000)).astype("float32")
+
+
+def test_the_gate_lets_rounding_pass(terms):
+    forward = np.cumsum(terms, -1)[..., -1]
+    backward = np.cumsum(terms[..., ::-1], -1)[..., -1]
+    assert np.any(forward != backward)
+    magnitude = np.abs(terms).sum(-1)
+    assert not gate.disagreements([forward], [backward], [magnitude])
+
+
+@pytest.mark.parametrize("how", ["one", "scaled", "nan", "shape"])
+def test_the_gate_stops_what_is_wrong(terms, how):
+    expected, magnitude = terms.sum(-1), np.abs(terms).sum(-1)
+    found = expected.copy()
+    if how == "one":
+        found[0, 1, 2, 3] += 5e-3
+    elif how == "scaled":
+        found *= 1.001
+    elif how == "nan":
+        found[0, 1, 2, 3] = np.nan
+    else:
+        found = found[:, :1]
+    (message,) = gate.disagreements([found], [expected], [magnitude])
+    assert message.startswith("value ")
+    assert ("(0, 1, 2, 3)" in message) == (how in ("one", "nan"))
+
+
+def test_the_bound_is_far_below_what_it_bounds():
+    # A sum of n terms of random sign is about sqrt(n) terms in size, and its
+    # magnitude is n terms.
+    for case in CASES:
+        pixels = case.batch * math.prod(case.sizes)
+        n = pixels * max(case.filters, math.prod(case.kernel_size))
+        assert gate.BOUND * n < 0.01 * math.sqrt(n)
+
+
+def scaled(outputs, inputs):
+    return outputs * 1.001
+
+
+def wrong_gradient(outputs, inputs):
+    total = keras.ops.sum(inputs)
+    return outputs + 0.01 * (total - keras.ops.stop_gradient(total))
+
+
+@needs_gradients
+@pytest.mark.parametrize("spoil", [scaled, wrong_gradient])
+def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
+    def choose(call, implementation=None):
+        kernel = original(call, implementation)
+
+        def run(spec, inputs, *weights):
+            return spoil(kernel.run(spec, inputs, *weights), inputs)
+
+        return kernels.Kernel("wrong", kernel.why_not, run)
+
+    original = kernels.choose
+    monkeypatch.setattr(kernels, "choose", choose)
+    path = tmp_path / "a.json"
+    arguments = ["--case", SMALL, "--seconds", "0.01", "--json", str(path)]
+    assert main(["bench", *arguments]) == 1
+    output = capsys.readouterr().out
+    what = "value" if spoil is scaled else "in training, gradient of inputs"
+    assert f"FAILED {SMALL}: {what} is" in output
+    (case,) = results.load(path)["backends"][0]["cases"]
+    assert case["measurements"] == {}
+    assert not re.search(rf"{SMALL} +(loss )?\d", output)
+
+
+@needs_gradients
+def test_the_quick_bench_runs(capsys, tmp_path):
+    data, picture = tmp_path / "a.json", tmp_path / "a.png"
+    arguments = ["--quick", "--seconds", "0.01"]
+    arguments += ["--json", str(data), "--plot", str(picture)]
+    assert main(["bench", *arguments]) == 0
+    output = capsys.readouterr().out
+    result = results.load(data)
+    assert result["machine"]["processor"] in output
+    (backend,) = result["backends"]
+    assert backend["backend"] == BACKEND
+    assert [case["name"] for case in backend["cases"]] == list(QUICK)
+    for case in backend["cases"]:
+        assert case["wrong"] == []
+        for kind in results.KINDS:
+            measured = case["measurements"][kind]
+            assert measured["rounds"] >= 3
+            assert {"stock", "ours", "floor"} <= measured["milliseconds"].keys()
+            low, middle, high = measured["speedup"]
+            assert 0 < low <= middle <= high
+            assert f"{report.number(measured['over_floor'][1])}" in output
+        assert ("stock" in case["costs"]) == (BACKEND == "jax")
+    assert_is_png(picture)
+
+
+@needs_gradients
+def test_a_backend_runs_in_a_process_of_its_own():
+    cases = [case for case in CASES if case.name == SMALL]
+    settings = Settings(0.01, implementation="portable")
+    result = elsewhere(BACKEND, cases, settings)
+    assert result["backend"] == BACKEND
+    assert result["seconds"] == 0.01
+    assert result["implementation"] == "portable"
+    assert [case["name"] for case in result["cases"]] == [SMALL]
+
+
+BAD_ARGUMENTS = {
+    "backend": (["--backend", "numpy"], "argument --backend: .*'numpy'.*torch"),
+    "suite": (["--suite", "fast"], "argument --suite: .*'fast'.*multiplier"),
+    "case": (["--case", "vgg*"], "argument --case: must match .*Received: vgg"),
+    "not_quick": (
+        ["--quick", "--case", "replknet*"],
+        "argument --case: .* in --quick. Received: replknet",
+    ),
+    "seconds": (["--seconds", "0"], "argument --seconds: must be a positive"),
+    "nan": (["--seconds", "nan"], "positive number of seconds. Received: nan"),
+    "words": (["--seconds", "two"], "positive number.* Received: two"),
+    "json": (["--json", "no/a.json"], "argument --json: .* Received: no/a"),
+    "plot": (["--plot", "a.gif"], "argument --plot: must end in .png.*a.gif"),
+    "compare": (["--compare", "no.json"], "argument --compare: .*no.json"),
+    "unknown": (["--fast"], "unrecognized arguments: --fast"),
+}
+bad_arguments = pytest.mark.parametrize(
+    ("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys()
+)
+
+
+def assert_refused(arguments, message, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")
+    with pytest.raises(SystemExit) as caught:
+        main(["bench", *arguments])
+    assert caught.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+@bad_arguments
+def test_bad_arguments(arguments, message, capsys, monkeypatch):
+    assert_refused(arguments, message, capsys, monkeypatch)
+
+
+@needs_gradients
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--implementation", "x"], "argument --implementation: .*'x'"),
+        (
+            ["--backend", "torch", "jax", "--jit-compile"],
+            "argument --jit-compile: must be for .* Received: --backend torch",
+        ),
+    ],
+)
+def test_bad_arguments_of_a_backend(arguments, message, capsys, monkeypatch):
+    # As if all were installed.
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    assert_refused(arguments, message, capsys, monkeypatch)
+
+
+def test_other_files_are_not_compared_with(capsys, tmp_path):
+    for content in ("{", "[]", json.dumps({"date": 1})):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(SystemExit):
+            main(["bench", "--compare", str(tmp_path / "a.json")])
+        assert "must be a file that --json wrote" in capsys.readouterr().err
+
+
+def test_a_backend_that_is_not_installed(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as caught:
+        main(["bench", "--backend", "jax"])
+    assert caught.value.code == 2
+    assert "must be installed. Received: --backend jax" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_process_ends_with_the_code():
+    run = subprocess.run(
+        [sys.executable, "-m", "keras_sepconv", "bench", "--seconds", "-1"],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 2
+    assert "must be a positive number of seconds. Received: -1" in run.stderr
+    assert run.stdout == ""
+
+
+if BACKEND == "numpy":
+
+    def test_the_numpy_backend_is_refused(capsys):
+        with pytest.raises(SystemExit) as caught:
+            main(["bench"])
+        assert caught.value.code == 2
+        message = "which compile or differentiate. Received: numpy, which is"
+        assert message in capsys.readouterr().err
