@@ -225,7 +225,6 @@ def _primitive(
     def batch(
         operands: Sequence[jax.Array], axes: Sequence[Any], **params: Any
     ) -> tuple[Arrays, list[int]]:
-        axes = [None if a is batching.not_mapped else a for a in axes]
         function = functools.partial(meaning, **params)
         found = jax.vmap(function, in_axes=tuple(axes))(*operands)
         return found, [0] * len(found)
@@ -320,17 +319,17 @@ def _depthwise_batch(
     (size,) = {
         operand.shape[axis]
         for operand, axis in zip(operands, axes, strict=True)
-        if axis is not batching.not_mapped
+        if axis is not None
     }
     mapped = {
         role
         for role, axis in zip(roles, axes, strict=True)
-        if axis is not batching.not_mapped
+        if axis is not None
     }
     with_batch = result != "kernel" and "kernel" not in mapped
     merged = []
     for role, operand, axis in zip(roles, operands, axes, strict=True):
-        if axis is not batching.not_mapped:
+        if axis is not None:
             operand = jnp.moveaxis(operand, axis, 0)
         elif not (with_batch and role == "kernel"):
             operand = jnp.broadcast_to(operand, (size, *operand.shape))
