@@ -4,6 +4,7 @@ Each validates its arguments, and then either records itself in a symbolic
 graph or runs the fastest kernel that can.
 """
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -291,8 +292,12 @@ def _convolve(
     call, tensors = _prepare(
         operation.function, operation.names, tensors, options
     )
-    kernel = kernels.choose(call, implementation)
     if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
+        # Most of what is unknown now will be known when there are tensors.
+        known = tuple(1 if n is None else n for n in call.input_shape)
+        kernels.choose(
+            dataclasses.replace(call, input_shape=known), implementation
+        )
         # Keras wraps the errors of an Operation in text of its own, so the
         # eager road does without, and the symbolic one was checked just now.
         spec = call.spec
@@ -304,6 +309,7 @@ def _convolve(
             implementation,
         )
         return node(*tensors)
+    kernel = kernels.choose(call, implementation)
     inputs, depthwise, pointwise, bias = (
         None if tensor is None else keras.ops.cast(tensor, call.dtype)
         for tensor in tensors

@@ -116,7 +116,10 @@ FRAMEWORKS = ("jax", "tensorflow", "torch", "openvino", "flax")
 
 
 def new_frameworks(before, after):
-    return {name for name in after - before if name.split(".")[0] in FRAMEWORKS}
+    def tops(modules):
+        return {name.split(".")[0] for name in modules}
+
+    return (tops(after) - tops(before)) & set(FRAMEWORKS)
 
 
 def test_importing_brings_in_no_framework_that_keras_did_not():
@@ -145,7 +148,7 @@ def test_the_command_guard_can_fail():
 
 
 def test_the_framework_guard_can_fail():
-    assert new_frameworks({"keras"}, {"keras", "torch.nn"}) == {"torch.nn"}
+    assert new_frameworks({"keras"}, {"keras", "torch.nn"}) == {"torch"}
 
 
 def test_public_names():

@@ -277,3 +277,14 @@ def test_any_convolution(case):
     for name, gradient in zip(names, found, strict=True):
         error = np.abs(array(gradient) - truth.gradients(cotangent)[name])
         assert np.all(error <= bounds[name]), name
+
+
+@pytest.mark.parametrize("name", list(ops.implementations()))
+def test_a_named_kernel_in_a_model_of_unknown_sizes(name, rng):
+    inputs = keras.Input((None, None, 3))
+    kernel = rng.standard_normal((3, 3, 3, 1)).astype("float32")
+    outputs = ops.depthwise_conv(inputs, kernel, implementation=name)
+    image = rng.standard_normal((1, 6, 5, 3)).astype("float32")
+    found = array(keras.Model(inputs, outputs)(image))
+    expected = array(ops.depthwise_conv(image, kernel))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

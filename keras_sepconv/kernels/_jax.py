@@ -1,40 +1,14 @@
-"""The JAX backend's kernel: taps on a CPU, the native convolution elsewhere.
-
-The platform is known when JAX lowers a program, not before, and `custom_vjp`
-would take forward-mode differentiation away. So there are primitives of our
-own, with the rules that JAX's own operations have:
-
-- `depthwise` is the bilinear convolution and its two transposes. All three are
-  read off one form, the sum over all products of an input, a tap and an
-  output: leave one of the three out and the form's derivative remains.
-- `separable` adds the matrix product and the bias, `separable_tangent` is its
-  derivative along given directions, and that one's transpose is
-  `separable_gradients`, all gradients at once. On a CPU they work on a few
-  images at a time (`_jax_blocks`), which saves most of the memory traffic.
-  Everywhere else (higher derivatives, `vmap` over weights, other platforms)
-  they stand for the composition of `depthwise` and matrix products below.
-
-Everything inside is in channels_last with two spatial axes.
-"""
+"""The JAX backend's kernel: taps on a CPU, the native convolution elsewhere."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 import keras
-from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels import _jax_blocks as blocks
-from keras_sepconv.kernels._jax_blocks import Arrays, Form, wide
+from keras_sepconv.kernels import _jax_primitives as primitives
+from keras_sepconv.kernels._jax_blocks import Form
 from keras_sepconv.kernels._kernel import Call, Kernel
-
-_ROLES = ("inputs", "kernel", "outputs")
 
 
 def run(
@@ -66,294 +40,23 @@ def run(
         keras.distribution.distribution() is None,
     )
     if pointwise_kernel is None:
-        outputs = _convolve(form, inputs, depthwise_kernel)
-        return outputs if bias is None else _add(outputs, bias)
+        (outputs,) = primitives.depthwise.bind(
+            inputs, depthwise_kernel, form=form, result="outputs"
+        )
+        return outputs if bias is None else primitives.add_bias(outputs, bias)
     matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
     if bias is None:
         bias = jnp.zeros(matrix.shape[1:], matrix.dtype)
     operands = (inputs, depthwise_kernel, matrix, bias)
-    return _separable.bind(*operands, form=form)[0]
+    return primitives.separable.bind(*operands, form=form)[0]
 
 
 def _why_not(call: Call) -> str | None:
     if call.spec.rank == 3:
         return "it has no loop over three spatial axes"
     if None in call.input_shape:
-        return "it needs every size of the inputs when it is traced"
+        return "it needs to know every size of the inputs"
     return None
 
 
 KERNELS = (Kernel("taps", _why_not, run),)
-
-
-# What the primitives stand for, in terms of the depthwise one.
-
-
-def _convolve(form: Form, images: jax.Array, kernel: jax.Array) -> jax.Array:
-    return _depthwise.bind(images, kernel, form=form, result="outputs")[0]
-
-
-def _add(outputs: jax.Array, bias: jax.Array) -> jax.Array:
-    """Adds in float32; half precision would spoil the bias's gradient."""
-    return (wide(outputs) + wide(bias)).astype(outputs.dtype)
-
-
-def _compose(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    matrix: jax.Array,
-    bias: jax.Array,
-    *,
-    form: Form,
-) -> Arrays:
-    return [_add(_convolve(form, inputs, kernel) @ matrix, bias)]
-
-
-def _compose_tangent(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    matrix: jax.Array,
-    *tangents: jax.Array,
-    form: Form,
-    along: tuple[bool, ...],
-) -> Arrays:
-    directions = iter(tangents)
-    terms = []
-    if along[0]:
-        terms.append(_convolve(form, next(directions), kernel) @ matrix)
-    if along[1]:
-        terms.append(_convolve(form, inputs, next(directions)) @ matrix)
-    if along[2]:
-        terms.append(_convolve(form, inputs, kernel) @ next(directions))
-    if along[3]:
-        sizes = blocks.output_sizes(form)
-        shape = (len(inputs), *sizes, matrix.shape[1])
-        terms.append(jnp.broadcast_to(next(directions), shape))
-    return [functools.reduce(jnp.add, terms)]
-
-
-def _compose_gradients(
-    inputs: jax.Array,
-    kernel: jax.Array,
-    matrix: jax.Array,
-    gradient: jax.Array,
-    *,
-    form: Form,
-    wanted: tuple[bool, ...],
-) -> Arrays:
-    found = []
-    between = gradient @ matrix.T
-    if wanted[0]:
-        operands = (kernel, between)
-        found += _depthwise.bind(*operands, form=form, result="inputs")
-    if wanted[1]:
-        operands = (inputs, between)
-        found += _depthwise.bind(*operands, form=form, result="kernel")
-    if wanted[2]:
-        outputs = _convolve(form, inputs, kernel)
-        found.append(jnp.tensordot(outputs, gradient, ((0, 1, 2), (0, 1, 2))))
-    if wanted[3]:
-        total = jnp.sum(wide(gradient), (0, 1, 2))
-        found.append(total.astype(gradient.dtype))
-    return found
-
-
-def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
-    """Returns the depthwise form's `result` by JAX's own convolution."""
-    spec, multiplier = form.spec, form.multiplier
-
-    def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
-        channels = images.shape[3]
-        return lax.conv_general_dilated(
-            images,
-            kernel.reshape(*kernel.shape[:2], 1, channels * multiplier),
-            spec.strides,
-            blocks.padding(form),
-            rhs_dilation=spec.dilation_rate,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=channels,
-        )
-
-    if result == "outputs":
-        return [convolve(a, b)]
-    if result == "inputs":
-        shape = (len(b), *form.sizes, a.shape[2])
-        images = jax.ShapeDtypeStruct(shape, a.dtype)
-        return list(jax.linear_transpose(lambda x: convolve(x, a), images)(b))
-    if not form.blocked:
-        # Of a batch that lies on several devices, XLA's partitioner multiplies
-        # this gradient by the size of the mesh's other axis.
-        return blocks.depthwise(a, b, form=form, result=result)
-    shape = (*spec.kernel_size, a.shape[3], multiplier)
-    kernel = jax.ShapeDtypeStruct(shape, a.dtype)
-    return list(jax.linear_transpose(lambda k: convolve(a, k), kernel)(b))
-
-
-# The rules.
-
-_Tangents = Sequence[Any]
-
-
-def _primitive(
-    name: str, meaning: Callable[..., Arrays], cpu: Callable[..., Arrays]
-) -> Any:
-    """Returns a primitive that is differentiated and batched by its meaning."""
-    primitive = Primitive(f"keras_sepconv_{name}")
-    primitive.multiple_results = True
-
-    @functools.cache
-    def compiled(**params: Any) -> Callable[..., Arrays]:
-        return jax.jit(functools.partial(primitive.bind, **params))
-
-    @primitive.def_impl
-    def run(*operands: jax.Array, **params: Any) -> Arrays:
-        return compiled(**params)(*operands)
-
-    @primitive.def_abstract_eval
-    def shapes(*operands: Any, **params: Any) -> list[Any]:
-        structs = [jax.ShapeDtypeStruct(o.shape, o.dtype) for o in operands]
-        found = jax.eval_shape(functools.partial(meaning, **params), *structs)
-        return [jax.core.ShapedArray(f.shape, f.dtype) for f in found]
-
-    def differentiate(
-        primals: Sequence[jax.Array], tangents: _Tangents, **params: Any
-    ) -> tuple[Arrays, Arrays]:
-        tangents = [ad.instantiate_zeros(t) for t in tangents]
-        function = functools.partial(meaning, **params)
-        return jax.jvp(function, tuple(primals), tuple(tangents))
-
-    def batch(
-        operands: Sequence[jax.Array], axes: Sequence[Any], **params: Any
-    ) -> tuple[Arrays, list[int]]:
-        function = functools.partial(meaning, **params)
-        found = jax.vmap(function, in_axes=tuple(axes))(*operands)
-        return found, [0] * len(found)
-
-    ad.primitive_jvps[primitive] = differentiate
-    batching.primitive_batchers[primitive] = batch
-    for function, platform in ((meaning, None), (cpu, "cpu")):
-        rule = mlir.lower_fun(function, multiple_results=True)
-        mlir.register_lowering(primitive, rule, platform=platform)
-    return primitive
-
-
-_depthwise = _primitive("depthwise", _native, blocks.depthwise)
-_separable = _primitive("separable", _compose, blocks.separable)
-_separable_tangent = _primitive(
-    "separable_tangent", _compose_tangent, _compose_tangent
-)
-_separable_gradients = _primitive(
-    "separable_gradients", _compose_gradients, blocks.separable_gradients
-)
-
-
-def _depthwise_jvp(
-    primals: Sequence[jax.Array], tangents: _Tangents, **params: Any
-) -> tuple[Arrays, _Tangents]:
-    (outputs,) = _depthwise.bind(*primals, **params)
-    terms = [
-        _depthwise.bind(*primals[:i], tangent, *primals[i + 1 :], **params)[0]
-        for i, tangent in enumerate(tangents)
-        if type(tangent) is not ad.Zero
-    ]
-    return [outputs], [functools.reduce(jnp.add, terms)]
-
-
-def _depthwise_transpose(
-    cotangents: _Tangents, *operands: Any, form: Form, result: str
-) -> list[Any]:
-    (cotangent,) = cotangents
-    roles = [role for role in _ROLES if role != result]
-    at = 0 if ad.is_undefined_primal(operands[0]) else 1
-    if type(cotangent) is ad.Zero:
-        found = ad.Zero(operands[at].aval)
-    else:
-        values = {result: cotangent, roles[1 - at]: operands[1 - at]}
-        (found,) = _depthwise.bind(
-            *(values[role] for role in _ROLES if role in values),
-            form=form,
-            result=roles[at],
-        )
-    return [found, None] if at == 0 else [None, found]
-
-
-def _separable_jvp(
-    primals: Sequence[jax.Array], tangents: _Tangents, *, form: Form
-) -> tuple[Arrays, _Tangents]:
-    outputs = _separable.bind(*primals, form=form)
-    along = tuple(type(tangent) is not ad.Zero for tangent in tangents)
-    directions = [t for t, live in zip(tangents, along, strict=True) if live]
-    operands = (*primals[:3], *directions)
-    return outputs, _separable_tangent.bind(*operands, form=form, along=along)
-
-
-def _separable_tangent_transpose(
-    cotangents: _Tangents, *operands: Any, form: Form, along: tuple[bool, ...]
-) -> list[Any]:
-    (cotangent,) = cotangents
-    if type(cotangent) is ad.Zero:
-        return [None] * 3 + [ad.Zero(o.aval) for o in operands[3:]]
-    return [None] * 3 + _separable_gradients.bind(
-        *operands[:3], cotangent, form=form, wanted=along
-    )
-
-
-ad.primitive_jvps[_depthwise] = _depthwise_jvp
-ad.primitive_transposes[_depthwise] = _depthwise_transpose
-ad.primitive_jvps[_separable] = _separable_jvp
-ad.primitive_transposes[_separable_tangent] = _separable_tangent_transpose
-
-
-def _depthwise_batch(
-    operands: Sequence[jax.Array],
-    axes: Sequence[Any],
-    *,
-    form: Form,
-    result: str,
-) -> tuple[Arrays, list[int]]:
-    """Makes the new axis part of the batch, or of the channels.
-
-    The latter where each of its elements has a kernel of its own.
-    """
-    roles = [role for role in _ROLES if role != result]
-    (size,) = {
-        operand.shape[axis]
-        for operand, axis in zip(operands, axes, strict=True)
-        if axis is not None
-    }
-    mapped = {
-        role
-        for role, axis in zip(roles, axes, strict=True)
-        if axis is not None
-    }
-    with_batch = result != "kernel" and "kernel" not in mapped
-    merged = []
-    for role, operand, axis in zip(roles, operands, axes, strict=True):
-        if axis is not None:
-            operand = jnp.moveaxis(operand, axis, 0)
-        elif not (with_batch and role == "kernel"):
-            operand = jnp.broadcast_to(operand, (size, *operand.shape))
-        if with_batch:
-            if role != "kernel":
-                operand = operand.reshape(-1, *operand.shape[2:])
-        else:
-            # Before the channels: the third axis from behind in a kernel.
-            to = -3 if role == "kernel" else -2
-            operand = jnp.moveaxis(operand, 0, to)
-            shape = operand.shape
-            operand = operand.reshape(
-                *shape[:to], shape[to] * shape[to + 1], *shape[to:][2:]
-            )
-        merged.append(operand)
-    (found,) = _depthwise.bind(*merged, form=form, result=result)
-    if with_batch:
-        return [found.reshape(size, -1, *found.shape[1:])], [0]
-    axis = found.ndim - (2 if result == "kernel" else 1)
-    shape = found.shape
-    found = found.reshape(
-        *shape[:axis], size, shape[axis] // size, *shape[axis + 1 :]
-    )
-    return [found], [axis]
-
-
-batching.primitive_batchers[_depthwise] = _depthwise_batch

@@ -19,6 +19,10 @@ from keras_sepconv.kernels import _jax_taps as taps
 # How much of the images to take at once.
 _BLOCK_BYTES = 1 << 21
 
+# Memory that is not written before the results are; older versions of JAX have
+# only zeros.
+_space = getattr(lax, "empty", jnp.zeros)
+
 Arrays = list[jax.Array]
 # From a few images to what there is for each of them, and sums over them.
 Step = Callable[..., tuple[Arrays, Arrays]]
@@ -37,7 +41,7 @@ class Form:
     """
 
     spec: ConvSpec
-    sizes: tuple[int, int]
+    sizes: tuple[int, ...]
     multiplier: int
     blocked: bool
 
@@ -93,7 +97,7 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
     sizes, channels = form.sizes, kernel.shape[3]
     if result == "outputs":
         sizes, channels = output_sizes(form), channels * form.multiplier
-    space = lax.empty((len(images), *sizes, channels), dtype)
+    space = _space((len(images), *sizes, channels), dtype)
     return _in_blocks(form, convolve, [images], [space], [])[0]
 
 
@@ -117,7 +121,7 @@ def separable(
         return [outputs.reshape(shape).astype(inputs.dtype)], []
 
     shape = (len(inputs), *output_sizes(form), len(bias))
-    space = lax.empty(shape, inputs.dtype)
+    space = _space(shape, inputs.dtype)
     return _in_blocks(form, step, [inputs], [space], [])[0]
 
 
@@ -155,7 +159,7 @@ def separable_gradients(
             sums.append((jnp.ones((1, len(flat)), flat.dtype) @ flat)[0])
         return [images.astype(dtype) for images in found], sums
 
-    space = [lax.empty(inputs.shape, dtype)] if wanted[0] else []
+    space = [_space(inputs.shape, dtype)] if wanted[0] else []
     start = [
         lax.full(shape, 0, kernel.dtype)
         for shape, want in zip(
@@ -229,4 +233,7 @@ def _in_blocks(
             for every, some in zip(state[0], found, strict=True)
         ], [a + b for a, b in zip(state[1], more, strict=True)]
 
-    return taps.repeat(batch // count, block, (images, sums))
+    state: tuple[Arrays, Arrays] = taps.repeat(
+        batch // count, block, (images, sums)
+    )
+    return state
