@@ -19,14 +19,15 @@ from keras_sepconv.kernels._torch_depthwise import (
     depthwise_conv,
 )
 
-# Weights of the pointwise step up to which oneDNN's 1x1 convolution beats the
-# matrix product; beyond, bringing the weights into its order costs too much.
-_MOST_WEIGHTS = 2**16
+# Pixels from which oneDNN's 1x1 convolution is faster than MKL's product; for
+# fewer, bringing the weights into its order costs too much.
+_FEWEST_PIXELS = 2**11
 
 # Terms of a dense convolution's sums, channels times taps, up to which it is
 # cheaper than the two steps that it replaces, if those have several filters a
-# channel.
+# channel. Its gradient for the inputs costs more, unless there are many.
 _MOST_TERMS = 36
+_FEWEST_FILTERS = 4
 
 # Channels from which one convolution for each of `depth_multiplier` filters is
 # cheaper than one for all.
@@ -86,7 +87,9 @@ def _separable(
     channels, multiplier = kernel.shape[:2]
     if multiplier > 1:
         matrix = matrix.reshape(channels, multiplier, -1)
-        if channels * math.prod(kernel.shape[2:]) <= _MOST_TERMS:
+        terms = channels * math.prod(kernel.shape[2:])
+        is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
+        if terms <= _MOST_TERMS and is_cheap:
             dense = torch.einsum("cm...,cmf->fc...", kernel, matrix)
             return convolve(window, inputs, dense, bias)
         if _by_filter(inputs, kernel):
@@ -98,7 +101,10 @@ def _separable(
 
 
 def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
-    if _is_tuned(inputs) and matrix.numel() <= _MOST_WEIGHTS:
+    pixels = inputs.numel() // inputs.shape[1]
+    # An unknown size must not be compared; that would make it known.
+    is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
+    if is_large and _is_tuned(inputs):
         kernel = matrix.t()[:, :, None, None]
         return functional.conv2d(inputs, kernel, bias)
     outputs = functional.linear(inputs.movedim(1, -1), matrix.t(), bias)

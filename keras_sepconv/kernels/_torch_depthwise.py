@@ -21,6 +21,12 @@ _CONV = {2: functional.conv2d, 3: functional.conv3d}
 # for fewer, the calls cost more than they save.
 _LEAST_IMAGE = 2**15
 
+# Numbers in the images that are padded at a time, where padding copies them.
+_MOST_COPIED = 2**20
+
+_ONLY_INPUTS = (True, False, False)
+_ONLY_KERNEL = (False, True, False)
+
 
 @dataclasses.dataclass(frozen=True)
 class Window:
@@ -196,10 +202,9 @@ def _input_gradient(
     """Returns the convolution of the gradient with the turned kernel."""
     kernel = _widen(window, kernel)
     if max(window.strides) > 1:
-        only_inputs = [True, False, False]
         return _backward(
-            window, inputs, kernel, gradient, window.after, only_inputs
-        )[0]
+            window, inputs, kernel, gradient, window.after, _ONLY_INPUTS
+        )
     zeros = tuple(
         (size - 1) * rate - before
         for size, rate, before in zip(
@@ -213,27 +218,40 @@ def _input_gradient(
 def _kernel_gradient(
     window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
 ) -> Tensor:
-    """Returns the convolution of the images with the gradient as the kernel.
-
-    Where strides and dilation change places. A kernel of three columns leaves
-    that to oneDNN.
-    """
+    """Returns what torch itself has if that is fast, else a convolution."""
+    image = math.prod(gradient.shape[1:])
     is_narrow = kernel.shape[-1] <= 3 and max(window.dilation_rate) == 1
-    if is_narrow or math.prod(gradient.shape[1:]) < _LEAST_IMAGE:
-        inputs, padding = window.pad(inputs)
-        only_kernel = [False, True, False]
-        return _backward(
-            window, inputs, kernel, gradient, padding, only_kernel
-        )[1]
+    if not is_narrow and image >= _LEAST_IMAGE:
+        return _convolve_with_gradient(window, inputs, kernel, gradient)
+    # Padding copies; of few images at a time, that takes little memory.
+    images = max(_MOST_COPIED // math.prod(inputs.shape[1:]), 1)
+    total = torch.zeros((), dtype=kernel.dtype)
+    for some, some_gradient in zip(
+        inputs.split(images), gradient.split(images), strict=True
+    ):
+        padded, padding = window.pad(some)
+        total = total + _backward(
+            window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
+        )
+    return total
+
+
+def _convolve_with_gradient(
+    window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
+) -> Tensor:
+    """Returns each image convolved with its gradient as the kernel, in all.
+
+    There strides and dilation change places.
+    """
     swapped = Window(
         window.dilation_rate, window.strides, window.after, window.after
     )
     total = torch.zeros((), dtype=kernel.dtype)
     for image, weights in zip(inputs.split(1), gradient, strict=True):
         total = total + convolve(swapped, image, weights.unsqueeze(1))
-    (rows, cols), (first_row, first_col) = kernel.shape[2:], window.surplus
-    total = total.movedim(0, 1)[:, :, first_row:, first_col:]
-    return total[:, :, :rows, :cols]
+    total = total.movedim(0, 1)
+    (rows, cols), (row, col) = kernel.shape[2:], window.surplus
+    return total[:, :, row : row + rows, col : col + cols]
 
 
 def _backward(
@@ -242,10 +260,10 @@ def _backward(
     kernel: Tensor,
     gradient: Tensor,
     padding: tuple[int, ...],
-    mask: list[bool],
-) -> tuple[Tensor, ...]:
-    """Returns the gradients that torch itself has for `mask`."""
-    gradients: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+    mask: tuple[bool, bool, bool],
+) -> Tensor:
+    """Returns torch's own gradient for the one tensor that `mask` names."""
+    gradients = torch.ops.aten.convolution_backward(
         gradient,
         inputs,
         kernel,
@@ -258,4 +276,4 @@ def _backward(
         inputs.shape[1],
         mask,
     )
-    return gradients
+    return gradients[mask.index(True)]
