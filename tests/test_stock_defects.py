@@ -245,6 +245,75 @@ def test_w10_float64_is_float64(double_precision):
     assert np.all(np.abs(array(found) - expected) <= bound["value"])
 
 
+if BACKEND == "torch":
+
+    @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+    @pytest.mark.parametrize("strides", [1, 2, 3])
+    @pytest.mark.parametrize("size", [2, 3, 4])
+    def test_w13_e9_export_with_unknown_sizes(size, strides, data_format):
+        """Keras takes the padding of the example for that of every image."""
+        import torch
+
+        options = {
+            "padding": "same",
+            "strides": strides,
+            "data_format": data_format,
+        }
+        weights = arrays((1, 1, 1, 3), size=size)[1:]
+
+        class Model(torch.nn.Module):
+            def forward(self, inputs):
+                depthwise, pointwise, bias = (tensor(a) for a in weights)
+                return ops.separable_conv(
+                    inputs, depthwise, pointwise, bias=bias, **options
+                )
+
+        rng = np.random.default_rng(0)
+        any_size = torch.export.Dim.DYNAMIC
+        channels = 1 if data_format == "channels_first" else 3
+        exported = torch.export.export(
+            Model(),
+            (tensor(np.moveaxis(np.zeros((2, 9, 8, 3)), -1, channels)),),
+            dynamic_shapes=(
+                {axis: any_size for axis in range(4) if axis != channels},
+            ),
+        ).module()
+        for sizes in ((3, 9, 8), (1, 8, 9), (2, 10, 7), (2, 7, 12)):
+            inputs = rng.standard_normal((*sizes, 3)).astype("float32")
+            inputs = np.moveaxis(inputs, -1, channels)
+            truth = Convolution(
+                inputs, *weights, **{**options, "strides": (strides, strides)}
+            )
+            expected = truth.value()
+            bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+            found = array(exported(tensor(inputs)))
+            assert np.all(np.abs(found - expected) <= bound["value"])
+
+    @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+    def test_e7_vmap(data_format):
+        """Keras asks for a memory format, which `vmap` does not have."""
+        import torch
+
+        values = arrays((4, 2, 6, 7, 3))
+        inputs = values[0]
+        if data_format == "channels_first":
+            inputs = np.moveaxis(inputs, -1, 2)
+        options = {"padding": "same", "data_format": data_format}
+
+        def run(inputs):
+            depthwise, pointwise, bias = (tensor(a) for a in values[1:])
+            return ops.separable_conv(
+                inputs, depthwise, pointwise, bias=bias, **options
+            )
+
+        found = array(torch.func.vmap(run)(tensor(inputs)))
+        for one, image in zip(found, inputs, strict=True):
+            truth = Convolution(image, *values[1:], **options)
+            expected = truth.value()
+            bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+            assert np.all(np.abs(one - expected) <= bound["value"])
+
+
 def test_w15_pointwise_kernel_of_the_wrong_depth():
     """`keras.ops.separable_conv` accepts it in a symbolic call."""
     with pytest.raises(ValueError, match=r"must have the shape \(1, 1, 6, f"):

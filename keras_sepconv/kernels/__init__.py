@@ -13,6 +13,8 @@ __all__ = ["Call", "Kernel", "check_name", "choose", "reasons"]
 _MODULES = {
     "jax": "keras_sepconv.kernels._jax",
     "numpy": "keras_sepconv.kernels._numpy",
+    "tensorflow": "keras_sepconv.kernels._tensorflow",
+    "torch": "keras_sepconv.kernels._torch",
 }
 
 

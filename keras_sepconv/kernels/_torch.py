@@ -1,0 +1,152 @@
+"""The torch kernel: torch's own convolutions, in the layout they like.
+
+On a CPU, torch hands float32 convolutions to oneDNN. Its depthwise code wants
+the channels last in memory, one filter a channel, and as many zeros after an
+axis as before it. The permuted view of a channels_last Keras tensor has that
+memory, and so has the result; the rest is the way to put a call so.
+"""
+
+import math
+
+import torch
+from torch.nn import functional
+
+from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._torch_depthwise import (
+    Window,
+    convolve,
+    depthwise_conv,
+)
+
+# Pixels from which oneDNN's 1x1 convolution is faster than MKL's product; for
+# fewer, bringing the weights into its order costs too much.
+_FEWEST_PIXELS = 2**11
+
+# Terms of a dense convolution's sums, channels times taps, up to which it is
+# cheaper than the two steps that it replaces, if those have several filters a
+# channel. Its gradient for the inputs costs more, unless there are many.
+_MOST_TERMS = 36
+_FEWEST_FILTERS = 4
+
+# Channels from which one convolution for each of `depth_multiplier` filters is
+# cheaper than one for all.
+_FEWEST_CHANNELS = 8
+
+
+def run(
+    spec: ConvSpec,
+    inputs: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    """Convolves with the channels second in the shape and last in memory."""
+    if spec.data_format == "channels_last":
+        inputs = inputs.movedim(-1, 1)
+    else:
+        # `contiguous(memory_format=...)` does not work under `vmap`.
+        inputs = inputs.movedim(1, -1).contiguous().movedim(-1, 1)
+    window = Window.of(spec, inputs.shape[2:])
+    depthwise = depthwise_kernel.movedim((-2, -1), (0, 1))
+    if spec.rank == 1:
+        # A row for each position, because oneDNN's depthwise code for the
+        # kernel's gradient takes any number of rows but only three columns.
+        window = window.with_unit_axis()
+        inputs, depthwise = inputs.unsqueeze(-1), depthwise.unsqueeze(-1)
+    if pointwise_kernel is None:
+        outputs = _depthwise(window, inputs, depthwise)
+        if bias is not None:
+            outputs = outputs + bias.reshape(-1, *(1,) * (inputs.ndim - 2))
+    else:
+        matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
+        outputs = _separable(window, inputs, depthwise, matrix, bias)
+    if spec.rank == 1:
+        outputs = outputs.squeeze(-1)
+    if spec.data_format == "channels_last":
+        outputs = outputs.movedim(1, -1)
+    return outputs
+
+
+def _separable(
+    window: Window,
+    inputs: Tensor,
+    kernel: Tensor,
+    matrix: Tensor,
+    bias: Tensor | None,
+) -> Tensor:
+    """Returns the two steps, or the one dense convolution they amount to.
+
+    Args:
+        window: How the kernel moves.
+        inputs: `(batch, channels, *sizes)`.
+        kernel: `(channels, depth_multiplier, *kernel_size)`.
+        matrix: `(channels * depth_multiplier, filters)`.
+        bias: `(filters,)`, or `None`.
+    """
+    channels, multiplier = kernel.shape[:2]
+    if multiplier > 1:
+        matrix = matrix.reshape(channels, multiplier, -1)
+        terms = channels * math.prod(kernel.shape[2:])
+        is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
+        if terms <= _MOST_TERMS and is_cheap:
+            dense = torch.einsum("cm...,cmf->fc...", kernel, matrix)
+            return convolve(window, inputs, dense, bias)
+        if _by_filter(inputs, kernel):
+            parts = _parts(window, inputs, kernel)
+            matrix = matrix.movedim(0, 1).flatten(0, 1)
+            return _pointwise(torch.cat(parts, 1), matrix, bias)
+        matrix = matrix.flatten(0, 1)
+    return _pointwise(_depthwise(window, inputs, kernel), matrix, bias)
+
+
+def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    pixels = inputs.numel() // inputs.shape[1]
+    # An unknown size must not be compared; that would make it known.
+    is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
+    if is_large and _is_tuned(inputs):
+        kernel = matrix.t()[:, :, None, None]
+        return functional.conv2d(inputs, kernel, bias)
+    outputs = functional.linear(inputs.movedim(1, -1), matrix.t(), bias)
+    return outputs.movedim(-1, 1)
+
+
+def _depthwise(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
+    if not _is_tuned(inputs):
+        kernel = kernel.flatten(0, 1).unsqueeze(1)
+        return convolve(window, inputs, kernel)
+    if kernel.shape[1] == 1:
+        return depthwise_conv(window, inputs, kernel)
+    if _by_filter(inputs, kernel):
+        parts = _parts(window, inputs, kernel)
+        last = torch.stack([part.movedim(1, -1) for part in parts], -1)
+        return last.flatten(-2).movedim(-1, 1)
+    return convolve(window, inputs, kernel.flatten(0, 1).unsqueeze(1))
+
+
+def _by_filter(inputs: Tensor, kernel: Tensor) -> bool:
+    return _is_tuned(inputs) and kernel.shape[0] >= _FEWEST_CHANNELS
+
+
+def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:
+    """Returns the depthwise convolutions with each filter of the channels."""
+    return [
+        depthwise_conv(window, inputs, part) for part in kernel.split(1, dim=1)
+    ]
+
+
+def _is_tuned(inputs: Tensor) -> bool:
+    """Says whether the tricks that were measured apply to `inputs`."""
+    tuned: bool = (
+        inputs.device.type == "cpu"
+        and inputs.dtype == torch.float32
+        and inputs.ndim == 4
+    )
+    return tuned
+
+
+def _why_not(call: Call) -> str | None:
+    return None
+
+
+KERNELS = (Kernel("native", _why_not, run),)

@@ -1,0 +1,279 @@
+"""Depthwise convolution on torch, with gradients that are as fast.
+
+oneDNN's depthwise code for the gradients is narrower than that for the value:
+none with a dilation, and for the kernel's gradient at most three columns. What
+is beyond falls to code for groups of sixteen channels, up to 40 times slower.
+So those gradients are put as depthwise convolutions forwards, which they are.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from keras_sepconv._spec import ConvSpec, Tensor
+
+_CONV = {2: functional.conv2d, 3: functional.conv3d}
+
+# Numbers in an image from which the kernel's gradient is found image by image;
+# for fewer, the calls cost more than they save.
+_LEAST_IMAGE = 2**15
+
+# Numbers in the images that are padded at a time, where padding copies them.
+_MOST_COPIED = 2**20
+
+_ONLY_INPUTS = (True, False, False)
+_ONLY_KERNEL = (False, True, False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """How a kernel moves over the image, in numbers for each spatial axis.
+
+    Attributes:
+        strides: Positions from one output to the next.
+        dilation_rate: Positions from one tap to the next.
+        before: Zeros before the image.
+        after: Zeros after it.
+    """
+
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    before: tuple[Any, ...]
+    after: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, spec: ConvSpec, sizes: tuple[Any, ...]) -> "Window":
+        """Returns the window of `spec` for `sizes`: `int` or `torch.SymInt`."""
+        totals = [_zeros(spec, axis, size) for axis, size in enumerate(sizes)]
+        return cls(
+            spec.strides,
+            spec.dilation_rate,
+            tuple(total // 2 for total in totals),
+            tuple(total - total // 2 for total in totals),
+        )
+
+    def with_unit_axis(self) -> "Window":
+        """Returns the window with a spatial axis of size 1 after the others."""
+        return Window(
+            (*self.strides, 1),
+            (*self.dilation_rate, 1),
+            (*self.before, 0),
+            (*self.after, 0),
+        )
+
+    @property
+    def is_static(self) -> bool:
+        """Whether all of it is known before run time."""
+        return all(isinstance(n, int) for n in self.before)
+
+    @property
+    def surplus(self) -> tuple[Any, ...]:
+        """The zeros after the image beyond those before it."""
+        pairs = zip(self.before, self.after, strict=True)
+        return tuple(after - before for before, after in pairs)
+
+    def pad(self, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Returns `inputs` and the zeros still due on both sides of each axis.
+
+        Those are all, if as many are due on either side, or none.
+        """
+        if self.is_static and not any(self.surplus):
+            return inputs, self.before
+        zeros: list[Any] = []
+        for pair in zip(self.before, self.after, strict=True):
+            zeros = [*pair, *zeros]
+        return functional.pad(inputs, zeros), (0,) * len(self.before)
+
+
+def _zeros(spec: ConvSpec, axis: int, size: Any) -> Any:
+    """Returns `spec.pad_total` for a `size` that may be a `torch.SymInt`."""
+    if spec.padding == "valid":
+        return 0
+    if spec.strides[axis] == 1:
+        return spec.spans[axis] - 1
+    reach = (spec.output_size(axis, size) - 1) * spec.strides[axis]
+    total = reach + spec.spans[axis] - size
+    return torch.sym_max(total, 0)  # type: ignore[no-untyped-call]
+
+
+def convolve(
+    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Returns torch's convolution, in as many groups as `kernel` implies."""
+    inputs, padding = window.pad(inputs)
+    outputs: Tensor = _CONV[inputs.ndim - 2](
+        inputs,
+        kernel,
+        bias,
+        window.strides,
+        padding,
+        window.dilation_rate,
+        inputs.shape[1] // kernel.shape[1],
+    )
+    return outputs
+
+
+def depthwise_conv(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Returns the float32 convolution of images with one filter a channel.
+
+    Args:
+        window: How the kernel moves.
+        inputs: `(batch, channels, rows, cols)`.
+        kernel: `(channels, 1, kernel_rows, kernel_cols)`.
+    """
+    # A compiler cannot trace a forward-mode derivative of one's own.
+    if torch.compiler.is_compiling() or not window.is_static:
+        return convolve(window, inputs, kernel)
+    is_dilated = max(window.dilation_rate) > 1
+    is_even = not any(window.surplus)
+    if kernel.shape[-1] <= 3 and is_even and not is_dilated:
+        return convolve(window, inputs, kernel)
+    if is_dilated and (max(window.strides) > 1 or not is_even):
+        return convolve(window, inputs, kernel)
+    return _Depthwise.apply(  # type: ignore[no-untyped-call]
+        inputs, kernel, window
+    )
+
+
+class _Depthwise(torch.autograd.Function):
+    """A depthwise convolution without dilation, or without strides."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(inputs: Tensor, kernel: Tensor, window: Window) -> Tensor:
+        return _evenly_padded(window, inputs, kernel)
+
+    @staticmethod
+    def setup_context(
+        ctx: Any, inputs: tuple[Any, ...], output: Tensor
+    ) -> None:
+        images, kernel, ctx.window = inputs
+        ctx.save_for_backward(images, kernel)
+        ctx.save_for_forward(images, kernel)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, kernel = ctx.saved_tensors
+        for_inputs = for_kernel = None
+        if ctx.needs_input_grad[0]:
+            for_inputs = _input_gradient(ctx.window, inputs, kernel, gradient)
+        if ctx.needs_input_grad[1]:
+            for_kernel = _kernel_gradient(ctx.window, inputs, kernel, gradient)
+        return for_inputs, for_kernel, None
+
+    @staticmethod
+    def jvp(
+        ctx: Any, inputs: Tensor | None, kernel: Tensor | None, window: None
+    ) -> Tensor:
+        images, weights = ctx.saved_tensors
+        parts = []
+        if inputs is not None:
+            parts.append(_evenly_padded(ctx.window, inputs, weights))
+        if kernel is not None:
+            parts.append(_evenly_padded(ctx.window, images, kernel))
+        return sum(parts[1:], parts[0])
+
+
+def _evenly_padded(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
+    kernel = _widen(window, kernel)
+    even = dataclasses.replace(window, before=window.after)
+    return convolve(even, inputs, kernel)
+
+
+def _widen(window: Window, kernel: Tensor) -> Tensor:
+    """Returns the kernel with zeros in front where the padding is uneven.
+
+    Then it needs as many zeros before the image as after it, which spares the
+    image from being copied.
+    """
+    rows, cols = window.surplus
+    if not (rows or cols):
+        return kernel
+    return functional.pad(kernel, (cols, 0, rows, 0))
+
+
+def _input_gradient(
+    window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
+) -> Tensor:
+    """Returns the convolution of the gradient with the turned kernel."""
+    kernel = _widen(window, kernel)
+    if max(window.strides) > 1:
+        return _backward(
+            window, inputs, kernel, gradient, window.after, _ONLY_INPUTS
+        )
+    zeros = tuple(
+        (size - 1) * rate - before
+        for size, rate, before in zip(
+            kernel.shape[2:], window.dilation_rate, window.after, strict=True
+        )
+    )
+    turned = dataclasses.replace(window, before=zeros, after=zeros)
+    return convolve(turned, gradient, kernel.flip(2, 3))
+
+
+def _kernel_gradient(
+    window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
+) -> Tensor:
+    """Returns what torch itself has if that is fast, else a convolution."""
+    image = math.prod(gradient.shape[1:])
+    is_narrow = kernel.shape[-1] <= 3 and max(window.dilation_rate) == 1
+    if not is_narrow and image >= _LEAST_IMAGE:
+        return _convolve_with_gradient(window, inputs, kernel, gradient)
+    # Padding copies; of few images at a time, that takes little memory.
+    images = max(_MOST_COPIED // math.prod(inputs.shape[1:]), 1)
+    total = torch.zeros((), dtype=kernel.dtype)
+    for some, some_gradient in zip(
+        inputs.split(images), gradient.split(images), strict=True
+    ):
+        padded, padding = window.pad(some)
+        total = total + _backward(
+            window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
+        )
+    return total
+
+
+def _convolve_with_gradient(
+    window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
+) -> Tensor:
+    """Returns each image convolved with its gradient as the kernel, in all.
+
+    There strides and dilation change places.
+    """
+    swapped = Window(
+        window.dilation_rate, window.strides, window.after, window.after
+    )
+    total = torch.zeros((), dtype=kernel.dtype)
+    for image, weights in zip(inputs.split(1), gradient, strict=True):
+        total = total + convolve(swapped, image, weights.unsqueeze(1))
+    total = total.movedim(0, 1)
+    (rows, cols), (row, col) = kernel.shape[2:], window.surplus
+    return total[:, :, row : row + rows, col : col + cols]
+
+
+def _backward(
+    window: Window,
+    inputs: Tensor,
+    kernel: Tensor,
+    gradient: Tensor,
+    padding: tuple[int, ...],
+    mask: tuple[bool, bool, bool],
+) -> Tensor:
+    """Returns torch's own gradient for the one tensor that `mask` names."""
+    gradients = torch.ops.aten.convolution_backward(
+        gradient,
+        inputs,
+        kernel,
+        None,
+        window.strides,
+        padding,
+        window.dilation_rate,
+        False,
+        [0, 0],
+        inputs.shape[1],
+        mask,
+    )
+    return gradients[mask.index(True)]

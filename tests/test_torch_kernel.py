@@ -1,0 +1,154 @@
+"""What torch alone has: its transforms, and roads that only it takes."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from backends import EPSILON, array, gradients, tensor
+from cases import Case
+from reference import Convolution
+
+from keras_sepconv import SeparableConv2D, ops
+from keras_sepconv.kernels import _torch, _torch_depthwise
+
+# One case for each way to a gradient of its own.
+CASES = (
+    Case("wide", (9, 8), 9, 1, 5, (5, 5)),
+    Case("wide_multiplier_2", (7, 8), 9, 2, 5, (3, 4)),
+    Case("few_rows", (9, 8), 4, 1, 5, (2, 6)),
+    Case("strided", (8, 8), 4, 1, 5, (3, 3), (2, 2)),
+    Case("strided_multiplier_2", (8, 8), 9, 2, 5, (3, 3), (2, 2)),
+    Case("wide_strided", (8, 11), 4, 1, 5, (5, 5), (2, 2)),
+    Case("wide_strided_even", (10, 8), 4, 1, 5, (4, 6), (2, 3)),
+    Case("dilated", (9, 10), 4, 1, 5, (3, 3), (1, 1), (2, 2)),
+    Case("dilated_wide", (9, 10), 4, 1, 5, (2, 5), (1, 1), (2, 1)),
+    Case("dilated_even", (9, 10), 4, 1, 5, (2, 4), (1, 1), (3, 1)),
+    Case("one_wide_row", (1, 9), 4, 1, 5, (1, 7)),
+    Case("dense", (6, 7), 3, 4, 5, (3, 3), (2, 2)),
+    Case("steps", (11,), 4, 1, 5, (4,), (2,), (1,)),
+    Case("steps_dilated", (11,), 9, 2, 5, (3,), (1,), (2,)),
+    Case("volume", (4, 5, 6), 4, 1, 5, (3, 2, 3), (2, 2, 2), (1, 1, 1)),
+    Case(
+        "volume_multiplier_2", (4, 5, 6), 9, 2, 5, (3, 2, 3), (1,) * 3, (2,) * 3
+    ),
+)
+FORMATS = ("channels_last", "channels_first")
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Lifts the limits that send small images down the common road."""
+    monkeypatch.setattr(_torch_depthwise, "_LEAST_IMAGE", 0)
+    monkeypatch.setattr(_torch_depthwise, "_MOST_COPIED", 0)
+    monkeypatch.setattr(_torch, "_FEWEST_PIXELS", 0)
+
+
+def run(inputs, depthwise, pointwise, bias, options):
+    return ops.separable_conv(
+        inputs, depthwise, pointwise, bias=bias, **options
+    )
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_value_and_gradients(case, padding, data_format, rng, always):
+    arrays = case.arrays(rng, data_format)
+    options = case.options(padding, data_format)
+    truth = Convolution(*arrays, **options)
+    value = truth.value()
+    cotangent = rng.standard_normal(value.shape).astype("float32")
+    expected = truth.gradients(cotangent)
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+    tensors = [tensor(a) for a in arrays]
+    function = functools.partial(run, options=options)
+    bound = truth.tolerances(np.ones_like(value), EPSILON["float32"])["value"]
+    assert np.all(np.abs(array(function(*tensors)) - value) <= bound)
+    found = gradients(function, tensors, tensor(cotangent))
+    names = ("inputs", "depthwise", "pointwise", "bias")
+    for name, gradient in zip(names, found, strict=True):
+        gradient = array(gradient)
+        assert np.all(np.abs(gradient - expected[name]) <= bounds[name]), name
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_derivatives_of_every_kind(case, data_format, rng, always, monkeypatch):
+    """Forwards, twice backwards and under `vmap`, by finite differences."""
+    monkeypatch.setattr(_torch, "_is_tuned", lambda inputs: inputs.ndim == 4)
+    options = case.options("same", data_format)
+    tensors = [
+        tensor(a, "float64").requires_grad_()
+        for a in case.arrays(rng, data_format)
+    ]
+    function = functools.partial(run, options=options)
+    kinds = {"check_batched_grad": True, "fast_mode": True}
+    assert torch.autograd.gradcheck(
+        function,
+        tensors,
+        check_forward_ad=True,
+        check_batched_forward_grad=True,
+        **kinds,
+    )
+    assert torch.autograd.gradgradcheck(function, tensors, **kinds)
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_transforms(case, data_format, rng, always):
+    options = case.options("same", data_format)
+    inputs, *weights = (tensor(a) for a in case.arrays(rng, data_format))
+    function = functools.partial(run, options=options)
+    many = torch.stack([inputs, 2 * inputs])
+    expected = torch.stack([function(x, *weights) for x in many])
+    over_inputs = torch.func.vmap(function, (0, None, None, None))
+    torch.testing.assert_close(over_inputs(many, *weights), expected)
+
+    def energy(depthwise, inputs):
+        return function(inputs, depthwise, *weights[1:]).square().sum()
+
+    expected = torch.stack(
+        [torch.func.grad(energy)(weights[0], x) for x in many]
+    )
+    by_example = torch.func.vmap(torch.func.grad(energy), (None, 0))
+    torch.testing.assert_close(by_example(weights[0], many), expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_compile(case, rng):
+    options = case.options("same", "channels_last")
+    tensors = [
+        tensor(a).requires_grad_() for a in case.arrays(rng, "channels_last")
+    ]
+    function = functools.partial(run, options=options)
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    expected, found = function(*tensors), compiled(*tensors)
+    torch.testing.assert_close(found, expected)
+    cotangent = torch.ones_like(expected)
+    for one, other in zip(
+        torch.autograd.grad(found, tensors, cotangent),
+        torch.autograd.grad(expected, tensors, cotangent),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def test_compile_of_a_layer(rng):
+    layer = SeparableConv2D(5, 5, padding="same", strides=2)
+    inputs = tensor(rng.standard_normal((2, 9, 8, 4)))
+    expected = layer(inputs)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(inputs), expected)
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_memory_is_channels_last(data_format, rng):
+    """So that the next convolution, too, finds it as it likes it."""
+    arrays = CASES[0].arrays(rng, data_format)
+    options = CASES[0].options("same", data_format)
+    found = run(*(tensor(a) for a in arrays), options=options)
+    if data_format == "channels_last":
+        assert found.is_contiguous()
+    else:
+        assert found.is_contiguous(memory_format=torch.channels_last)
