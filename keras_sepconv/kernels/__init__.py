@@ -10,7 +10,10 @@ from keras_sepconv.kernels._kernel import Call, Kernel
 __all__ = ["Call", "Kernel", "choose", "reasons"]
 
 # The modules of the backends' own kernels; only the active one's is imported.
-_MODULES = {"numpy": "keras_sepconv.kernels._numpy"}
+_MODULES = {
+    "numpy": "keras_sepconv.kernels._numpy",
+    "tensorflow": "keras_sepconv.kernels._tensorflow",
+}
 
 
 def _load(backend: str) -> tuple[Kernel, ...]:
