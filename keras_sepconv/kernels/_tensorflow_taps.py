@@ -4,10 +4,8 @@ XLA lowers a depthwise convolution there to loops over single numbers. Here the
 same sums are sums of slices, which it fuses into loops over whole vectors of
 channels, and the pointwise step is a plain matrix product.
 
-A depthwise convolution is linear in the image and in the kernel, so that it,
-its gradient for the image and its gradient for the kernel are each other's
-derivatives. That closes differentiation of any order without a derivative of
-a loop.
+Its gradients are written out, because the derivative of such a sum or loop is
+slow or impossible to compile.
 """
 
 import dataclasses
@@ -19,6 +17,7 @@ import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels._kernel import Call
+from keras_sepconv.kernels._tensorflow_bilinear import differentiable
 
 # Beyond this many, taps are summed by a loop over the kernel's rows, so that
 # the program's size depends on the kernel's width alone.
@@ -133,88 +132,56 @@ def _convolve(geometry: _Geometry, image: Tensor, kernel: Tensor) -> Tensor:
         image: Of shape `(batch, rows, cols, 1, channels)`.
         kernel: Of shape `(rows, cols, m, channels)`.
     """
+    size = tuple(kernel.shape[:2])
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def convolve(image: Tensor, kernel: Tensor) -> Any:
-        def gradient(cotangent: Tensor) -> tuple[Tensor, Tensor]:
-            return (
-                _image_gradient(geometry, cotangent, kernel),
-                _kernel_gradient(geometry, image, cotangent, kernel),
-            )
-
-        padded = _pad(image, geometry.pads)
-        outputs = _correlate(
-            padded, kernel, geometry.output, geometry.strides, geometry.rates
+    def convolve(image: Tensor, kernel: Tensor) -> Tensor:
+        return _correlate(
+            _pad(image, geometry.pads),
+            kernel,
+            geometry.output,
+            geometry.strides,
+            geometry.rates,
         )
-        return outputs, gradient
 
-    return convolve(image, kernel)
+    def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        return _image_gradient(geometry, cotangent, kernel)
+
+    def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
+        padded = _pad(image, geometry.pads)
+        if all(isinstance(size, int) for size in geometry.output):
+            return _sum_by_positions(geometry, padded, cotangent, size)
+        return _sum_by_taps(geometry, padded, cotangent, size)
+
+    product = differentiable(convolve, image_gradient, kernel_gradient)
+    return product(image, kernel)
 
 
 def _image_gradient(
     geometry: _Geometry, cotangent: Tensor, kernel: Tensor
 ) -> Tensor:
-    """Returns the image whose product with `cotangent` `kernel` explains."""
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def pull(cotangent: Tensor, kernel: Tensor) -> Any:
-        def gradient(image: Tensor) -> tuple[Tensor, Tensor]:
-            return (
-                _convolve(geometry, image, kernel),
-                _kernel_gradient(geometry, image, cotangent, kernel),
-            )
-
-        spread, pads = cotangent, []
-        for axis in range(2):
-            spread = _spread(spread, axis + 1, geometry.strides[axis])
-            span = (kernel.shape[axis] - 1) * geometry.rates[axis] + 1
-            before = span - 1 - geometry.pads[axis][0]
-            length = geometry.image[axis] + span - 1 - before
-            found = geometry.output[axis] * geometry.strides[axis]
-            if isinstance(length, int):
-                after = max(length - found, 0)
-            else:
-                after = tf.maximum(length - found, 0)
-            pads.append((before, after))
-        spread = _pad(spread, tuple(pads))
-        flipped = tf.reverse(kernel, (0, 1))
-        planes = [
-            _correlate(
-                spread[..., m : m + 1, :],
-                flipped[:, :, m : m + 1],
-                geometry.image,
-                (1, 1),
-                geometry.rates,
-            )
-            for m in range(kernel.shape[2])
-        ]
-        return tf.add_n(planes) if len(planes) > 1 else planes[0], gradient
-
-    return pull(cotangent, kernel)
-
-
-def _kernel_gradient(
-    geometry: _Geometry, image: Tensor, cotangent: Tensor, like: Tensor
-) -> Tensor:
-    """Returns the sum of image times cotangent for each of `like`'s taps."""
-    size = tuple(like.shape[:2])
-
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def pull(image: Tensor, cotangent: Tensor) -> Any:
-        def gradient(kernel: Tensor) -> tuple[Tensor, Tensor]:
-            return (
-                _image_gradient(geometry, cotangent, kernel),
-                _convolve(geometry, image, kernel),
-            )
-
-        padded = _pad(image, geometry.pads)
-        if all(isinstance(size, int) for size in geometry.output):
-            sums = _sum_by_positions(geometry, padded, cotangent, size)
-        else:
-            sums = _sum_by_taps(geometry, padded, cotangent, size)
-        return sums, gradient
-
-    return pull(image, cotangent)
+    """Correlates the cotangent, spread by the strides, with the kernel."""
+    spread, pads = cotangent, []
+    for axis in range(2):
+        spread = _spread(spread, axis + 1, geometry.strides[axis])
+        span = (kernel.shape[axis] - 1) * geometry.rates[axis] + 1
+        before = span - 1 - geometry.pads[axis][0]
+        found = geometry.output[axis] * geometry.strides[axis]
+        after = geometry.image[axis] + span - 1 - before - found
+        known = isinstance(after, int)
+        pads.append((before, max(after, 0) if known else tf.maximum(after, 0)))
+    spread = _pad(spread, tuple(pads))
+    flipped = tf.reverse(kernel, (0, 1))
+    planes = [
+        _correlate(
+            spread[..., m : m + 1, :],
+            flipped[:, :, m : m + 1],
+            geometry.image,
+            (1, 1),
+            geometry.rates,
+        )
+        for m in range(kernel.shape[2])
+    ]
+    return tf.add_n(planes) if len(planes) > 1 else planes[0]
 
 
 def _pad(image: Tensor, pads: tuple[tuple[Any, Any], ...]) -> Tensor:
