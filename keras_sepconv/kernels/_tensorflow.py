@@ -67,7 +67,8 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         # With a bias added, oneDNN now and then aborts while it reorders the
         # one weight. Multiplying is what is left of the matrix product.
         outputs = inputs * kernel
-    elif channels < _MANY_CHANNELS:
+    elif channels < _MANY_CHANNELS and None not in inputs.shape[1:].as_list():
+        # An image that turns out to be empty would keep its channels.
         outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID")
     else:
         rows = tf.reshape(inputs, (-1, channels))

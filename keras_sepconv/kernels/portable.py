@@ -1,8 +1,8 @@
 """The meaning of the two operations, in public `keras.ops`.
 
 Every other kernel may only be faster. This one runs on every backend that
-Keras has but TensorFlow, where Keras's operations are wrong in too many places
-(`_tensorflow.py`).
+Keras has. On TensorFlow, where Keras's operations are wrong in too many places,
+its name stands for `native` (`_tensorflow.py`), which corrects them.
 """
 
 import keras
@@ -55,8 +55,6 @@ def _add_bias(spec: ConvSpec, outputs: Tensor, bias: Tensor) -> Tensor:
 
 
 def _why_not(call: Call) -> str | None:
-    if _BACKEND == "tensorflow":
-        return "Keras's operations need the corrections that `native` makes"
     if _BACKEND == "numpy" and call.dtype == "float64":
         return "Keras's numpy backend convolves float64 in float32"
     return None
