@@ -96,7 +96,7 @@ def _zeros(spec: ConvSpec, axis: int, size: Any) -> Any:
         return spec.spans[axis] - 1
     reach = (spec.output_size(axis, size) - 1) * spec.strides[axis]
     total = reach + spec.spans[axis] - size
-    return torch.sym_max(total, 0)  # type: ignore[no-untyped-call]
+    return torch.sym_max(total, 0)
 
 
 def convolve(
@@ -133,12 +133,12 @@ def depthwise_conv(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
         return convolve(window, inputs, kernel)
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel)
-    return _Depthwise.apply(  # type: ignore[no-untyped-call]
+    return _Depthwise.apply(
         inputs, kernel, window
     )
 
 
-class _Depthwise(torch.autograd.Function):
+class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
     """A depthwise convolution without dilation, or without strides."""
 
     generate_vmap_rule = True

@@ -1,0 +1,236 @@
+"""TensorFlow's kernels.
+
+`native` is made of TensorFlow's own operations, for graph and eager mode. What
+they get wrong is put right here, each time with its cause. `taps` is for
+functions that XLA compiles on a CPU; nothing tells a layer that it is in one.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv.kernels import _tensorflow_taps as taps
+from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._tensorflow_bilinear import differentiable
+
+# From this many channels on, a matrix product's gradient saves more than the
+# bias and activation that a convolution can have fused into it.
+_MANY_CHANNELS = 128
+# From this many taps on, TensorFlow's gradient for the kernel is slow: 31x31
+# takes it 50 times as long as the convolution itself.
+_MANY_TAPS = 25
+
+
+def _run(
+    spec: ConvSpec,
+    inputs: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    """Convolves in channels_last, which TensorFlow's CPU kernels want.
+
+    The bias is added there too: `keras.ops.add` takes any vector of the
+    width's length for a bias along the width.
+    """
+    if spec.data_format == "channels_first":
+        last = dataclasses.replace(spec, data_format="channels_last")
+        there = [0, *range(2, spec.rank + 2), 1]
+        back = [0, spec.rank + 1, *range(1, spec.rank + 1)]
+        inputs = tf.transpose(inputs, there)
+        outputs = _run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
+        return tf.transpose(outputs, back)
+    if spec.rank == 1:
+        flat = dataclasses.replace(
+            spec,
+            kernel_size=(1, *spec.kernel_size),
+            strides=spec.strides * 2,
+            dilation_rate=(1, *spec.dilation_rate),
+        )
+        if pointwise_kernel is not None:
+            pointwise_kernel = pointwise_kernel[None]
+        inputs, depthwise_kernel = inputs[:, None], depthwise_kernel[None]
+        outputs = _run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)
+        return tf.squeeze(outputs, 1)
+    outputs = _depthwise(spec, inputs, depthwise_kernel)
+    if pointwise_kernel is not None:
+        return _pointwise(outputs, pointwise_kernel, bias)
+    return outputs if bias is None else _add_bias(outputs, bias)
+
+
+def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    channels, filters = kernel.shape[-2:]
+    if channels * filters == 1:
+        # With a bias added, oneDNN now and then aborts while it reorders the
+        # one weight. Multiplying is what is left of the matrix product.
+        outputs = inputs * kernel
+    elif channels < _MANY_CHANNELS and None not in inputs.shape[1:].as_list():
+        # An image that turns out to be empty would keep its channels.
+        outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID")
+    else:
+        rows = tf.reshape(inputs, (-1, channels))
+        outputs = tf.matmul(rows, tf.reshape(kernel, (channels, filters)))
+        # The bias before the shape: only so is it fused.
+        outputs = outputs if bias is None else _add_bias(outputs, bias)
+        sizes = _sizes(inputs)[:-1]
+        return tf.reshape(outputs, (*sizes, filters))
+    return outputs if bias is None else _add_bias(outputs, bias)
+
+
+def _add_bias(outputs: Tensor, bias: Tensor) -> Tensor:
+    """Adds the bias, half precision in float32.
+
+    In eager mode TensorFlow sums the bias gradient in the bias's dtype, which
+    loses most of it on a large image.
+    """
+    if not _is_half(outputs):
+        return tf.nn.bias_add(outputs, bias)
+    wide, bias = tf.cast(outputs, tf.float32), tf.cast(bias, tf.float32)
+    return tf.cast(tf.nn.bias_add(wide, bias), outputs.dtype)
+
+
+def _is_half(tensor: Tensor) -> bool:
+    return tensor.dtype in (tf.float16, tf.bfloat16)
+
+
+def _sizes(tensor: Tensor) -> list[Any]:
+    """Returns each size as an `int` where it is known, else as a tensor."""
+    static = tensor.shape.as_list()
+    if None not in static:
+        return list(static)
+    dynamic = tf.shape(tensor)
+    return [dynamic[i] if n is None else n for i, n in enumerate(static)]
+
+
+def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Survives sizes known only at run time.
+
+    On nothing to compute, TensorFlow's operation returns uninitialised memory
+    or the input's shape, and gradients of garbage: so only an empty batch ever
+    reaches it, its result gets the right shape, and the kernel's gradient is
+    replaced by zeros. Sizes known beforehand are checked beforehand and cost
+    nothing here.
+    """
+    batch, *sizes = _sizes(inputs)[:-1]
+    new_sizes = [spec.output_size(axis, n) for axis, n in enumerate(sizes)]
+    unknown = [n for n in (batch, *new_sizes) if not isinstance(n, int)]
+    if not unknown:
+        return _depthwise_known(spec, inputs, kernel)
+    filled = tf.reduce_all([n > 0 for n in unknown])
+    new_sizes = [
+        n if isinstance(n, int) else tf.maximum(n, 0) for n in new_sizes
+    ]
+    if spec.padding == "valid" and None in tuple(inputs.shape[1:-1]):
+        inputs = inputs[: tf.where(filled, batch, 0)]
+    kernel = tf.where(filled, kernel, tf.zeros_like(kernel))
+    outputs = _depthwise_known(spec, inputs, kernel)
+    return tf.reshape(
+        outputs, (batch, *new_sizes, math.prod(kernel.shape[-2:]))
+    )
+
+
+def _depthwise_known(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves with what TensorFlow's depthwise operation can do.
+
+    It accumulates the kernel's gradient of a half-precision convolution in
+    half precision (bfloat16 with `TF_ENABLE_ONEDNN_OPTS=0` only), and it has
+    neither unequal strides (with that setting in no dtype) nor strides with
+    dilation.
+    """
+    if _is_half(inputs):
+        wide = tf.cast(inputs, tf.float32), tf.cast(kernel, tf.float32)
+        return tf.cast(_depthwise_known(spec, *wide), inputs.dtype)
+    if math.prod(kernel.shape) == 1:
+        # As the pointwise step, with or without a bias.
+        return inputs[:, :: spec.strides[0], :: spec.strides[1]] * kernel[0, 0]
+    if len(set(spec.strides)) > 1 or (
+        max(spec.strides) > 1 and max(spec.dilation_rate) > 1
+    ):
+        return _strided_by_slicing(spec, inputs, kernel)
+    if _has_large_kernel(spec, kernel):
+        return _large(inputs, kernel)
+    return tf.nn.depthwise_conv2d(
+        inputs,
+        kernel,
+        (1, *spec.strides, 1),
+        spec.padding.upper(),
+        dilations=spec.dilation_rate,
+    )
+
+
+def _strided_by_slicing(
+    spec: ConvSpec, inputs: Tensor, kernel: Tensor
+) -> Tensor:
+    """Takes every stride-th output of the same convolution at stride 1.
+
+    A stride lets `"same"` put fewer zeros before the image, so that the first
+    output to take lies a few positions in.
+    """
+    dense = dataclasses.replace(spec, strides=(1, 1))
+    outputs = _depthwise_known(dense, inputs, kernel)
+    taken: list[slice] = [slice(None)]
+    for axis, size in enumerate(_sizes(inputs)[1:-1]):
+        first = dense.pad_before(axis, size) - spec.pad_before(axis, size)
+        taken.append(slice(first, None, spec.strides[axis]))
+    return outputs[tuple(taken)]
+
+
+def _has_large_kernel(spec: ConvSpec, kernel: Tensor) -> bool:
+    return (
+        math.prod(spec.kernel_size) >= _MANY_TAPS
+        and all(size % 2 for size in spec.kernel_size)
+        and max(spec.strides + spec.dilation_rate) == 1
+        and spec.padding == "same"
+        and kernel.shape[-1] == 1
+    )
+
+
+def _large(inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves with a large odd kernel, whose gradients are convolutions."""
+    height, width = kernel.shape[:2]
+
+    def convolve(image: Tensor, kernel: Tensor) -> Tensor:
+        return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "SAME")
+
+    def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        return convolve(cotangent, tf.reverse(kernel, (0, 1)))
+
+    def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
+        """Convolves the images, as one of more channels, with the cotangent."""
+        batch, *sizes, channels = _sizes(image)
+        rows, cols = height // 2, width // 2
+        # The operation refuses to have no channel; one image of zeros adds 0.
+        more = 0 if isinstance(batch, int) else tf.cast(batch == 0, tf.int32)
+        pads = ((0, more), (rows, rows), (cols, cols), (0, 0))
+        image = tf.transpose(tf.pad(image, pads), (1, 2, 0, 3))
+        if not isinstance(more, int):
+            cotangent = tf.pad(cotangent, ((0, more), *((0, 0),) * 3))
+        cotangent = tf.transpose(cotangent, (1, 2, 0, 3))
+        padded = (sizes[0] + 2 * rows, sizes[1] + 2 * cols)
+        sums = tf.nn.depthwise_conv2d(
+            tf.reshape(image, (1, *padded, -1)),
+            tf.reshape(cotangent, (*sizes, -1, 1)),
+            (1, 1, 1, 1),
+            "VALID",
+        )
+        sums = tf.reshape(sums, (height, width, -1, channels, 1))
+        return tf.reduce_sum(sums, 2)
+
+    return differentiable(convolve, image_gradient, kernel_gradient)(
+        inputs, kernel
+    )
+
+
+def _why_not(call: Call) -> str | None:
+    if call.spec.rank == 3:
+        return "TensorFlow has no depthwise convolution in three dimensions"
+    return None
+
+
+KERNELS = (
+    Kernel("native", _why_not, _run),
+    Kernel("taps", taps.why_not, taps.run),
+)

@@ -1,0 +1,53 @@
+"""Derivatives of any order for a convolution computed in some other way.
+
+A depthwise convolution is linear in the image and in the kernel. So it, its
+gradient for the image and its gradient for the kernel are each other's
+derivatives, and three functions are enough for every order.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from keras_sepconv._spec import Tensor
+
+Product = Callable[[Tensor, Tensor], Tensor]
+
+
+def differentiable(
+    convolve: Product, image_gradient: Product, kernel_gradient: Product
+) -> Product:
+    """Returns `convolve` with the other two as its gradients, and so on.
+
+    Args:
+        convolve: From image and kernel to outputs.
+        image_gradient: From the outputs' cotangent and the kernel to the
+            image's.
+        kernel_gradient: From the image and the outputs' cotangent to the
+            kernel's.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def outputs(image: Tensor, kernel: Tensor) -> Any:
+        return convolve(image, kernel), lambda cotangent: (
+            images(cotangent, kernel),
+            kernels(image, cotangent),
+        )
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def images(cotangent: Tensor, kernel: Tensor) -> Any:
+        return image_gradient(cotangent, kernel), lambda image: (
+            outputs(image, kernel),
+            kernels(image, cotangent),
+        )
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def kernels(image: Tensor, cotangent: Tensor) -> Any:
+        return kernel_gradient(image, cotangent), lambda kernel: (
+            images(cotangent, kernel),
+            outputs(image, kernel),
+        )
+
+    product: Product = outputs
+    return product

@@ -1,0 +1,346 @@
+"""TensorFlow's kernel for functions that XLA compiles on a CPU.
+
+XLA lowers a depthwise convolution there to loops over single numbers. Here the
+same sums are sums of slices, which it fuses into loops over whole vectors of
+channels, and the pointwise step is a plain matrix product.
+
+Its gradients are written out, because the derivative of such a sum or loop is
+slow or impossible to compile.
+"""
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv.kernels._kernel import Call
+from keras_sepconv.kernels._tensorflow_bilinear import differentiable
+
+# Beyond this many, taps are summed by a loop over the kernel's rows, so that
+# the program's size depends on the kernel's width alone.
+_MOST_UNROLLED_TAPS = 25
+# How many output positions one step of the kernel's gradient sums.
+_POSITIONS = 28
+# Images at least this wide are cut into columns there.
+_WIDE = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class _Geometry:
+    """What relates the positions of image, kernel and output, in 2-D.
+
+    A size is an `int` where it is known when traced, else a scalar tensor.
+
+    Attributes:
+        image: The image's sizes.
+        output: The output's sizes.
+        pads: The zeros before and after the image, for each axis.
+        strides: One stride for each axis.
+        rates: One dilation rate for each axis.
+    """
+
+    image: tuple[Any, ...]
+    output: tuple[Any, ...]
+    pads: tuple[tuple[Any, Any], ...]
+    strides: tuple[int, ...]
+    rates: tuple[int, ...]
+
+
+def run(
+    spec: ConvSpec,
+    inputs: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor | None,
+    bias: Tensor | None,
+) -> Tensor:
+    """Sums over taps, then one matrix product; half precision in float32."""
+    if spec.data_format == "channels_first":
+        last = dataclasses.replace(spec, data_format="channels_last")
+        there = [0, *range(2, spec.rank + 2), 1]
+        back = [0, spec.rank + 1, *range(1, spec.rank + 1)]
+        inputs = tf.transpose(inputs, there)
+        outputs = run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
+        return tf.transpose(outputs, back)
+    image, kernel = _wide(inputs), _wide(depthwise_kernel)
+    if spec.rank == 1:
+        image, kernel = image[:, :, None], kernel[:, None]
+    geometry = _geometry(spec, image)
+    # The multiplier before the channels: its planes share whole vectors.
+    kernel = tf.transpose(kernel, (0, 1, 3, 2))
+    planes = _convolve(geometry, image[:, :, :, None], kernel)
+    multiplier, channels = kernel.shape[2:]
+    batch = _size(image, 0)
+    sizes = geometry.output[: spec.rank]
+    if pointwise_kernel is None:
+        if multiplier > 1:
+            planes = tf.transpose(planes, (0, 1, 2, 4, 3))
+        outputs = tf.reshape(planes, (batch, *sizes, channels * multiplier))
+    else:
+        filters = pointwise_kernel.shape[-1]
+        matrix = _wide(tf.reshape(pointwise_kernel, (channels, -1, filters)))
+        matrix = tf.reshape(tf.transpose(matrix, (1, 0, 2)), (-1, filters))
+        rows = tf.reshape(planes, (-1, multiplier * channels))
+        outputs = tf.matmul(rows, matrix)
+        outputs = tf.reshape(outputs, (batch, *sizes, filters))
+    if bias is not None:
+        outputs = outputs + _wide(bias)
+    return tf.cast(outputs, inputs.dtype)
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    half = tensor.dtype in (tf.float16, tf.bfloat16)
+    return tf.cast(tensor, tf.float32) if half else tensor
+
+
+def _size(tensor: Tensor, axis: int) -> Any:
+    static = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if static is None else static
+
+
+def _geometry(spec: ConvSpec, image: Tensor) -> _Geometry:
+    sizes, outputs, pads = [], [], []
+    for axis in range(spec.rank):
+        size = _size(image, axis + 1)
+        new = spec.output_size(axis, size)
+        before = spec.pad_before(axis, size)
+        after = spec.pad_total(axis, size) - before
+        if not isinstance(size, int):
+            # Room for every tap, even where no output is left.
+            after += tf.maximum(spec.spans[axis] - size - before - after, 0)
+            new = tf.maximum(new, 0)
+        sizes.append(size)
+        outputs.append(new)
+        pads.append((before, after))
+    rest = 2 - spec.rank
+    return _Geometry(
+        tuple(sizes) + (1,) * rest,
+        tuple(outputs) + (1,) * rest,
+        tuple(pads) + ((0, 0),) * rest,
+        spec.strides + (1,) * rest,
+        spec.dilation_rate + (1,) * rest,
+    )
+
+
+def _convolve(geometry: _Geometry, image: Tensor, kernel: Tensor) -> Tensor:
+    """Returns the depthwise outputs `(batch, rows, cols, m, channels)`.
+
+    Args:
+        geometry: How positions relate.
+        image: Of shape `(batch, rows, cols, 1, channels)`.
+        kernel: Of shape `(rows, cols, m, channels)`.
+    """
+    size = tuple(kernel.shape[:2])
+
+    def convolve(image: Tensor, kernel: Tensor) -> Tensor:
+        return _correlate(
+            _pad(image, geometry.pads),
+            kernel,
+            geometry.output,
+            geometry.strides,
+            geometry.rates,
+        )
+
+    def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        return _image_gradient(geometry, cotangent, kernel)
+
+    def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
+        padded = _pad(image, geometry.pads)
+        if all(isinstance(size, int) for size in geometry.output):
+            return _sum_by_positions(geometry, padded, cotangent, size)
+        return _sum_by_taps(geometry, padded, cotangent, size)
+
+    product = differentiable(convolve, image_gradient, kernel_gradient)
+    return product(image, kernel)
+
+
+def _image_gradient(
+    geometry: _Geometry, cotangent: Tensor, kernel: Tensor
+) -> Tensor:
+    """Correlates the cotangent, spread by the strides, with the kernel."""
+    spread, pads = cotangent, []
+    for axis in range(2):
+        spread = _spread(spread, axis + 1, geometry.strides[axis])
+        span = (kernel.shape[axis] - 1) * geometry.rates[axis] + 1
+        before = span - 1 - geometry.pads[axis][0]
+        found = geometry.output[axis] * geometry.strides[axis]
+        after = geometry.image[axis] + span - 1 - before - found
+        known = isinstance(after, int)
+        pads.append((before, max(after, 0) if known else tf.maximum(after, 0)))
+    spread = _pad(spread, tuple(pads))
+    flipped = tf.reverse(kernel, (0, 1))
+    planes = [
+        _correlate(
+            spread[..., m : m + 1, :],
+            flipped[:, :, m : m + 1],
+            geometry.image,
+            (1, 1),
+            geometry.rates,
+        )
+        for m in range(kernel.shape[2])
+    ]
+    return tf.add_n(planes) if len(planes) > 1 else planes[0]
+
+
+def _pad(image: Tensor, pads: tuple[tuple[Any, Any], ...]) -> Tensor:
+    if all(isinstance(n, int) and n == 0 for n in itertools.chain(*pads)):
+        return image
+    rest = ((0, 0),) * (len(image.shape) - 3)
+    return tf.pad(image, ((0, 0), *pads, *rest))
+
+
+def _spread(image: Tensor, axis: int, stride: int) -> Tensor:
+    """Puts `stride - 1` zeros after each position."""
+    if stride == 1:
+        return image
+    pads = [(0, 0)] * (len(image.shape) + 1)
+    pads[axis + 1] = (0, stride - 1)
+    sizes = [_size(image, i) for i in range(len(image.shape))]
+    sizes[axis] = sizes[axis] * stride
+    return tf.reshape(tf.pad(tf.expand_dims(image, axis + 1), pads), sizes)
+
+
+def _correlate(
+    padded: Tensor,
+    kernel: Tensor,
+    sizes: tuple[Any, ...],
+    strides: tuple[int, ...],
+    rates: tuple[int, ...],
+) -> Tensor:
+    """Returns the sum, over the taps, of a window times the tap's weights."""
+    height, width, multiplier, channels = kernel.shape
+    batch = _size(padded, 0)
+    reaches = [
+        _reach(n, stride) for n, stride in zip(sizes, strides, strict=True)
+    ]
+
+    def add_row(total: Any, row: Any, weights: Tensor) -> Any:
+        for col in range(width):
+            window = tf.slice(
+                padded,
+                (0, row * rates[0], col * rates[1], 0, 0),
+                (batch, *reaches, 1, channels),
+            )
+            if max(strides) > 1:
+                window = window[:, :: strides[0], :: strides[1]]
+            term = window * weights[col]
+            total = term if total is None else total + term
+        return total
+
+    if height * width <= _MOST_UNROLLED_TAPS:
+        total = None
+        for row in range(height):
+            total = add_row(total, row, kernel[row])
+        return total
+    shape = (batch, *sizes, multiplier, channels)
+    return _loop(
+        height,
+        lambda row, total: add_row(total, row, tf.gather(kernel, row)),
+        tf.zeros(shape, padded.dtype),
+    )
+
+
+def _reach(size: Any, stride: int) -> Any:
+    """Returns how many positions `size` steps of `stride` cover."""
+    if isinstance(size, int):
+        return max((size - 1) * stride + 1, 0)
+    return tf.maximum((size - 1) * stride + 1, 0)
+
+
+def _loop(steps: Any, step: Any, total: Tensor) -> Tensor:
+    """Returns `total` after `total = step(i, total)` for each `i`."""
+    shape = total.shape
+
+    def body(i: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+        return i + 1, tf.ensure_shape(step(i, total), shape)
+
+    _, total = tf.while_loop(lambda i, _: i < steps, body, (0, total))
+    return total
+
+
+def _sum_by_positions(
+    geometry: _Geometry, padded: Tensor, cotangent: Tensor, size: Any
+) -> Tensor:
+    """Sums with one accumulator a tap, a few output positions at a time.
+
+    Each step is one fused loop over images, taps and channels. A window is
+    sliced anew for each position, not once for all: XLA turns a slice at a
+    place that only the run-time knows into a function as soon as it is used
+    twice, and no longer vectorises the loop.
+    """
+    height, width = geometry.output
+    cols = _divisor(width, _POSITIONS) if width > _WIDE else width
+    rows = _divisor(height, max(_POSITIONS // max(cols, 1), 1))
+    blocks = width // max(cols, 1)
+    batch = _size(padded, 0)
+    reaches = [
+        _reach(n, rate) for n, rate in zip(size, geometry.rates, strict=True)
+    ]
+    multiplier, channels = cotangent.shape[-2:]
+
+    def step(i: Any, total: Tensor) -> Tensor:
+        # A column that is known beforehand costs no arithmetic.
+        first = (i % blocks) * cols if blocks > 1 else 0
+        for row, col in itertools.product(range(rows), range(cols)):
+            y, x = i // blocks * rows + row, first + col
+            window = tf.slice(
+                padded,
+                (0, y * geometry.strides[0], x * geometry.strides[1], 0, 0),
+                (batch, *reaches, 1, channels),
+            )[:, :: geometry.rates[0], :: geometry.rates[1]]
+            weights = tf.slice(
+                cotangent,
+                (0, y, x, 0, 0),
+                (batch, 1, 1, multiplier, channels),
+            )
+            total += window * weights
+        return total
+
+    shape = (batch, *size, multiplier, channels)
+    steps = height // rows * blocks
+    return tf.reduce_sum(
+        _loop(steps, step, tf.zeros(shape, padded.dtype)), axis=0
+    )
+
+
+def _divisor(number: int, most: int) -> int:
+    """Returns the largest divisor of `number` that is at most `most`."""
+    return max(n for n in range(1, most + 1) if number % n == 0)
+
+
+def _sum_by_taps(
+    geometry: _Geometry, padded: Tensor, cotangent: Tensor, size: Any
+) -> Tensor:
+    """Sums over the whole output, a tap at a time: for unknown sizes."""
+    reaches = [
+        _reach(n, stride)
+        for n, stride in zip(geometry.output, geometry.strides, strict=True)
+    ]
+
+    def tap(i: Tensor) -> Tensor:
+        window = tf.slice(
+            padded,
+            (
+                0,
+                i // size[1] * geometry.rates[0],
+                i % size[1] * geometry.rates[1],
+                0,
+                0,
+            ),
+            (_size(padded, 0), *reaches, 1, padded.shape[-1]),
+        )[:, :: geometry.strides[0], :: geometry.strides[1]]
+        return tf.reduce_sum(window * cotangent, axis=(0, 1, 2))
+
+    sums = tf.map_fn(
+        tap, tf.range(math.prod(size)), fn_output_signature=padded.dtype
+    )
+    return tf.reshape(sums, (*size, *cotangent.shape[-2:]))
+
+
+def why_not(call: Call) -> str | None:
+    """Returns `None` for one and two spatial axes."""
+    if call.spec.rank == 3:
+        return "it has no sum over the taps of three axes"
+    return None
