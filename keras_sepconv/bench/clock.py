@@ -19,11 +19,12 @@ def interleaved(
     seconds: float,
     now: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Runs each once a round, as often as time lets; returns the seconds.
+    """Times each once a round, as often as time lets; returns the seconds.
 
-    What disturbs the machine for longer than a round disturbs all alike. Each
-    round has an order of its own, because what ran before matters too: it
-    leaves behind a cold cache, or memory to use again.
+    What disturbs the machine for longer than a round disturbs all alike. What
+    ran before matters too, because it leaves a cold cache behind, or memory to
+    use again; so each runs once untimed before it is timed, and each round has
+    an order of its own.
 
     Args:
         runs: By name; each returns when its result is there. They have run
@@ -37,6 +38,7 @@ def interleaved(
     rounds = 0
     while rounds < MIN_ROUNDS or now() - start < seconds:
         for name in order.sample(names, len(names)):
+            runs[name]()
             begin = now()
             runs[name]()
             times[name].append(now() - begin)
