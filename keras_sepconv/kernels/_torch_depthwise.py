@@ -251,7 +251,7 @@ def _convolve_with_gradient(
         total = total + convolve(swapped, image, weights.unsqueeze(1))
     total = total.movedim(0, 1)
     (rows, cols), (row, col) = kernel.shape[2:], window.surplus
-    return total[:, :, row : row + rows, col : col + cols]
+    return total.narrow(2, row, rows).narrow(3, col, cols)
 
 
 def _backward(
