@@ -7,19 +7,13 @@ import subprocess
 import sys
 import textwrap
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from backends import BACKEND
 from reference import Convolution
 
 from keras_sepconv import ops
-
-if BACKEND != "jax":
-    pytest.skip("is about JAX", allow_module_level=True)
-
-import jax
-import jax.numpy as jnp
-
 from keras_sepconv.kernels import _jax_blocks
 
 OPTIONS = (

@@ -389,6 +389,30 @@ def known_sizes(layer):
     return tf.function(layer)
 
 
+if BACKEND == "tensorflow":
+
+    @pytest.mark.parametrize("strides", [1, 2])
+    @pytest.mark.parametrize("size", [3, 9])
+    def test_e8_vectorized_map(size, strides):
+        """TensorFlow maps its depthwise operation only with kernels to map.
+
+        The kernel `taps` is made of operations that it maps over images.
+        """
+        import tensorflow as tf
+
+        inputs, *weights = map(tensor, arrays((2, 6, 5, 3), size=size))
+
+        def run(inputs):
+            return ops.separable_conv(
+                inputs, *weights[:2], strides, "same", implementation="taps"
+            )
+
+        stack = tf.stack([inputs, 2 * inputs, -inputs])
+        found = tf.vectorized_map(run, stack, fallback_to_while_loop=False)
+        expected = tf.stack([run(inputs) for inputs in stack])
+        np.testing.assert_allclose(array(found), array(expected), atol=1e-3)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_e11_stateless_call_under_mixed_precision(policy):
     """The weights arrive uncast: a dtype mismatch, or float32 results."""

@@ -16,9 +16,6 @@ from keras_sepconv.kernels import _tensorflow_taps as taps
 from keras_sepconv.kernels._kernel import Call, Kernel
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable
 
-# From this many channels on, a matrix product's gradient saves more than the
-# bias and activation that a convolution can have fused into it.
-_MANY_CHANNELS = 128
 # From this many taps on, TensorFlow's gradient for the kernel is slow: 31x31
 # takes it 50 times as long as the convolution itself.
 _MANY_TAPS = 25
@@ -67,17 +64,35 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         # With a bias added, oneDNN now and then aborts while it reorders the
         # one weight. Multiplying is what is left of the matrix product.
         outputs = inputs * kernel
-    elif channels < _MANY_CHANNELS and None not in inputs.shape[1:].as_list():
+    elif None in inputs.shape[1:].as_list():
         # An image that turns out to be empty would keep its channels.
-        outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID")
+        outputs = _multiply(inputs, kernel[0, 0])
     else:
-        rows = tf.reshape(inputs, (-1, channels))
-        outputs = tf.matmul(rows, tf.reshape(kernel, (channels, filters)))
-        # The bias before the shape: only so is it fused.
-        outputs = outputs if bias is None else _add_bias(outputs, bias)
-        sizes = _sizes(inputs)[:-1]
-        return tf.reshape(outputs, (*sizes, filters))
+        product = differentiable(_conv, _pull_image, _pull_kernel)
+        outputs = product(inputs, kernel)
     return outputs if bias is None else _add_bias(outputs, bias)
+
+
+def _conv(inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves: TensorFlow fuses a bias and an activation into this alone."""
+    return tf.nn.conv2d(inputs, kernel, 1, "VALID")
+
+
+def _pull_image(cotangent: Tensor, kernel: Tensor) -> Tensor:
+    return _multiply(cotangent, tf.transpose(kernel[0, 0]))
+
+
+def _pull_kernel(inputs: Tensor, cotangent: Tensor) -> Tensor:
+    """Multiplies, which is a fifth faster than the convolution's gradient."""
+    rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
+    columns = tf.reshape(cotangent, (-1, cotangent.shape[-1]))
+    return tf.matmul(rows, columns, transpose_a=True)[None, None]
+
+
+def _multiply(inputs: Tensor, matrix: Tensor) -> Tensor:
+    rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
+    sizes = _sizes(inputs)[:-1]
+    return tf.reshape(tf.matmul(rows, matrix), (*sizes, matrix.shape[-1]))
 
 
 def _add_bias(outputs: Tensor, bias: Tensor) -> Tensor:
@@ -113,51 +128,78 @@ def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     reaches it, its result gets the right shape, and the kernel's gradient is
     replaced by zeros. Sizes known beforehand are checked beforehand and cost
     nothing here.
-    """
-    batch, *sizes = _sizes(inputs)[:-1]
-    new_sizes = [spec.output_size(axis, n) for axis, n in enumerate(sizes)]
-    unknown = [n for n in (batch, *new_sizes) if not isinstance(n, int)]
-    if not unknown:
-        return _depthwise_known(spec, inputs, kernel)
-    filled = tf.reduce_all([n > 0 for n in unknown])
-    new_sizes = [
-        n if isinstance(n, int) else tf.maximum(n, 0) for n in new_sizes
-    ]
-    if spec.padding == "valid" and None in tuple(inputs.shape[1:-1]):
-        inputs = inputs[: tf.where(filled, batch, 0)]
-    kernel = tf.where(filled, kernel, tf.zeros_like(kernel))
-    outputs = _depthwise_known(spec, inputs, kernel)
-    return tf.reshape(
-        outputs, (batch, *new_sizes, math.prod(kernel.shape[-2:]))
-    )
 
+    Where the batch alone is unknown, an empty one keeps the shape that oneDNN
+    gives it, or its error: TensorFlow's optimiser takes any reshape out that
+    changes nothing but the batch, and whatever it leaves in costs each user of
+    such a model a pass over the image.
 
-def _depthwise_known(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves with what TensorFlow's depthwise operation can do.
-
-    It accumulates the kernel's gradient of a half-precision convolution in
-    half precision (bfloat16 with `TF_ENABLE_ONEDNN_OPTS=0` only), and it has
-    neither unequal strides (with that setting in no dtype) nor strides with
-    dilation.
+    The operation accumulates the kernel's gradient of a half-precision
+    convolution in half precision, in bfloat16 with `TF_ENABLE_ONEDNN_OPTS=0`
+    only.
     """
     if _is_half(inputs):
         wide = tf.cast(inputs, tf.float32), tf.cast(kernel, tf.float32)
-        return tf.cast(_depthwise_known(spec, *wide), inputs.dtype)
+        return tf.cast(_depthwise(spec, *wide), inputs.dtype)
     if math.prod(kernel.shape) == 1:
         # As the pointwise step, with or without a bias.
         return inputs[:, :: spec.strides[0], :: spec.strides[1]] * kernel[0, 0]
-    if len(set(spec.strides)) > 1 or (
-        max(spec.strides) > 1 and max(spec.dilation_rate) > 1
-    ):
+    if inputs.shape.is_fully_defined():
+        return _convolve(spec, inputs, kernel)
+    if None not in inputs.shape[1:].as_list() and _is_plain(spec):
+        return _convolve(spec, inputs, kernel)
+    batch, *sizes = _sizes(inputs)[:-1]
+    sizes = [
+        tf.maximum(spec.output_size(axis, size), 0)
+        for axis, size in enumerate(sizes)
+    ]
+    filled = tf.reduce_all(tf.stack([batch, *sizes]) > 0)
+    if spec.padding == "valid" and None in inputs.shape[1:-1].as_list():
+        inputs = inputs[: tf.where(filled, batch, 0)]
+    kernel = tf.where(filled, kernel, tf.zeros_like(kernel))
+    outputs = _convolve(spec, inputs, kernel)
+    channels = math.prod(kernel.shape[-2:])
+    return tf.reshape(outputs, (batch, *sizes, channels))
+
+
+def _is_plain(spec: ConvSpec) -> bool:
+    """Says whether one operation does it, and its gradient another."""
+    return len(set(spec.strides)) == 1 and max(spec.dilation_rate) == 1
+
+
+def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves with what TensorFlow's depthwise operation can do.
+
+    It has neither unequal strides (without oneDNN in no dtype) nor strides with
+    dilation.
+    """
+    strides, padding = (1, *spec.strides, 1), spec.padding.upper()
+
+    def convolve(image: Tensor, kernel: Tensor) -> Tensor:
+        return tf.nn.depthwise_conv2d(
+            image, kernel, strides, padding, dilations=spec.dilation_rate
+        )
+
+    def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        sizes = (_sizes(cotangent)[0], *_sizes(inputs)[1:])
+        return tf.nn.depthwise_conv2d_backprop_input(
+            sizes, kernel, cotangent, strides, padding
+        )
+
+    def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
+        sums = tf.nn.depthwise_conv2d_backprop_filter(
+            image, kernel.shape, cotangent, strides, padding
+        )
+        return tf.where(_sizes(image)[0] > 0, sums, tf.zeros_like(sums))
+
+    if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
     if _has_large_kernel(spec, kernel):
         return _large(inputs, kernel)
-    return tf.nn.depthwise_conv2d(
-        inputs,
-        kernel,
-        (1, *spec.strides, 1),
-        spec.padding.upper(),
-        dilations=spec.dilation_rate,
+    if inputs.shape[0] is not None or not _is_plain(spec):
+        return convolve(inputs, kernel)
+    return differentiable(convolve, image_gradient, kernel_gradient)(
+        inputs, kernel
     )
 
 
@@ -170,7 +212,7 @@ def _strided_by_slicing(
     output to take lies a few positions in.
     """
     dense = dataclasses.replace(spec, strides=(1, 1))
-    outputs = _depthwise_known(dense, inputs, kernel)
+    outputs = _convolve(dense, inputs, kernel)
     taken: list[slice] = [slice(None)]
     for axis, size in enumerate(_sizes(inputs)[1:-1]):
         first = dense.pad_before(axis, size) - spec.pad_before(axis, size)

@@ -17,11 +17,11 @@ import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels._kernel import Call
-from keras_sepconv.kernels._tensorflow_bilinear import differentiable
+from keras_sepconv.kernels._tensorflow_bilinear import Product, differentiable
 
 # Beyond this many, taps are summed by a loop over the kernel's rows, so that
 # the program's size depends on the kernel's width alone.
-_MOST_UNROLLED_TAPS = 25
+_MOST_UNROLLED_TAPS = 49
 # How many output positions one step of the kernel's gradient sums.
 _POSITIONS = 28
 # Images at least this wide are cut into columns there.
@@ -152,8 +152,19 @@ def _convolve(geometry: _Geometry, image: Tensor, kernel: Tensor) -> Tensor:
             return _sum_by_positions(geometry, padded, cotangent, size)
         return _sum_by_taps(geometry, padded, cotangent, size)
 
-    product = differentiable(convolve, image_gradient, kernel_gradient)
-    return product(image, kernel)
+    products = map(_untaped, (convolve, image_gradient, kernel_gradient))
+    return differentiable(*products)(image, kernel)
+
+
+def _untaped(product: Product) -> Product:
+    """Keeps a product off the tape, which would differentiate its loops.
+
+    In a graph `tf.custom_gradient` leaves them on it, and XLA cannot compile
+    what the tape then adds to a loop.
+    """
+    return lambda left, right: product(
+        tf.stop_gradient(left), tf.stop_gradient(right)
+    )
 
 
 def _image_gradient(

@@ -133,9 +133,7 @@ def depthwise_conv(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
         return convolve(window, inputs, kernel)
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel)
-    return _Depthwise.apply(
-        inputs, kernel, window
-    )
+    return _Depthwise.apply(inputs, kernel, window)
 
 
 class _Depthwise(torch.autograd.Function):  # type: ignore[misc]

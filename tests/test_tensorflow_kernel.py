@@ -1,0 +1,223 @@
+"""What the battery of tests/test_kernels.py leaves out of TensorFlow."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from backends import EPSILON, array, tensor
+from reference import Convolution
+
+from keras_sepconv import ops
+
+KERNELS = ("native", "taps")
+# Name: input shape, kernel size, multiplier, and options.
+CASES = {
+    "small": ((2, 6, 5, 3), (3, 3), 1, {}),
+    "strided": ((2, 7, 6, 3), (3, 2), 2, {"strides": 2}),
+    "dilated": ((2, 7, 6, 3), (3, 3), 1, {"dilation_rate": 2}),
+    "large": ((2, 6, 5, 3), (5, 7), 1, {}),
+    "one_axis": ((2, 9, 3), (3,), 2, {}),
+    "large_one_axis": ((2, 9, 3), (27,), 1, {}),
+}
+cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+kernels = pytest.mark.parametrize("kernel", KERNELS)
+
+
+def arrays(rng, shape, size, multiplier, filters=4):
+    channels = shape[-1]
+    ones = (1,) * len(size)
+    return [
+        rng.standard_normal(s).astype("float32")
+        for s in (
+            shape,
+            (*size, channels, multiplier),
+            (*ones, channels * multiplier, filters),
+            (filters,),
+        )
+    ]
+
+
+def separable(kernel, **options):
+    options = {"padding": "same", **options}
+
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(
+            inputs,
+            depthwise,
+            pointwise,
+            bias=bias,
+            implementation=kernel,
+            **options,
+        )
+
+    return run
+
+
+def stepped(function):
+    """Returns value and gradients of `function` as one function."""
+
+    def step(cotangent, *tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = function(*tensors)
+        return outputs, tape.gradient(outputs, tensors, cotangent)
+
+    return step
+
+
+def as_tuple(option, rank):
+    return (option,) * rank
+
+
+@kernels
+@cases
+@pytest.mark.parametrize("batch", [2, None])
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+def test_value_and_gradients(kernel, case, batch, xla, rng):
+    """With the image's sizes known, which the battery's graphs leave open."""
+    shape, size, multiplier, options = case
+    rank = len(size)
+    values = arrays(rng, shape, size, multiplier)
+    truth = Convolution(
+        *values,
+        padding="same",
+        **{name: as_tuple(o, rank) for name, o in options.items()},
+    )
+    cotangent = rng.standard_normal(truth.value().shape).astype("float32")
+    expected = truth.gradients(cotangent)
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+    value_bound = truth.tolerances(np.ones_like(cotangent), EPSILON["float32"])[
+        "value"
+    ]
+    signature = [
+        tf.TensorSpec((batch, *cotangent.shape[1:])),
+        tf.TensorSpec((batch, *shape[1:])),
+        *(tf.TensorSpec(v.shape) for v in values[1:]),
+    ]
+    step = tf.function(
+        stepped(separable(kernel, **options)),
+        input_signature=signature,
+        jit_compile=xla,
+    )
+    found, gradients = step(tensor(cotangent), *map(tensor, values))
+    assert np.all(np.abs(array(found) - truth.value()) <= value_bound)
+    names = ("inputs", "depthwise", "pointwise", "bias")
+    for name, gradient in zip(names, gradients, strict=True):
+        assert np.all(
+            np.abs(array(gradient) - expected[name]) <= bounds[name]
+        ), name
+
+
+@cases
+@pytest.mark.parametrize("sizes", ["unknown", "known"])
+@pytest.mark.parametrize("kernel", ["native", "taps", "taps, xla"])
+def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
+    if kernel == "native" and sizes == "known":
+        return  # TensorFlow's own result, which may be an error.
+    shape, size, multiplier, options = case
+    values = arrays(rng, (0, *shape[1:]), size, multiplier)
+    run = separable(kernel.removesuffix(", xla"), **options)
+    full = [tf.zeros(s) for s in (shape, *(v.shape for v in values[1:]))]
+    outputs = run(*full)
+    known = shape[1:-1] if sizes == "known" else (None,) * len(size)
+    signature = [
+        tf.TensorSpec((None,) * len(shape)),
+        tf.TensorSpec((None, *known, shape[-1])),
+        *(tf.TensorSpec(v.shape) for v in values[1:]),
+    ]
+    step = tf.function(
+        stepped(run),
+        input_signature=signature,
+        jit_compile=kernel.endswith("xla"),
+    )
+    found, gradients = step(
+        tf.zeros((0, *outputs.shape[1:])), *map(tensor, values)
+    )
+    assert found.shape == (0, *outputs.shape[1:])
+    for gradient, value in zip(gradients, values, strict=True):
+        assert gradient.shape == value.shape
+        assert not np.any(array(gradient))
+
+
+@kernels
+@cases
+@pytest.mark.parametrize("how", ["eager", "graph", "unknown_batch", "xla"])
+def test_second_order_gradients(kernel, case, how, rng):
+    """The gradient of a gradient, against differences of gradients."""
+    shape, size, multiplier, options = case
+    values = [v.astype("float64") for v in arrays(rng, shape, size, multiplier)]
+    direction = [rng.standard_normal(v.shape) for v in values]
+    run = separable(kernel, **options)
+
+    def pulled(*tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            outputs = tf.reduce_sum(run(*tensors) ** 3)
+        return tape.gradient(outputs, tensors)
+
+    def twice(*tensors):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            along = tf.add_n(
+                [
+                    tf.reduce_sum(g * d)
+                    for g, d in zip(pulled(*tensors), direction, strict=True)
+                ]
+            )
+        return tape.gradient(along, tensors)
+
+    if how != "eager":
+        batch = None if how == "unknown_batch" else shape[0]
+        signature = [tf.TensorSpec((batch, *shape[1:]), tf.float64)]
+        signature += [tf.TensorSpec(v.shape, tf.float64) for v in values[1:]]
+        twice = tf.function(
+            twice, input_signature=signature, jit_compile=how == "xla"
+        )
+    step = 1e-5
+    ahead, behind = (
+        pulled(
+            *(
+                tf.constant(v + sign * step * d)
+                for v, d in zip(values, direction, strict=True)
+            )
+        )
+        for sign in (1, -1)
+    )
+    found = twice(*map(tf.constant, values))
+    for one, high, low in zip(found, ahead, behind, strict=True):
+        expected = (array(high) - array(low)) / (2 * step)
+        # Central differences are off by a part in 1e10, times what cancels.
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(array(one), expected, atol=1e-6 * scale)
+
+
+def test_forward_mode(rng):
+    """A derivative along a direction, by forward and by reverse mode."""
+    values = [tensor(a) for a in arrays(rng, *CASES["large"][:3])]
+    along = tensor(rng.standard_normal(values[0].shape))
+    for kernel in KERNELS:
+        run = separable(kernel)
+        with tf.autodiff.ForwardAccumulator(values[0], along) as accumulator:
+            outputs = run(*values)
+        bias = tf.zeros_like(values[3])
+        expected = run(along, *values[1:3], bias)
+        np.testing.assert_allclose(
+            array(accumulator.jvp(outputs)), array(expected), atol=1e-3
+        )
+
+
+def test_the_graph_of_inference_is_as_clean_as_tensorflows():
+    """One depthwise operation and one convolution, and nothing for guards."""
+    weights = [tf.ones(s) for s in ((3, 3, 3, 1), (1, 1, 3, 4), (4,))]
+    signature = [tf.TensorSpec((None, 8, 7, 3))]
+    run = separable("native")
+    function = tf.function(
+        lambda x: run(x, *weights), input_signature=signature
+    )
+    graph = function.get_concrete_function().graph
+    free = {"Const", "Identity", "IdentityN", "Placeholder", "NoOp"}
+    kinds = sorted(op.type for op in graph.get_operations())
+    assert [kind for kind in kinds if kind not in free] == [
+        "BiasAdd",
+        "Conv2D",
+        "DepthwiseConv2dNative",
+    ]
