@@ -251,7 +251,7 @@ if BACKEND == "torch":
     @pytest.mark.parametrize("strides", [1, 2, 3])
     @pytest.mark.parametrize("size", [2, 3, 4])
     def test_w13_e9_export_with_unknown_sizes(size, strides, data_format):
-        """Keras takes the padding of the example for that of every image."""
+        """Keras decides in Python by the padding of the example."""
         import torch
 
         options = {
