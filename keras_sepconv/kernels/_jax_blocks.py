@@ -83,7 +83,7 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
         return [_swap(kernel, 2, 3).astype(dtype)]
 
     images, kernel = (a, b) if result == "outputs" else (b, a)
-    kernel = _swap(wide(kernel), 2, 3)
+    kernel = _kernel_planes(kernel)
 
     def convolve(images: jax.Array) -> tuple[Arrays, Arrays]:
         if result == "inputs":
@@ -110,7 +110,7 @@ def separable(
     form: Form,
 ) -> Arrays:
     """Returns both steps and the bias."""
-    kernel = _swap(wide(kernel), 2, 3)
+    kernel = _kernel_planes(kernel)
     matrix, bias = _planes_first(form, wide(matrix)), wide(bias)
 
     def step(images: jax.Array) -> tuple[Arrays, Arrays]:
@@ -136,7 +136,7 @@ def separable_gradients(
 ) -> Arrays:
     """Returns the gradients that are wanted, of what `separable` takes."""
     spec, dtype = form.spec, inputs.dtype
-    kernel = _swap(wide(kernel), 2, 3)
+    kernel = _kernel_planes(kernel)
     matrix = _planes_first(form, wide(matrix))
 
     def step(images: jax.Array, gradient: jax.Array) -> tuple[Arrays, Arrays]:
@@ -182,6 +182,14 @@ def _planes(form: Form, outputs: jax.Array) -> jax.Array:
     """Returns depthwise outputs with the multiplier before the channels."""
     shape = (*outputs.shape[:3], -1, form.multiplier)
     return _swap(outputs.reshape(shape), 3, 4)
+
+
+def _kernel_planes(kernel: jax.Array) -> jax.Array:
+    """Returns the kernel with the multiplier before the channels.
+
+    Written out: fused into the taps, it would be read number by number.
+    """
+    return lax.optimization_barrier(_swap(wide(kernel), 2, 3))
 
 
 def _planes_first(form: Form, matrix: jax.Array) -> jax.Array:
