@@ -170,14 +170,18 @@ def test_the_example_of_the_readme_runs(capsys):
     assert "SeparableConv2D" in capsys.readouterr().out
 
 
-OF_BACKENDS = {"_jax", "_numpy", "_tensorflow", "_torch"}
+OTHERS = tuple(
+    f"_{name}"
+    for name in ("jax", "numpy", "tensorflow", "torch")
+    if name != BACKEND
+)
 
 
 def test_examples_in_docstrings_run():
     examples = 0
     for path in SOURCES:
         parts = path.with_suffix("").parts
-        if parts[-1] in OF_BACKENDS - {f"_{BACKEND}"}:
+        if parts[-1].startswith(OTHERS):
             continue
         name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
         results = doctest.testmod(importlib.import_module(name))
