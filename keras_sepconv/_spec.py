@@ -226,6 +226,11 @@ class ConvSpec:
         """
         return self.pad_total(axis, size) // 2
 
+    def pads(self, axis: int, size: Any) -> tuple[Any, Any]:
+        """Returns the zeros before and after spatial `axis`."""
+        before = self.pad_before(axis, size)
+        return before, self.pad_total(axis, size) - before
+
     def pad_total(self, axis: int, size: Any) -> Any:
         """Returns the zeros that padding adds along spatial `axis` in all."""
         if self.padding == "valid":

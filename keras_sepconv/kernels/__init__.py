@@ -1,6 +1,5 @@
 """The kernels, and the registry that picks one by static facts."""
 
-import dataclasses
 import importlib
 
 import keras
@@ -24,10 +23,8 @@ def _load(backend: str) -> tuple[Kernel, ...]:
     own: tuple[Kernel, ...] = ()
     if backend in _MODULES:
         own = importlib.import_module(_MODULES[backend]).KERNELS
-    if backend == "tensorflow":
-        # Keras's operations are wrong there in too many places; the name still
-        # works, so that what was saved with it loads.
-        return (*own, dataclasses.replace(own[0], name=portable.KERNEL.name))
+    if portable.KERNEL.name in [kernel.name for kernel in own]:
+        return own
     return (*own, portable.KERNEL)
 
 

@@ -8,9 +8,10 @@ import keras
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels import _jax_primitives as primitives
 from keras_sepconv.kernels._jax_blocks import Form
-from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
 
 
+@channels_last
 def run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -18,12 +19,7 @@ def run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """Brings any layout to images in channels_last, and back."""
-    if spec.data_format == "channels_first":
-        last = dataclasses.replace(spec, data_format="channels_last")
-        inputs = jnp.moveaxis(inputs, 1, -1)
-        outputs = run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
-        return jnp.moveaxis(outputs, -1, 1)
+    """Brings one spatial axis to two, and back."""
     if spec.rank == 1:
         flat = dataclasses.replace(
             spec,

@@ -46,15 +46,6 @@ class Form:
     blocked: bool
 
 
-def padding(form: Form) -> list[tuple[int, int]]:
-    """Returns the zeros before and after each spatial axis."""
-    pairs = []
-    for axis, size in enumerate(form.sizes):
-        before = form.spec.pad_before(axis, size)
-        pairs.append((before, form.spec.pad_total(axis, size) - before))
-    return pairs
-
-
 def output_sizes(form: Form) -> tuple[int, ...]:
     """Returns the outputs' rows and columns."""
     return tuple(map(form.spec.output_size, (0, 1), form.sizes))
@@ -66,7 +57,7 @@ def wide(array: jax.Array) -> jax.Array:
 
 
 def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
-    """Returns the depthwise form's `result`; see `_jax`."""
+    """Returns the depthwise form's `result`; see `_jax_primitives`."""
     spec, dtype = form.spec, a.dtype
     if result == "kernel":
 

@@ -114,7 +114,7 @@ def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
             images,
             kernel.reshape(*kernel.shape[:2], 1, channels * multiplier),
             spec.strides,
-            blocks.padding(form),
+            [spec.pads(*size) for size in enumerate(form.sizes)],
             rhs_dilation=spec.dilation_rate,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=channels,

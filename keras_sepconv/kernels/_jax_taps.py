@@ -31,11 +31,8 @@ _KERNEL_TAPS = 8
 
 def pad(spec: ConvSpec, images: jax.Array) -> jax.Array:
     """Puts the spec's zeros around images, (batch, rows, cols, channels)."""
-    config = []
-    for axis, size in enumerate(images.shape[1:3]):
-        before = spec.pad_before(axis, size)
-        config.append((before, spec.pad_total(axis, size) - before, 0))
-    return _zeros_around(images, config)
+    sizes = enumerate(images.shape[1:3])
+    return _zeros_around(images, [(*spec.pads(*size), 0) for size in sizes])
 
 
 def outputs(spec: ConvSpec, padded: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -1,7 +1,10 @@
 """What a kernel is, and the static facts it is chosen by."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
+
+import keras
 
 from keras_sepconv._spec import ConvSpec, Shape, Tensor
 
@@ -54,3 +57,24 @@ class Kernel:
     name: str
     why_not: Callable[[Call], str | None]
     run: Run
+
+
+def channels_last(run: Run) -> Run:
+    """Lets a kernel for channels_last run in both data formats."""
+
+    @functools.wraps(run)
+    def in_both(
+        spec: ConvSpec,
+        inputs: Tensor,
+        depthwise_kernel: Tensor,
+        pointwise_kernel: Tensor | None,
+        bias: Tensor | None,
+    ) -> Tensor:
+        weights = depthwise_kernel, pointwise_kernel, bias
+        if spec.data_format == "channels_last":
+            return run(spec, inputs, *weights)
+        spec = dataclasses.replace(spec, data_format="channels_last")
+        outputs = run(spec, keras.ops.moveaxis(inputs, 1, -1), *weights)
+        return keras.ops.moveaxis(outputs, -1, 1)
+
+    return in_both

@@ -3,15 +3,15 @@
 Keras's own convolution on this backend goes through JAX, in float32.
 """
 
-import dataclasses
 import itertools
 
 import numpy as np
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
 
 
+@channels_last
 def run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -20,11 +20,6 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """One pass over the image a tap, then one matrix product."""
-    if spec.data_format == "channels_first":
-        last = dataclasses.replace(spec, data_format="channels_last")
-        inputs = np.moveaxis(inputs, 1, -1)
-        outputs = run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
-        return np.moveaxis(outputs, -1, 1)
     # No other backend warns of a NaN.
     with np.errstate(invalid="ignore", over="ignore"):
         outputs = _depthwise_conv(spec, _wide(inputs), _wide(depthwise_kernel))
@@ -39,8 +34,7 @@ def run(
 def _depthwise_conv(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     pads, reaches = [], []
     for axis, size in enumerate(inputs.shape[1:-1]):
-        before = spec.pad_before(axis, size)
-        pads.append((before, spec.pad_total(axis, size) - before))
+        pads.append(spec.pads(axis, size))
         outputs = spec.output_size(axis, size)
         reaches.append((outputs - 1) * spec.strides[axis] + 1)
     padded = np.pad(inputs, [(0, 0), *pads, (0, 0)])

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels import _tensorflow_taps as taps
-from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable
 
 # From this many taps on, TensorFlow's gradient for the kernel is slow: 31x31
@@ -21,6 +21,7 @@ from keras_sepconv.kernels._tensorflow_bilinear import differentiable
 _MANY_TAPS = 25
 
 
+@channels_last
 def _run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -33,13 +34,6 @@ def _run(
     The bias is added there too: `keras.ops.add` takes any vector of the
     width's length for a bias along the width.
     """
-    if spec.data_format == "channels_first":
-        last = dataclasses.replace(spec, data_format="channels_last")
-        there = [0, *range(2, spec.rank + 2), 1]
-        back = [0, spec.rank + 1, *range(1, spec.rank + 1)]
-        inputs = tf.transpose(inputs, there)
-        outputs = _run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
-        return tf.transpose(outputs, back)
     if spec.rank == 1:
         flat = dataclasses.replace(
             spec,
@@ -275,4 +269,7 @@ def _why_not(call: Call) -> str | None:
 KERNELS = (
     Kernel("native", _why_not, _run),
     Kernel("taps", taps.why_not, taps.run),
+    # Keras's operations are wrong here in too many places; their name still
+    # works, so that what was saved with it loads.
+    Kernel("portable", _why_not, _run),
 )

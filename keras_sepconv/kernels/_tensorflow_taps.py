@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call
+from keras_sepconv.kernels._kernel import Call, channels_last
 from keras_sepconv.kernels._tensorflow_bilinear import Product, differentiable
 
 # Beyond this many, taps are summed by a loop over the kernel's rows, so that
@@ -49,6 +49,7 @@ class _Geometry:
     rates: tuple[int, ...]
 
 
+@channels_last
 def run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -57,13 +58,6 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """Sums over taps, then one matrix product; half precision in float32."""
-    if spec.data_format == "channels_first":
-        last = dataclasses.replace(spec, data_format="channels_last")
-        there = [0, *range(2, spec.rank + 2), 1]
-        back = [0, spec.rank + 1, *range(1, spec.rank + 1)]
-        inputs = tf.transpose(inputs, there)
-        outputs = run(last, inputs, depthwise_kernel, pointwise_kernel, bias)
-        return tf.transpose(outputs, back)
     image, kernel = _wide(inputs), _wide(depthwise_kernel)
     if spec.rank == 1:
         image, kernel = image[:, :, None], kernel[:, None]
@@ -105,8 +99,7 @@ def _geometry(spec: ConvSpec, image: Tensor) -> _Geometry:
     for axis in range(spec.rank):
         size = _size(image, axis + 1)
         new = spec.output_size(axis, size)
-        before = spec.pad_before(axis, size)
-        after = spec.pad_total(axis, size) - before
+        before, after = spec.pads(axis, size)
         if not isinstance(size, int):
             # Room for every tap, even where no output is left.
             after += tf.maximum(spec.spans[axis] - size - before - after, 0)
