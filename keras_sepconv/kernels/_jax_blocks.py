@@ -19,10 +19,6 @@ from keras_sepconv.kernels import _jax_taps as taps
 # How much of the images to take at once.
 _BLOCK_BYTES = 1 << 21
 
-# Memory that is not written before the results are; older versions of JAX have
-# only zeros.
-_space = getattr(lax, "empty", jnp.zeros)
-
 Arrays = list[jax.Array]
 # From a few images to what there is for each of them, and sums over them.
 Step = Callable[..., tuple[Arrays, Arrays]]
@@ -64,31 +60,28 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
         def sums(
             images: jax.Array, gradient: jax.Array
         ) -> tuple[Arrays, Arrays]:
-            padded = taps.pad(spec, wide(images))
-            planes = _planes(form, wide(gradient))
-            return [], [taps.kernel_gradient(spec, padded, planes)]
+            padded = _padded(form, images)
+            return [], [taps.kernel_gradient(spec, padded, wide(gradient))]
 
-        shape = (*spec.kernel_size, form.multiplier, a.shape[3])
+        shape = (*spec.kernel_size, b.shape[3])
         start = [lax.full(shape, 0, wide(a).dtype)]
         _, (kernel,) = _in_blocks(form, sums, [a, b], [], start)
-        return [_swap(kernel, 2, 3).astype(dtype)]
+        return [_split(form, kernel).astype(dtype)]
 
     images, kernel = (a, b) if result == "outputs" else (b, a)
-    kernel = _kernel_planes(kernel)
+    kernel = _merged(kernel)
 
     def convolve(images: jax.Array) -> tuple[Arrays, Arrays]:
         if result == "inputs":
-            planes = _planes(form, wide(images))
-            found = taps.input_gradient(spec, form.sizes, planes, kernel)
+            found = _input_gradient(form, wide(images), kernel)
         else:
-            found = taps.outputs(spec, taps.pad(spec, wide(images)), kernel)
-            found = _swap(found, 3, 4).reshape(*found.shape[:3], -1)
+            found = taps.outputs(spec, _padded(form, images), kernel)
         return [found.astype(dtype)], []
 
-    sizes, channels = form.sizes, kernel.shape[3]
+    sizes, channels = form.sizes, kernel.shape[2] // form.multiplier
     if result == "outputs":
-        sizes, channels = output_sizes(form), channels * form.multiplier
-    space = _space((len(images), *sizes, channels), dtype)
+        sizes, channels = output_sizes(form), kernel.shape[2]
+    space = _space(images, (*sizes, channels))
     return _in_blocks(form, convolve, [images], [space], [])[0]
 
 
@@ -101,18 +94,15 @@ def separable(
     form: Form,
 ) -> Arrays:
     """Returns both steps and the bias."""
-    kernel = _kernel_planes(kernel)
-    matrix, bias = _planes_first(form, wide(matrix)), wide(bias)
+    kernel, matrix, bias = _merged(kernel), wide(matrix), wide(bias)
 
     def step(images: jax.Array) -> tuple[Arrays, Arrays]:
-        padded = taps.pad(form.spec, wide(images))
-        planes = taps.outputs(form.spec, padded, kernel)
-        outputs = planes.reshape(-1, len(matrix)) @ matrix + bias
-        shape = (*planes.shape[:3], len(bias))
+        between = taps.outputs(form.spec, _padded(form, images), kernel)
+        outputs = between.reshape(-1, len(matrix)) @ matrix + bias
+        shape = (*between.shape[:3], len(bias))
         return [outputs.reshape(shape).astype(inputs.dtype)], []
 
-    shape = (len(inputs), *output_sizes(form), len(bias))
-    space = _space(shape, inputs.dtype)
+    space = _space(inputs, (*output_sizes(form), len(bias)))
     return _in_blocks(form, step, [inputs], [space], [])[0]
 
 
@@ -127,30 +117,27 @@ def separable_gradients(
 ) -> Arrays:
     """Returns the gradients that are wanted, of what `separable` takes."""
     spec, dtype = form.spec, inputs.dtype
-    kernel = _kernel_planes(kernel)
-    matrix = _planes_first(form, wide(matrix))
+    kernel, matrix = _merged(kernel), wide(matrix)
 
     def step(images: jax.Array, gradient: jax.Array) -> tuple[Arrays, Arrays]:
         found: Arrays = []
         sums: Arrays = []
-        padded = taps.pad(spec, wide(images))
+        padded = _padded(form, images)
         flat = wide(gradient).reshape(-1, matrix.shape[1])
-        planes = (flat @ matrix.T).reshape(
-            *gradient.shape[:3], form.multiplier, -1
-        )
+        between = (flat @ matrix.T).reshape(*gradient.shape[:3], len(matrix))
         if wanted[0]:
-            found.append(taps.input_gradient(spec, form.sizes, planes, kernel))
+            found.append(_input_gradient(form, between, kernel).astype(dtype))
         if wanted[1]:
-            sums.append(taps.kernel_gradient(spec, padded, planes))
+            sums.append(taps.kernel_gradient(spec, padded, between))
         if wanted[2]:
             outputs = taps.outputs(spec, padded, kernel)
             sums.append(outputs.reshape(-1, len(matrix)).T @ flat)
         if wanted[3]:
             # As a product, because XLA adds up columns slowly.
             sums.append((jnp.ones((1, len(flat)), flat.dtype) @ flat)[0])
-        return [images.astype(dtype) for images in found], sums
+        return found, sums
 
-    space = [_space(inputs.shape, dtype)] if wanted[0] else []
+    space = [_space(gradient, inputs.shape[1:])] if wanted[0] else []
     start = [
         lax.full(shape, 0, kernel.dtype)
         for shape, want in zip(
@@ -162,42 +149,47 @@ def separable_gradients(
     ]
     found, sums = _in_blocks(form, step, [inputs, gradient], space, start)
     if wanted[1]:
-        sums[0] = _swap(sums[0], 2, 3)
-    if wanted[2]:
-        at = int(wanted[1])
-        sums[at] = _planes_last(form, sums[at])
+        sums[0] = _split(form, sums[0])
     return found + [array.astype(dtype) for array in sums]
 
 
-def _planes(form: Form, outputs: jax.Array) -> jax.Array:
-    """Returns depthwise outputs with the multiplier before the channels."""
-    shape = (*outputs.shape[:3], -1, form.multiplier)
-    return _swap(outputs.reshape(shape), 3, 4)
+def _padded(form: Form, images: jax.Array) -> jax.Array:
+    """Returns padded images, each channel once for each of its filters.
 
-
-def _kernel_planes(kernel: jax.Array) -> jax.Array:
-    """Returns the kernel with the multiplier before the channels.
-
-    Written out: fused into the taps, it would be read number by number.
+    Loops over few channels would be slow.
     """
-    return lax.optimization_barrier(_swap(wide(kernel), 2, 3))
+    images = jnp.repeat(wide(images), form.multiplier, 3)
+    return lax.optimization_barrier(taps.pad(form.spec, images))
 
 
-def _planes_first(form: Form, matrix: jax.Array) -> jax.Array:
-    """Returns the matrix for depthwise outputs in that order."""
-    cube = matrix.reshape(-1, form.multiplier, matrix.shape[1])
-    return _swap(cube, 0, 1).reshape(matrix.shape)
+def _input_gradient(
+    form: Form, gradient: jax.Array, kernel: jax.Array
+) -> jax.Array:
+    return taps.input_gradient(
+        form.spec, form.sizes, gradient, kernel, form.multiplier
+    )
 
 
-def _planes_last(form: Form, matrix: jax.Array) -> jax.Array:
-    cube = matrix.reshape(form.multiplier, -1, matrix.shape[1])
-    return _swap(cube, 0, 1).reshape(matrix.shape)
+def _merged(kernel: jax.Array) -> jax.Array:
+    """Returns the kernel with one axis for the channels and their filters."""
+    return wide(kernel).reshape(*kernel.shape[:2], -1)
 
 
-def _swap(array: jax.Array, i: int, j: int) -> jax.Array:
-    order = list(range(array.ndim))
-    order[i], order[j] = j, i
-    return lax.transpose(array, order)
+def _split(form: Form, kernel: jax.Array) -> jax.Array:
+    """Returns the kernel as `_merged` got it."""
+    return kernel.reshape(*kernel.shape[:2], -1, form.multiplier)
+
+
+def _space(images: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Returns as many images of another shape, to be overwritten.
+
+    XLA has no memory without contents. Zeros, however, are the same for every
+    layer, so that XLA makes them once and copies them for each.
+    """
+    shape = (len(images), *shape)
+    if 0 in shape:
+        return jnp.zeros(shape, images.dtype)
+    return lax.broadcast(images[0, 0, 0, 0], shape)
 
 
 def _in_blocks(

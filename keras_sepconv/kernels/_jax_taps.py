@@ -4,10 +4,8 @@ That backend compiles a grouped convolution to a scalar loop. A sum over the
 kernel's taps, each a shifted view of the padded image times one number a
 channel, it fuses into one vectorised loop instead.
 
-Everything here is in channels_last with two spatial axes. Depthwise outputs
-have the axes (batch, rows, cols, multiplier, channels), the kernel has
-(*kernel_size, multiplier, channels): with the channels last, loops run over
-neighbours in memory.
+Everything here is in channels_last with two spatial axes, and has one output a
+channel: images (batch, rows, cols, channels), kernels (*kernel_size, channels).
 """
 
 import functools
@@ -44,7 +42,7 @@ def outputs(spec: ConvSpec, padded: jax.Array, kernel: jax.Array) -> jax.Array:
         )
     ]
     return _sum_of_taps(
-        padded[:, :, :, None],
+        padded,
         kernel[None],
         reach,
         spec.strides,
@@ -58,6 +56,7 @@ def input_gradient(
     sizes: tuple[int, ...],
     gradient: jax.Array,
     kernel: jax.Array,
+    multiplier: int,
 ) -> jax.Array:
     """Returns the images' gradient from that of the depthwise outputs.
 
@@ -67,8 +66,9 @@ def input_gradient(
     Args:
         spec: The convolution.
         sizes: The images' rows and columns.
-        gradient: `(batch, new_rows, new_cols, multiplier, channels)`.
-        kernel: `(*kernel_size, multiplier, channels)`.
+        gradient: `(batch, new_rows, new_cols, channels * multiplier)`.
+        kernel: `(*kernel_size, channels * multiplier)`.
+        multiplier: How many neighbours belong to one of the images' channels.
     """
     config = []
     for axis, size in enumerate(sizes):
@@ -76,18 +76,20 @@ def input_gradient(
         before = span - 1 - spec.pad_before(axis, size)
         reach = (gradient.shape[axis + 1] - 1) * stride + 1
         config.append((before, size + span - 1 - before - reach, stride - 1))
+    padded = _zeros_around(gradient, config)
+    turned = lax.rev(kernel, (0, 1))[None]
     images = [
         _sum_of_taps(
-            _zeros_around(gradient[:, :, :, m : m + 1], config),
-            lax.rev(kernel[None, :, :, m : m + 1], (1, 2)),
+            padded[..., first::multiplier],
+            turned[..., first::multiplier],
             list(sizes),
             (1, 1),
             spec.dilation_rate,
             _OUTPUT_TAPS,
         )
-        for m in range(kernel.shape[2])
+        for first in range(multiplier)
     ]
-    return functools.reduce(jnp.add, images)[:, :, :, 0]
+    return functools.reduce(jnp.add, images)
 
 
 def kernel_gradient(
@@ -100,7 +102,7 @@ def kernel_gradient(
     over the batch.
     """
     sums = _sum_of_taps(
-        padded[:, :, :, None],
+        padded,
         gradient,
         list(spec.spans),
         spec.dilation_rate,
@@ -122,15 +124,15 @@ def _sum_of_taps(
     """Returns a convolution as a sum of shifted views times their numbers.
 
     Args:
-        padded: `(batch, rows, cols, multiplier or 1, channels)`.
-        kernel: `(batch or 1, *taps, multiplier, channels)`.
+        padded: `(batch, rows, cols, channels)`.
+        kernel: `(batch or 1, *taps, channels)`.
         reach: From the first to the last position that a tap sees.
         strides: From one position to the next.
         rates: From one tap to the next.
         most: How many taps to unroll.
     """
-    batch, _, _, *planes = padded.shape
-    _, rows, cols, *numbers = kernel.shape
+    batch, _, _, channels = padded.shape
+    _, rows, cols, _ = kernel.shape
     width = _divisor(cols, most)
     height = _divisor(rows, max(most // width, 1))
     turns = rows * cols // (width * height)
@@ -145,12 +147,12 @@ def _sum_of_taps(
             row, col = top + tap[0], left + tap[1]
             view = _view(
                 padded,
-                (0, row * rates[0], col * rates[1], 0, 0),
-                (batch, *reach, *planes),
-                (1, *strides, 1, 1),
+                (0, row * rates[0], col * rates[1], 0),
+                (batch, *reach, channels),
+                (1, *strides, 1),
             )
-            sizes = (kernel.shape[0], 1, 1, *numbers)
-            number = _view(kernel, (0, row, col, 0, 0), sizes)
+            sizes = (kernel.shape[0], 1, 1, channels)
+            number = _view(kernel, (0, row, col, 0), sizes)
             products.append(view * number)
         return functools.reduce(lax.add, products)
 
@@ -160,7 +162,7 @@ def _sum_of_taps(
         (size - 1) // stride + 1
         for size, stride in zip(reach, strides, strict=True)
     ]
-    start = lax.full((batch, *sizes, numbers[0], planes[1]), 0, padded.dtype)
+    start = lax.full((batch, *sizes, channels), 0, padded.dtype)
     return repeat(turns, lambda turn, total: total + add(turn), start)
 
 
