@@ -158,7 +158,9 @@ def _padded(form: Form, images: jax.Array) -> jax.Array:
 
     Loops over few channels would be slow.
     """
-    images = jnp.repeat(wide(images), form.multiplier, 3)
+    images = wide(images)
+    if form.multiplier > 1:
+        images = jnp.repeat(images, form.multiplier, 3)
     return lax.optimization_barrier(taps.pad(form.spec, images))
 
 

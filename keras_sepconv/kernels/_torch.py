@@ -21,7 +21,7 @@ from keras_sepconv.kernels._torch_depthwise import (
 
 # Pixels from which oneDNN's 1x1 convolution is faster than MKL's product; for
 # fewer, bringing the weights into its order costs too much.
-_FEWEST_PIXELS = 2**11
+_FEWEST_PIXELS = 1500
 
 # Terms of a dense convolution's sums, channels times taps, up to which it is
 # cheaper than the two steps that it replaces, if those have several filters a
