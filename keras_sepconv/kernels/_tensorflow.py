@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels import _tensorflow_taps as taps
 from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
-from keras_sepconv.kernels._tensorflow_bilinear import differentiable
+from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 
 # From this many taps on, TensorFlow's gradient for the kernel is slow: 31x31
 # takes it 50 times as long as the convolution itself.
@@ -226,7 +226,8 @@ def _has_large_kernel(spec: ConvSpec, kernel: Tensor) -> bool:
 
 def _large(inputs: Tensor, kernel: Tensor) -> Tensor:
     """Convolves with a large odd kernel, whose gradients are convolutions."""
-    height, width = kernel.shape[:2]
+    rows, cols = (size // 2 for size in kernel.shape[:2])
+    pads = ((rows, rows), (cols, cols), (0, 0))
 
     def convolve(image: Tensor, kernel: Tensor) -> Tensor:
         return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "SAME")
@@ -235,29 +236,25 @@ def _large(inputs: Tensor, kernel: Tensor) -> Tensor:
         return convolve(cotangent, tf.reverse(kernel, (0, 1)))
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
-        """Convolves the images, as one of more channels, with the cotangent."""
-        batch, *sizes, channels = _sizes(image)
-        rows, cols = height // 2, width // 2
-        # The operation refuses to have no channel; one image of zeros adds 0.
-        more = 0 if isinstance(batch, int) else tf.cast(batch == 0, tf.int32)
-        pads = ((0, more), (rows, rows), (cols, cols), (0, 0))
-        image = tf.transpose(tf.pad(image, pads), (1, 2, 0, 3))
-        if not isinstance(more, int):
-            cotangent = tf.pad(cotangent, ((0, more), *((0, 0),) * 3))
-        cotangent = tf.transpose(cotangent, (1, 2, 0, 3))
-        padded = (sizes[0] + 2 * rows, sizes[1] + 2 * cols)
-        sums = tf.nn.depthwise_conv2d(
-            tf.reshape(image, (1, *padded, -1)),
-            tf.reshape(cotangent, (*sizes, -1, 1)),
-            (1, 1, 1, 1),
-            "VALID",
-        )
-        sums = tf.reshape(sums, (height, width, -1, channels, 1))
-        return tf.reduce_sum(sums, 2)
+        """Convolves each image with its cotangent, one at a time."""
 
-    return differentiable(convolve, image_gradient, kernel_gradient)(
-        inputs, kernel
-    )
+        def add_image(i: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+            # Padding of its own crashes this operation without oneDNN, and
+            # from `image[i : i + 1]` it saw the whole batch in some graphs.
+            padded = tf.pad(image[i], pads)[None]
+            window = cotangent[i][..., None]
+            new = tf.nn.depthwise_conv2d(padded, window, (1, 1, 1, 1), "VALID")
+            return i + 1, sums + tf.ensure_shape(new, sums.shape)
+
+        batch = _sizes(image)[0]
+        sums = tf.zeros((1, *kernel.shape[:3]), image.dtype)
+        _, sums = tf.while_loop(
+            lambda i, _: i < batch, add_image, (0, sums), parallel_iterations=1
+        )
+        return sums[0][..., None]
+
+    products = convolve, image_gradient, untaped(kernel_gradient)
+    return differentiable(*products)(inputs, kernel)
 
 
 def _why_not(call: Call) -> str | None:

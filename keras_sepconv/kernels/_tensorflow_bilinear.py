@@ -51,3 +51,14 @@ def differentiable(
 
     product: Product = outputs
     return product
+
+
+def untaped(product: Product) -> Product:
+    """Keeps a product off the tape, which would differentiate its loops.
+
+    In a graph `tf.custom_gradient` leaves them on it, and XLA cannot compile
+    what the tape then adds to a loop.
+    """
+    return lambda left, right: product(
+        tf.stop_gradient(left), tf.stop_gradient(right)
+    )

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels._kernel import Call, channels_last
-from keras_sepconv.kernels._tensorflow_bilinear import Product, differentiable
+from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 
 # Beyond this many, taps are summed by a loop over the kernel's rows, so that
 # the program's size depends on the kernel's width alone.
@@ -145,19 +145,8 @@ def _convolve(geometry: _Geometry, image: Tensor, kernel: Tensor) -> Tensor:
             return _sum_by_positions(geometry, padded, cotangent, size)
         return _sum_by_taps(geometry, padded, cotangent, size)
 
-    products = map(_untaped, (convolve, image_gradient, kernel_gradient))
+    products = map(untaped, (convolve, image_gradient, kernel_gradient))
     return differentiable(*products)(image, kernel)
-
-
-def _untaped(product: Product) -> Product:
-    """Keeps a product off the tape, which would differentiate its loops.
-
-    In a graph `tf.custom_gradient` leaves them on it, and XLA cannot compile
-    what the tape then adds to a loop.
-    """
-    return lambda left, right: product(
-        tf.stop_gradient(left), tf.stop_gradient(right)
-    )
 
 
 def _image_gradient(
