@@ -1,0 +1,286 @@
+"""What separable and depthwise layers of every rank have in common."""
+
+import sys
+import threading
+from typing import Any, ClassVar
+
+import keras
+
+from keras_sepconv import kernels
+from keras_sepconv._spec import (
+    ConvSpec,
+    Shape,
+    Tensor,
+    boolean,
+    integer,
+    integers,
+    static_shape,
+)
+from keras_sepconv.layers import _initializers
+
+# Keras lets every thread that makes a layer's first call build it.
+_BUILDING = threading.RLock()
+
+# tf.keras up to 2.15 saved these for layers that inherited them from the dense
+# convolution and used none.
+_UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
+
+class BaseConv(keras.layers.Layer):  # type: ignore[misc]
+    """A layer whose first step is a depthwise convolution.
+
+    Args:
+        rank: The number of spatial axes.
+        options: The constructor's arguments of the same names: those of the
+            convolution, of the weights, `activation`, `use_bias`,
+            `activity_regularizer`, `depth_multiplier` and `implementation`.
+        **kwargs: What every `keras.layers.Layer` takes.
+    """
+
+    # The attribute of each weight, by the part that its options begin with.
+    _attributes: ClassVar[dict[str, str]]
+
+    def __init__(
+        self, rank: int, options: dict[str, Any], **kwargs: Any
+    ) -> None:
+        # The shape that the helpers want an empty Sequential to start with.
+        self.batch_input_shape: Shape | None = None
+        super().__init__(
+            activity_regularizer=keras.regularizers.get(
+                options["activity_regularizer"]
+            ),
+            **kwargs,
+        )
+        self.rank = rank
+        spec = ConvSpec.normalise(
+            integers("kernel_size", options["kernel_size"], rank),
+            options["strides"],
+            options["padding"],
+            options["data_format"],
+            options["dilation_rate"],
+        )
+        spec.refuse_strides_with_dilation()
+        self.kernel_size = spec.kernel_size
+        self.strides = spec.strides
+        self.padding = spec.padding
+        self.data_format = spec.data_format
+        self.dilation_rate = spec.dilation_rate
+        self.depth_multiplier = integer(
+            "depth_multiplier", options["depth_multiplier"]
+        )
+        self.activation = keras.activations.get(options["activation"])
+        self.use_bias = boolean("use_bias", options["use_bias"])
+        for part, attribute in self._attributes.items():
+            initializer = (
+                _initializers if part == "depthwise" else keras.initializers
+            )
+            for kind, get in (
+                ("initializer", initializer.get),
+                ("regularizer", keras.regularizers.get),
+                ("constraint", keras.constraints.get),
+            ):
+                setattr(self, f"{part}_{kind}", get(options[f"{part}_{kind}"]))
+            setattr(self, attribute, None)
+        self.implementation = kernels.check_name(options["implementation"])
+
+    def _weight_shapes(self, channels: int) -> dict[str, Shape]:
+        """Returns the shape of each part for so many input channels."""
+        raise NotImplementedError
+
+    def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
+        """Returns the op's result; `weights` are those of the parts."""
+        raise NotImplementedError
+
+    def _output_channels(self, channels: int) -> int:
+        raise NotImplementedError
+
+    @property
+    def _spec(self) -> ConvSpec:
+        return ConvSpec(
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+        )
+
+    def _check_input(self, shape: Shape | None) -> None:
+        channels = None
+        kernel = getattr(self, self._attributes["depthwise"])
+        if kernel is not None:
+            channels = int(kernel.shape[-2])
+        self._spec.check_input(f"Layer '{self.name}'", shape, channels)
+
+    def build(self, input_shape: Shape | None) -> None:
+        """Creates the weights; a second time, only checks the shape.
+
+        Args:
+            input_shape: The input's shape, with the channels known.
+
+        Raises:
+            ValueError: A shape that the layer cannot take.
+        """
+        shape = None if input_shape is None else tuple(input_shape)
+        with _BUILDING:
+            self._check_input(shape)
+            if getattr(self, self._attributes["depthwise"]) is not None:
+                return
+            try:
+                self._add_weights(shape)
+            except BaseException:
+                for attribute in self._attributes.values():
+                    if getattr(self, attribute) is not None:
+                        delattr(self, attribute)
+                        setattr(self, attribute, None)
+                raise
+
+    def _add_weights(self, shape: Shape | None) -> None:
+        channels = shape and shape[self._spec.channel_axis]
+        assert channels, "the spec refuses unknown channels"
+        for part, weight_shape in self._weight_shapes(channels).items():
+            default = "zeros" if part == "bias" else "glorot_uniform"
+            weight = self.add_weight(
+                name=self._attributes[part],
+                shape=weight_shape,
+                initializer=getattr(self, f"{part}_initializer") or default,
+                regularizer=getattr(self, f"{part}_regularizer"),
+                constraint=getattr(self, f"{part}_constraint"),
+            )
+            setattr(self, self._attributes[part], weight)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Checks the input, eager or symbolic, before anything is built."""
+        if args or "inputs" in kwargs:
+            inputs = args[0] if args else kwargs["inputs"]
+            if not hasattr(inputs, "shape"):
+                raise TypeError(
+                    f"Layer '{self.name}': `inputs` must be one tensor. "
+                    f"Received: inputs={inputs!r}"
+                )
+            self._check_input(static_shape(inputs))
+        if self.built:
+            return super().__call__(*args, **kwargs)
+        with _BUILDING:
+            return super().__call__(*args, **kwargs)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Returns `activation(convolution(inputs) + bias)`."""
+        # Keras leaves integer inputs uncast, and weights too: those of
+        # `stateless_call` under mixed precision, float64 ones under numpy.
+        weights = (
+            getattr(self, attribute) for attribute in self._attributes.values()
+        )
+        outputs = self._convolve(
+            keras.ops.cast(inputs, self.compute_dtype),
+            *(
+                None
+                if weight is None
+                else keras.ops.cast(
+                    keras.ops.convert_to_tensor(weight), self.compute_dtype
+                )
+                for weight in weights
+            ),
+        )
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def _op_options(self) -> dict[str, Any]:
+        """Returns the keywords that both operations take."""
+        return {
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
+            "implementation": self.implementation,
+        }
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """Returns the output's shape; raises as a call would."""
+        shape = tuple(input_shape)
+        self._check_input(shape)
+        channels = shape[self._spec.channel_axis]
+        assert channels, "the spec refuses unknown channels"
+        return self._spec.output_shape(shape, self._output_channels(channels))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, under stock Keras's keys.
+
+        Those that stock Keras lacks are there only where they are not default.
+        """
+        config = {
+            **super().get_config(),
+            "depth_multiplier": self.depth_multiplier,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+        }
+        for kind, serialize in (
+            ("initializer", _initializers.serialize),
+            ("regularizer", keras.regularizers.serialize),
+            ("constraint", keras.constraints.serialize),
+        ):
+            for part in self._attributes:
+                key = f"{part}_{kind}"
+                config[key] = serialize(getattr(self, key))
+        config["activity_regularizer"] = keras.regularizers.serialize(
+            self.activity_regularizer
+        )
+        if self.implementation is not None:
+            config["implementation"] = self.implementation
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "BaseConv":
+        """Returns the layer of a config, of tf.keras up to 2.15 too.
+
+        Args:
+            config: From `get_config` of this layer or of the Keras one.
+
+        Raises:
+            TypeError: A config that the constructor refuses.
+            ValueError: A config that asks for grouped convolution.
+        """
+        config = dict(config)
+        groups = config.pop("groups", 1)
+        if groups != 1:
+            raise ValueError(
+                f"`groups` must be 1 or absent, because {cls.__name__} has no "
+                f"groups. Received: groups={groups!r}"
+            )
+        for key in _UNUSED:
+            config.pop(key, None)
+        batch_shape = config.pop("batch_input_shape", None)
+        dtype = config.get("dtype")
+        if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
+            config["dtype"] = dtype["config"]["name"]
+        layer: BaseConv = super().from_config(config)
+        if batch_shape is not None:
+            layer.batch_input_shape = tuple(batch_shape)
+        return layer
+
+    @property
+    def _input_shape_arg(self) -> None:
+        """Gives an empty `keras.Sequential` its input.
+
+        `Sequential.add` reads this attribute of its first layer and makes of it
+        an input of unknown batch size and default dtype; it has no other hook
+        (Keras 3.6 to 3.15). So the model that is asking, found one frame up,
+        gets the full input here, and the answer is that nothing is left to do.
+        """
+        model = sys._getframe(1).f_locals.get("self")
+        if self.batch_input_shape is not None and isinstance(
+            model, keras.Sequential
+        ):
+            model.add(
+                keras.layers.InputLayer(
+                    batch_shape=self.batch_input_shape, dtype=self.compute_dtype
+                )
+            )
+
+    @_input_shape_arg.setter
+    def _input_shape_arg(self, shape: Any) -> None:
+        # `input_shape=` in a Keras layer's constructor ends here.
+        self.batch_input_shape = (None, *shape)
