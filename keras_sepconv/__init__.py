@@ -2,6 +2,18 @@
 
 from keras_sepconv import ops
 from keras_sepconv.functional import layer_separable_conv_2d
-from keras_sepconv.layers import SeparableConv2D
+from keras_sepconv.layers import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 
-__all__ = ["SeparableConv2D", "layer_separable_conv_2d", "ops"]
+__all__ = [
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "SeparableConv1D",
+    "SeparableConv2D",
+    "layer_separable_conv_2d",
+    "ops",
+]

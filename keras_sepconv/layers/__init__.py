@@ -1,6 +1,13 @@
 """The layers, and the initializer that fits them."""
 
 from keras_sepconv.layers._initializers import DepthwiseFans
-from keras_sepconv.layers.separable import SeparableConv2D
+from keras_sepconv.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D
+from keras_sepconv.layers.separable import SeparableConv1D, SeparableConv2D
 
-__all__ = ["DepthwiseFans", "SeparableConv2D"]
+__all__ = [
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
+    "DepthwiseFans",
+    "SeparableConv1D",
+    "SeparableConv2D",
+]

@@ -119,6 +119,85 @@ class BaseSeparableConv(BaseConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
+class SeparableConv1D(BaseSeparableConv):
+    """Separable convolution of sequences; see `BaseSeparableConv` for rules.
+
+    Args:
+        filters: The number of output channels.
+        kernel_size: A whole number.
+        strides: A whole number.
+        padding: `"valid"` or `"same"`.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+        dilation_rate: A whole number.
+        depth_multiplier: Depthwise filters for each input channel.
+        activation: A name or a function.
+        use_bias: Whether to add a bias.
+        depthwise_initializer: A name (with the true fans) or an object.
+        pointwise_initializer: A name or an object.
+        bias_initializer: A name or an object.
+        depthwise_regularizer: A name, an object or a function.
+        pointwise_regularizer: A name, an object or a function.
+        bias_regularizer: A name, an object or a function.
+        activity_regularizer: A name, an object or a function.
+        depthwise_constraint: A name, an object or a function.
+        pointwise_constraint: A name, an object or a function.
+        bias_constraint: A name, an object or a function.
+        implementation: `None`, or a name from
+            `keras_sepconv.ops.implementations()`.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, steps, channels)`, or `(batch, channels, steps)` if
+        `data_format="channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, filters)`, or `(batch, filters, new_steps)`.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, or an input of the wrong
+            shape.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_sepconv
+    >>> layer = keras_sepconv.SeparableConv1D(16, 3, activation="relu")
+    >>> tuple(layer(np.ones((4, 28, 2), "float32")).shape)
+    (4, 26, 16)
+    >>> [tuple(weight.shape) for weight in layer.weights]
+    [(3, 2, 1), (1, 2, 16), (16,)]
+    """
+
+    def __init__(
+        self,
+        filters: Any,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        implementation: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(1, locals(), **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
 class SeparableConv2D(BaseSeparableConv):
     """Separable convolution of images; see `BaseSeparableConv` for the rules.
 

@@ -1,0 +1,192 @@
+"""Depthwise convolution layers: one base for every rank, and thin ranks."""
+
+from typing import Any, ClassVar
+
+import keras
+
+from keras_sepconv import ops
+from keras_sepconv._spec import Shape, Tensor
+from keras_sepconv.layers._base import BaseConv
+
+
+class BaseDepthwiseConv(BaseConv):
+    """Depthwise convolution of any rank.
+
+    Each input channel is filtered by itself, by `depth_multiplier` filters;
+    nothing mixes the channels. Then come the bias and the activation. What it
+    computes is `keras_sepconv.ops.depthwise_conv`.
+
+    It takes the place of the Keras layer of the same name, as
+    `keras_sepconv.SeparableConv2D` does, whose rules hold here for every
+    argument of the same name: initializer names have the true fans, and strides
+    are refused together with dilation.
+
+    Output shape:
+        That of a separable layer, with `channels * depth_multiplier` channels:
+        those of the first input channel first.
+    """
+
+    _attributes: ClassVar[dict[str, str]] = {
+        "depthwise": "kernel",
+        "bias": "bias",
+    }
+
+    def _weight_shapes(self, channels: int) -> dict[str, Shape]:
+        shapes: dict[str, Shape] = {
+            "depthwise": (*self.kernel_size, channels, self.depth_multiplier)
+        }
+        planes = self._output_channels(channels)
+        return {**shapes, "bias": (planes,)} if self.use_bias else shapes
+
+    def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
+        kernel, bias = weights
+        return ops.depthwise_conv(
+            inputs, kernel, bias=bias, **self._op_options()
+        )
+
+    def _output_channels(self, channels: int) -> int:
+        return channels * self.depth_multiplier
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class DepthwiseConv1D(BaseDepthwiseConv):
+    """Depthwise convolution of sequences; see `BaseDepthwiseConv` for rules.
+
+    Args:
+        kernel_size: A whole number.
+        strides: A whole number.
+        padding: `"valid"` or `"same"`.
+        depth_multiplier: Filters for each input channel.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+        dilation_rate: A whole number.
+        activation: A name or a function.
+        use_bias: Whether to add a bias.
+        depthwise_initializer: A name (with the true fans) or an object.
+        bias_initializer: A name or an object.
+        depthwise_regularizer: A name, an object or a function.
+        bias_regularizer: A name, an object or a function.
+        activity_regularizer: A name, an object or a function.
+        depthwise_constraint: A name, an object or a function.
+        bias_constraint: A name, an object or a function.
+        implementation: `None`, or a name from
+            `keras_sepconv.ops.implementations()`.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, steps, channels)`, or `(batch, channels, steps)` if
+        `data_format="channels_first"`.
+
+    Output shape:
+        `(batch, new_steps, channels * depth_multiplier)`, or
+        `(batch, channels * depth_multiplier, new_steps)`.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, or an input of the wrong
+            shape.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_sepconv
+    >>> layer = keras_sepconv.DepthwiseConv1D(3, depth_multiplier=2)
+    >>> tuple(layer(np.ones((4, 28, 3), "float32")).shape)
+    (4, 26, 6)
+    >>> [tuple(weight.shape) for weight in layer.weights]
+    [(3, 3, 2), (6,)]
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: Any = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        implementation: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(1, locals(), **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class DepthwiseConv2D(BaseDepthwiseConv):
+    """Depthwise convolution of images; see `BaseDepthwiseConv` for the rules.
+
+    Args:
+        kernel_size: A whole number, or `(height, width)`.
+        strides: A whole number, or one for rows and one for columns.
+        padding: `"valid"` or `"same"`.
+        depth_multiplier: Filters for each input channel.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+        dilation_rate: A whole number, or one for rows and one for columns.
+        activation: A name or a function.
+        use_bias: Whether to add a bias.
+        depthwise_initializer: A name (with the true fans) or an object.
+        bias_initializer: A name or an object.
+        depthwise_regularizer: A name, an object or a function.
+        bias_regularizer: A name, an object or a function.
+        activity_regularizer: A name, an object or a function.
+        depthwise_constraint: A name, an object or a function.
+        bias_constraint: A name, an object or a function.
+        implementation: `None`, or a name from
+            `keras_sepconv.ops.implementations()`.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, rows, cols, channels)`, or `(batch, channels, rows, cols)` if
+        `data_format="channels_first"`.
+
+    Output shape:
+        `(batch, new_rows, new_cols, channels * depth_multiplier)`, or
+        `(batch, channels * depth_multiplier, new_rows, new_cols)`.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, or an input of the wrong
+            shape.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_sepconv
+    >>> layer = keras_sepconv.DepthwiseConv2D(3, depth_multiplier=2)
+    >>> tuple(layer(np.ones((4, 28, 28, 3), "float32")).shape)
+    (4, 26, 26, 6)
+    >>> [tuple(weight.shape) for weight in layer.weights]
+    [(3, 3, 3, 2), (6,)]
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: str = "valid",
+        depth_multiplier: Any = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = (1, 1),
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        implementation: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(2, locals(), **kwargs)
