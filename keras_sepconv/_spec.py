@@ -33,9 +33,12 @@ def wrong(
 
 
 def integer(
-    name: str, value: Any, rule: str = "a positive whole number"
+    name: str,
+    value: Any,
+    rule: str = "a positive whole number",
+    least: int = 1,
 ) -> int:
-    """Returns `value` as a positive `int`.
+    """Returns `value` as an `int`, a positive one by default.
 
     Whole-number floats and NumPy scalars count as integers, because numbers
     from R are doubles; a fraction is never rounded.
@@ -44,16 +47,17 @@ def integer(
         name: The argument's name, for the message.
         value: What the user gave.
         rule: What the argument must be, for the message.
+        least: The smallest that is allowed.
 
     Raises:
         TypeError: `value` is no number, or a bool.
-        ValueError: `value` is a fraction, not positive, or beyond 2**31 - 1.
+        ValueError: `value` is a fraction, too small, or beyond 2**31 - 1.
     """
     number: Any = value.item() if _is_scalar_array(value) else value
     is_number = isinstance(number, numbers.Real)
     if isinstance(number, bool) or not is_number:
         raise wrong(name, rule, value, TypeError)
-    if not 0 < number <= _LARGEST or number != int(number):
+    if not least <= number <= _LARGEST or number != int(number):
         raise wrong(name, rule, value)
     return int(number)
 

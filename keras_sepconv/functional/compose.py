@@ -1,118 +1,99 @@
 """What every helper does with its layer: return it, add it, or call it."""
 
 import functools
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_sepconv._spec import Shape, integer, wrong
+from keras_sepconv._spec import integer, wrong
+from keras_sepconv.functional._shapes import batch_shape
+from keras_sepconv.layers._first_input import start_with
+
+# Where a whole number is asked for: one, or one for each axis or side.
+_WHOLE = (
+    "filters",
+    "kernel_size",
+    "strides",
+    "dilation_rate",
+    "depth_multiplier",
+    "groups",
+    "output_padding",
+    "size",
+    "padding",
+    "cropping",
+)
 
 
-def compose(
-    object: Any, layer: Any, weights: Any = None, weight_count: int = 0
-) -> Any:
-    """Composes a constructed `layer` with what a helper was given.
-
-    Args:
-        object: `None`, a `keras.Sequential`, or a tensor: a
-            `keras.KerasTensor`, a tensor of the active backend, a
-            `keras.Variable` or a NumPy array.
-        layer: The layer, with its `batch_input_shape` set if it has one.
-        weights: Arrays for the layer to start with, or `None`.
-        weight_count: How many weights the layer will have.
-
-    Returns:
-        The layer, the same model with the layer added, or the result of
-        calling the layer.
-
-    Raises:
-        TypeError: Any other `object`; weights that are no list of arrays.
-        ValueError: What adding or calling raises; weights of the wrong number
-            or shape. The model is then as it was.
-    """
-    if weights is not None:
-        _start_with(layer, _arrays(weights, weight_count))
-    if object is None:
-        return layer
-    if isinstance(object, keras.Sequential):
-        _add(object, layer)
-        return object
-    if keras.ops.is_tensor(object) or isinstance(
-        object, (keras.KerasTensor, keras.Variable, np.ndarray)
-    ):
-        return layer(object)
-    raise _no_object(object)
-
-
-def batch_shape(
-    rank: int,
-    channel_axis: int,
-    input_shape: Any,
-    batch_input_shape: Any,
-    batch_size: Any,
-) -> Shape | None:
-    """Returns the shape, batch included, of a model's first input.
+def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
+    """Does what a helper is there for.
 
     Args:
+        layer_class: What to construct.
         rank: How many dimensions the layer's input has, batch included.
-        channel_axis: The dimension that must be known.
-        input_shape: The shape without the batch, or `None`.
-        batch_input_shape: The shape with the batch, or `None`; it wins.
-        batch_size: The size of the batch, or `None` if it may be any.
+        arguments: The helper's `locals()`: `object`, the layer's arguments,
+            `input_shape`, `batch_input_shape`, `batch_size` and `weights`.
 
     Returns:
-        The shape, or `None` if neither shape was given.
+        With `object=None` the layer; with a `keras.Sequential` the same model
+        with the layer added; with a tensor (`keras.KerasTensor`, a tensor of
+        the active backend, `keras.Variable`, NumPy array) the result of calling
+        the layer.
 
     Raises:
-        TypeError: Something that is no shape.
-        ValueError: The wrong rank, unknown channels, or a dimension that is
-            neither positive nor unknown.
+        TypeError: Any other `object`; an argument of the wrong type.
+        ValueError: An argument with the wrong value, and what adding or calling
+            raises. A model is then as it was.
     """
-    size = None
-    if batch_size is not None:
-        size = integer("batch_size", batch_size)
-    name, value = "batch_input_shape", batch_input_shape
-    shape = _shape(name, value, rank)
-    if shape is None:
-        name, value = "input_shape", input_shape
-        without_batch = _shape(name, value, rank - 1)
-        shape = without_batch and (size, *without_batch)
-    if shape is not None and shape[channel_axis] is None:
-        raise ValueError(
-            f"The channel dimension of `{name}` must be known (axis "
-            f"{channel_axis}, counting the batch). Received: {name}={value!r}"
-        )
-    return shape
+    options = dict(arguments)
+    target, weights = options.pop("object"), options.pop("weights")
+    shapes = [
+        options.pop(name)
+        for name in ("input_shape", "batch_input_shape", "batch_size")
+    ]
+    for name in _WHOLE:
+        if name in options:
+            options[name] = _whole(name, options[name])
+    if options["trainable"] is None:
+        options["trainable"] = True
+    layer = layer_class(**options)
+    start_with(layer, batch_shape(layer, rank, *shapes))
+    if weights is not None:
+        owner = getattr(layer, "cell", layer)
+        _initialise(owner, _arrays(weights, _weight_count(options)))
+    if target is None:
+        return layer
+    if isinstance(target, keras.Sequential):
+        _add(target, layer)
+        return target
+    if keras.ops.is_tensor(target) or isinstance(
+        target, (keras.KerasTensor, keras.Variable, np.ndarray)
+    ):
+        return layer(target)
+    raise _no_object(target)
 
 
-def _shape(name: str, value: Any, rank: int) -> Shape | None:
-    if value is None:
-        return None
-    rule = (
-        f"a shape of rank {rank}, each dimension a positive whole number or "
-        "None if unknown"
-    )
-    sizes = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(sizes, Sequence):
-        sizes = (sizes,)  # R has no scalars.
-    if isinstance(sizes, (str, bytes)):
-        raise wrong(name, rule, value, TypeError)
-    if len(sizes) != rank:
-        raise wrong(name, rule, value)
-    try:
-        return tuple(
-            None if _is_unknown(size) else integer(name, size) for size in sizes
-        )
-    except (TypeError, ValueError) as error:
-        raise wrong(name, rule, value, type(error)) from None
+def _whole(name: str, value: Any) -> Any:
+    """Returns `value` with whole-number floats as integers, which R has not.
+
+    What else is wrong with it is for the layer to say.
+    """
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return tuple(_whole(name, item) for item in value)
+    if name == "padding" and isinstance(value, str):
+        return value
+    if name == "output_padding" and value is None:
+        return value
+    if name in ("padding", "output_padding", "cropping"):
+        return integer(name, value, "a whole number, 0 or more", least=0)
+    return integer(name, value)
 
 
-def _is_unknown(size: Any) -> bool:
-    """Tells whether `size` is R's NULL, or NA, which arrives as a NaN."""
-    return size is None or (isinstance(size, float) and math.isnan(size))
+def _weight_count(options: dict[str, Any]) -> int:
+    count = sum(name.endswith("_initializer") for name in options)
+    return count - (count > 0 and not options["use_bias"])
 
 
 def _add(model: keras.Sequential, layer: Any) -> None:
@@ -163,7 +144,7 @@ def _received(arrays: list[Any]) -> str:
     return f"Received: weights=arrays of the shapes {shapes}"
 
 
-def _start_with(layer: Any, arrays: list[Any]) -> None:
+def _initialise(layer: Any, arrays: list[Any]) -> None:
     """Makes `layer` take `arrays` for initial values when it is built.
 
     As initializers, not by assignment: Keras may build a layer in a scope in

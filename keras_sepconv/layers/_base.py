@@ -1,6 +1,5 @@
 """What separable and depthwise layers of every rank have in common."""
 
-import sys
 import threading
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from keras_sepconv._spec import (
     static_shape,
 )
 from keras_sepconv.layers import _initializers
+from keras_sepconv.layers._first_input import FirstInput
 
 # Keras lets every thread that makes a layer's first call build it.
 _BUILDING = threading.RLock()
@@ -26,7 +26,7 @@ _BUILDING = threading.RLock()
 _UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
-class BaseConv(keras.layers.Layer):  # type: ignore[misc]
+class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     """A layer whose first step is a depthwise convolution.
 
     Args:
@@ -260,27 +260,3 @@ class BaseConv(keras.layers.Layer):  # type: ignore[misc]
         if batch_shape is not None:
             layer.batch_input_shape = tuple(batch_shape)
         return layer
-
-    @property
-    def _input_shape_arg(self) -> None:
-        """Gives an empty `keras.Sequential` its input.
-
-        `Sequential.add` reads this attribute of its first layer and makes of it
-        an input of unknown batch size and default dtype; it has no other hook
-        (Keras 3.6 to 3.15). So the model that is asking, found one frame up,
-        gets the full input here, and the answer is that nothing is left to do.
-        """
-        model = sys._getframe(1).f_locals.get("self")
-        if self.batch_input_shape is not None and isinstance(
-            model, keras.Sequential
-        ):
-            model.add(
-                keras.layers.InputLayer(
-                    batch_shape=self.batch_input_shape, dtype=self.compute_dtype
-                )
-            )
-
-    @_input_shape_arg.setter
-    def _input_shape_arg(self, shape: Any) -> None:
-        # `input_shape=` in a Keras layer's constructor ends here.
-        self.batch_input_shape = (None, *shape)

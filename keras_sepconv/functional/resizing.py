@@ -1,0 +1,323 @@
+"""The `layer_*` helpers that change sizes, in the manner of R's keras."""
+
+from typing import Any
+
+import keras
+
+from keras_sepconv.functional.compose import compose
+
+
+def layer_cropping_1d(
+    object: Any = None,
+    cropping: Any = (1, 1),
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Cropping of sequences, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.Cropping1D`.
+
+    Input shape:
+        `(batch, steps, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_steps, channels)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_cropping_1d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 3), "float32")
+    >>> tuple(layer_cropping_1d(x, cropping=1).shape)
+    (2, 6, 3)
+    """
+    return compose(keras.layers.Cropping1D, 3, locals())
+
+
+def layer_cropping_2d(
+    object: Any = None,
+    cropping: Any = ((0, 0), (0, 0)),
+    data_format: str | None = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Cropping of images, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.Cropping2D`.
+
+    Input shape:
+        `(batch, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_rows, new_cols, channels)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_cropping_2d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 3), "float32")
+    >>> tuple(layer_cropping_2d(x, cropping=1).shape)
+    (2, 6, 6, 3)
+    """
+    return compose(keras.layers.Cropping2D, 4, locals())
+
+
+def layer_cropping_3d(
+    object: Any = None,
+    cropping: Any = ((1, 1), (1, 1), (1, 1)),
+    data_format: str | None = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Cropping of volumes, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.Cropping3D`.
+
+    Input shape:
+        `(batch, depth, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_depth, new_rows, new_cols, channels)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_cropping_3d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 8, 3), "float32")
+    >>> tuple(layer_cropping_3d(x, cropping=1).shape)
+    (2, 6, 6, 6, 3)
+    """
+    return compose(keras.layers.Cropping3D, 5, locals())
+
+
+def layer_upsampling_1d(
+    object: Any = None,
+    size: Any = 2,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Upsampling of sequences, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.UpSampling1D`.
+
+    Input shape:
+        `(batch, steps, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_steps, channels)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_upsampling_1d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 3), "float32")
+    >>> tuple(layer_upsampling_1d(x, size=2).shape)
+    (2, 16, 3)
+    """
+    return compose(keras.layers.UpSampling1D, 3, locals())
+
+
+def layer_upsampling_2d(
+    object: Any = None,
+    size: Any = (2, 2),
+    data_format: str | None = None,
+    interpolation: str = "nearest",
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Upsampling of images, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.UpSampling2D`.
+
+    Input shape:
+        `(batch, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_rows, new_cols, channels)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_upsampling_2d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 3), "float32")
+    >>> tuple(layer_upsampling_2d(x, size=2).shape)
+    (2, 16, 16, 3)
+    """
+    return compose(keras.layers.UpSampling2D, 4, locals())
+
+
+def layer_upsampling_3d(
+    object: Any = None,
+    size: Any = (2, 2, 2),
+    data_format: str | None = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Upsampling of volumes, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.UpSampling3D`.
+
+    Input shape:
+        `(batch, depth, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_depth, new_rows, new_cols, channels)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_upsampling_3d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 8, 3), "float32")
+    >>> tuple(layer_upsampling_3d(x, size=2).shape)
+    (2, 16, 16, 16, 3)
+    """
+    return compose(keras.layers.UpSampling3D, 5, locals())
+
+
+def layer_zero_padding_1d(
+    object: Any = None,
+    padding: Any = 1,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Zeros around sequences, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.ZeroPadding1D`.
+
+    Input shape:
+        `(batch, steps, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_steps, channels)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_zero_padding_1d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 3), "float32")
+    >>> tuple(layer_zero_padding_1d(x, padding=1).shape)
+    (2, 10, 3)
+    """
+    return compose(keras.layers.ZeroPadding1D, 3, locals())
+
+
+def layer_zero_padding_2d(
+    object: Any = None,
+    padding: Any = (1, 1),
+    data_format: str | None = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Zeros around images, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.ZeroPadding2D`.
+
+    Input shape:
+        `(batch, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_rows, new_cols, channels)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_zero_padding_2d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 3), "float32")
+    >>> tuple(layer_zero_padding_2d(x, padding=1).shape)
+    (2, 10, 10, 3)
+    """
+    return compose(keras.layers.ZeroPadding2D, 4, locals())
+
+
+def layer_zero_padding_3d(
+    object: Any = None,
+    padding: Any = (1, 1, 1),
+    data_format: str | None = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Zeros around volumes, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras.layers.ZeroPadding3D`.
+
+    Input shape:
+        `(batch, depth, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_depth, new_rows, new_cols, channels)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_zero_padding_3d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 8, 3), "float32")
+    >>> tuple(layer_zero_padding_3d(x, padding=1).shape)
+    (2, 10, 10, 10, 3)
+    """
+    return compose(keras.layers.ZeroPadding3D, 5, locals())

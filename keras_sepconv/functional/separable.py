@@ -1,0 +1,259 @@
+"""The `layer_*` helpers for separable and depthwise convolutions."""
+
+from typing import Any
+
+from keras_sepconv import layers
+from keras_sepconv.functional.compose import compose
+
+
+def layer_separable_conv_1d(
+    object: Any = None,
+    filters: Any = None,
+    kernel_size: Any = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: str | None = "channels_last",
+    dilation_rate: Any = 1,
+    depth_multiplier: Any = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    pointwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    pointwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    pointwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Separable convolution of sequences, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras_sepconv.SeparableConv1D`.
+
+    Input shape:
+        `(batch, steps, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_steps, filters)`, or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_separable_conv_1d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 3), "float32")
+    >>> tuple(layer_separable_conv_1d(x, filters=4, kernel_size=3).shape)
+    (2, 6, 4)
+    """
+    return compose(layers.SeparableConv1D, 3, locals())
+
+
+def layer_separable_conv_2d(
+    object: Any = None,
+    filters: Any = None,
+    kernel_size: Any = None,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    depth_multiplier: Any = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    pointwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    pointwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    pointwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Separable convolution of images, composed with `object`.
+
+    The function of the same name in R's `keras`. Whole-number floats count as
+    integers everywhere, because numbers from R are doubles.
+
+    Args:
+        object: What to compose the layer with. `None`: return the layer. A
+            `keras.Sequential`: add the layer and return the same model. A
+            tensor (`keras.KerasTensor`, a tensor of the active backend,
+            `keras.Variable`, NumPy array): return the layer's result.
+        filters: The number of output channels; required.
+        kernel_size: A whole number, or `(height, width)`; required.
+        strides: A whole number, or one for rows and one for columns.
+        padding: `"valid"` or `"same"`, in upper or lower case.
+        data_format: `"channels_last"`, `"channels_first"`, or `None` for
+            `keras.config.image_data_format()`.
+        dilation_rate: A whole number, or one for rows and one for columns. Not
+            together with strides.
+        depth_multiplier: Depthwise filters for each input channel.
+        activation: A name or a function.
+        use_bias: Whether to add a bias.
+        depthwise_initializer: A name (with a depthwise kernel's true fans) or
+            an object (as it is).
+        pointwise_initializer: A name, an object or a function.
+        bias_initializer: A name, an object or a function.
+        depthwise_regularizer: A name, an object or a function.
+        pointwise_regularizer: A name, an object or a function.
+        bias_regularizer: A name, an object or a function.
+        activity_regularizer: A name, an object or a function.
+        depthwise_constraint: A name, an object or a function.
+        pointwise_constraint: A name, an object or a function.
+        bias_constraint: A name, an object or a function.
+        input_shape: `(rows, cols, channels)`, or with the channels first;
+            `None` is an unknown size. Used when the layer becomes the first of
+            an empty `keras.Sequential`, which is then built at once; ignored
+            elsewhere.
+        batch_input_shape: The same with the batch size before; it wins over
+            `input_shape`.
+        batch_size: The batch size that goes with `input_shape`.
+        dtype: A dtype name or a `keras.DTypePolicy`.
+        name: The layer's name.
+        trainable: Whether the weights are trained. `None`: yes.
+        weights: Arrays to start with: depthwise kernel
+            `(height, width, channels, depth_multiplier)`, pointwise kernel
+            `(1, 1, channels * depth_multiplier, filters)` and, with a bias,
+            `(filters,)`. They are what the layer is built with; they are not
+            part of its config, so a copy made before that lacks them, and the
+            shapes above too.
+
+    Returns:
+        A `keras_sepconv.SeparableConv2D`, or `object` with the layer added, or
+        a tensor `(batch, new_rows, new_cols, filters)`, or with the channels
+        first.
+
+    Raises:
+        TypeError: A missing `filters` or `kernel_size`, an argument of the
+            wrong type, or another `object`.
+        ValueError: An argument with the wrong value, or an input of the wrong
+            shape. A model given as `object` is then as it was.
+
+    Example:
+
+    >>> import keras
+    >>> from keras_sepconv import layer_separable_conv_2d
+    >>> model = keras.Sequential()
+    >>> model = layer_separable_conv_2d(
+    ...     model, filters=32, kernel_size=3, input_shape=(28, 28, 1)
+    ... )
+    >>> model.output_shape
+    (None, 26, 26, 32)
+    """
+    return compose(layers.SeparableConv2D, 4, locals())
+
+
+def layer_depthwise_conv_1d(
+    object: Any = None,
+    kernel_size: Any = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    depth_multiplier: Any = 1,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Depthwise convolution of sequences, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras_sepconv.DepthwiseConv1D`.
+
+    Input shape:
+        `(batch, steps, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_steps, channels * depth_multiplier)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_depthwise_conv_1d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 3), "float32")
+    >>> tuple(layer_depthwise_conv_1d(x, kernel_size=3).shape)
+    (2, 6, 3)
+    """
+    return compose(layers.DepthwiseConv1D, 3, locals())
+
+
+def layer_depthwise_conv_2d(
+    object: Any = None,
+    kernel_size: Any = None,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    depth_multiplier: Any = 1,
+    data_format: str | None = None,
+    dilation_rate: Any = (1, 1),
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Depthwise convolution of images, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras_sepconv.DepthwiseConv2D`.
+
+    Input shape:
+        `(batch, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_rows, new_cols, channels * depth_multiplier)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_depthwise_conv_2d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 3), "float32")
+    >>> tuple(layer_depthwise_conv_2d(x, kernel_size=3).shape)
+    (2, 6, 6, 3)
+    """
+    return compose(layers.DepthwiseConv2D, 4, locals())
