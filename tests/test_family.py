@@ -1,0 +1,347 @@
+"""Every helper, line by line of what the family promises."""
+
+import inspect
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, array, tensor
+
+import keras_sepconv
+from keras_sepconv import functional, layers
+
+HELPERS = [
+    name
+    for name in functional.__all__
+    if name not in ("layer_input", "keras_model_sequential")
+]
+OURS = {
+    "layer_separable_conv_1d": layers.SeparableConv1D,
+    "layer_separable_conv_2d": layers.SeparableConv2D,
+    "layer_depthwise_conv_1d": layers.DepthwiseConv1D,
+    "layer_depthwise_conv_2d": layers.DepthwiseConv2D,
+}
+
+
+def helper(name):
+    return getattr(keras_sepconv, name)
+
+
+def shape(name):
+    rank = int(name.split("d_transpose")[0].rstrip("d")[-1])
+    time = (3,) if "lstm" in name else ()
+    return (2, *time, *(8,) * rank, 3)
+
+
+def needed(name):
+    """Returns what the helper cannot do without, as R passes it."""
+    if "conv" not in name:
+        return {}
+    needed = {"kernel_size": 3.0}
+    return needed if "depthwise" in name else {"filters": 4.0, **needed}
+
+
+@pytest.fixture
+def inputs(rng, request):
+    name = request.getfixturevalue("name")
+    return rng.standard_normal(shape(name)).astype("float32")
+
+
+every_helper = pytest.mark.parametrize("name", HELPERS)
+with_weights = pytest.mark.parametrize(
+    "name", [name for name in HELPERS if "conv" in name]
+)
+
+
+def test_the_family_is_whole():
+    wanted = {
+        f"layer_{kind}_{rank}d"
+        for kind in ("conv", "cropping", "upsampling", "zero_padding")
+        for rank in (1, 2, 3)
+    }
+    wanted |= {f"layer_conv_{rank}d_transpose" for rank in (1, 2, 3)}
+    wanted |= {"layer_conv_lstm_2d", *OURS}
+    assert set(HELPERS) == wanted
+    assert set(functional.__all__) <= set(keras_sepconv.__all__)
+
+
+@every_helper
+def test_the_class(name):
+    layer = helper(name)(**needed(name))
+    words = name.removeprefix("layer_").split("_")
+    title = {"1d": "1D", "2d": "2D", "3d": "3D", "lstm": "LSTM"}
+    title["upsampling"] = "UpSampling"
+    words = "".join(title.get(word, word.title()) for word in words)
+    assert type(layer) is OURS.get(name, getattr(keras.layers, words))
+
+
+@every_helper
+def test_none_a_sequential_and_tensors(name, inputs):
+    keras.utils.set_random_seed(1)
+    layer = helper(name)(**needed(name))
+    expected = array(layer(tensor(inputs)))
+    for given in (inputs, tensor(inputs), keras.Variable(inputs)):
+        keras.utils.set_random_seed(1)
+        found = helper(name)(given, **needed(name))
+        np.testing.assert_array_equal(array(found), expected)
+    symbolic = keras.Input(inputs.shape[1:])
+    found = helper(name)(symbolic, **needed(name))
+    assert found.shape == (None, *expected.shape[1:])
+    model = keras.Sequential([keras.Input(inputs.shape[1:])])
+    assert helper(name)(model, **needed(name)) is model
+    assert model.output_shape == (None, *expected.shape[1:])
+    with pytest.raises(TypeError, match="`object` must be None, a keras"):
+        helper(name)("model", **needed(name))
+
+
+@every_helper
+def test_shapes_on_the_first_layer(name, inputs, recwarn):
+    dtype = "float32" if "lstm" in name else "float16"
+    options = {
+        **needed(name),
+        "input_shape": [float(size) for size in inputs.shape[1:]],
+        "batch_size": 2.0,
+        "dtype": dtype,
+    }
+    added = helper(name)(keras.Sequential(), **options)
+    later = keras.Sequential()
+    layer = helper(name)(**options)
+    later.add(layer)
+    wins = {"batch_input_shape": (None, *inputs.shape[1:])}
+    other = helper(name)(keras.Sequential(), **options | wins)
+    for model, batch in ((added, 2), (later, 2), (other, None)):
+        assert model.built
+        assert model.input_shape == (batch, *inputs.shape[1:])
+        assert model.inputs[0].dtype == dtype
+        assert type(model.layers[0]) is type(helper(name)(**needed(name)))
+    model = keras.Sequential([keras.Input(inputs.shape[1:])])
+    helper(name)(model, **options)
+    assert model.input_shape == (None, *inputs.shape[1:])
+    assert not recwarn.list
+
+
+@every_helper
+def test_wrong_shapes(name, inputs):
+    sizes = inputs.shape[1:]
+    for wrong in ((*sizes, 3), (*sizes[:-1], -1), (*sizes[:-1], 2.5)):
+        with pytest.raises(ValueError, match="`input_shape` must be a shape"):
+            helper(name)(input_shape=wrong, **needed(name))
+
+
+@with_weights
+def test_unknown_channels(name, inputs):
+    wrong = (*inputs.shape[1:-1], None)
+    with pytest.raises(ValueError, match="channel dimension of `input_shape`"):
+        helper(name)(input_shape=wrong, **needed(name))
+
+
+def integer_arguments(name):
+    parameters = inspect.signature(helper(name)).parameters
+    for argument in (
+        "filters",
+        "kernel_size",
+        "strides",
+        "dilation_rate",
+        "depth_multiplier",
+        "groups",
+        "output_padding",
+        "size",
+        "cropping",
+    ):
+        if argument in parameters:
+            yield argument
+    if "zero_padding" in name:
+        yield "padding"
+
+
+@every_helper
+def test_whole_numbers(name):
+    for argument in integer_arguments(name):
+        options = needed(name)
+        if argument == "output_padding":
+            options["strides"] = 2
+        for value in (1.0, np.int64(1), np.float32(1)):
+            options[argument] = value
+            found = getattr(helper(name)(**options), argument)
+            options[argument] = 1
+            assert found == getattr(helper(name)(**options), argument)
+        for value, error in ((1.5, ValueError), (True, TypeError)):
+            with pytest.raises(error, match=f"`{argument}` must be a"):
+                helper(name)(**{**options, argument: value})
+        message = "padding" if argument == "padding" else f"`{argument}`"
+        with pytest.raises((TypeError, ValueError), match=message):
+            helper(name)(**{**options, argument: "one"})
+
+
+@pytest.mark.parametrize("kind", ["padding", "cropping"])
+def test_pairs_of_pairs(kind):
+    name = "layer_zero_padding_2d" if kind == "padding" else "layer_cropping_2d"
+    for pairs in ([[1.0, 2.0], (0.0, 3)], np.array([[1.0, 2], [0, 3]])):
+        layer = helper(name)(**{kind: pairs})
+        assert getattr(layer, kind) == ((1, 2), (0, 3))
+
+
+@with_weights
+def test_required_arguments(name):
+    for argument in needed(name):
+        model = keras.Sequential()
+        options = {**needed(name), argument: None}
+        with pytest.raises(TypeError, match=f"`{argument}` must be a"):
+            helper(name)(model, **options)
+        assert not model.layers
+
+
+@with_weights
+def test_weights(name, inputs, rng):
+    plain = helper(name)(**needed(name))
+    plain.build(inputs.shape)
+    weights = [rng.standard_normal(w.shape) for w in plain.weights]
+    for target in (None, keras.Sequential()):
+        options = {"input_shape": inputs.shape[1:], "weights": weights}
+        layer = helper(name)(target, **needed(name), **options)
+        if target is None:
+            layer.build(inputs.shape)
+        for weight, expected in zip(layer.weights, weights, strict=True):
+            np.testing.assert_allclose(array(weight), expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="`weights` must be a list of"):
+        helper(name)(**needed(name), weights=weights[:-1])
+    model = keras.Sequential([keras.Input(inputs.shape[1:])])
+    with pytest.raises(ValueError, match="`weights` must have the shape"):
+        wrong = [np.zeros((2, 2)), *weights[1:]]
+        helper(name)(model, **needed(name), weights=wrong)
+    assert not model.layers
+
+
+@every_helper
+def test_a_failed_add_leaves_the_model(name, inputs):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    before = [*model.layers]
+    with pytest.raises(ValueError):
+        helper(name)(model, **needed(name))
+    assert model.layers == before
+    assert model.built
+
+
+@every_helper
+def test_the_signature_is_that_of_the_layer(name):
+    """Names, defaults: only those that R lists differ."""
+    ours = inspect.signature(helper(name)).parameters
+    stock = inspect.signature(type(helper(name)(**needed(name)))).parameters
+    helpers_own = {
+        "object",
+        *("input_shape", "batch_input_shape", "batch_size", "weights"),
+        *("dtype", "name", "trainable"),
+    }
+    layers_own = {"kwargs", "implementation", "seed"}
+    assert set(ours) - helpers_own == set(stock) - layers_own - {
+        "data_format" * (name in ("layer_cropping_1d", "layer_upsampling_1d"))
+    } - {"data_format" * (name == "layer_zero_padding_1d")} - {
+        "interpolation" * (name == "layer_upsampling_1d")
+    }
+    assert list(ours)[-7:] == [
+        *("input_shape", "batch_input_shape", "batch_size"),
+        *("dtype", "name", "trainable", "weights"),
+    ]
+    assert list(ours)[0] == "object"
+
+
+@every_helper
+def test_the_defaults_are_those_of_the_layer(name):
+    layer = helper(name)(**needed(name))
+    whole = {key: int(value) for key, value in needed(name).items()}
+    config = type(layer)(**whole).get_config()
+    config["name"] = layer.name
+    if "lstm" in name:
+        config["recurrent_activation"] = "hard_sigmoid"
+    assert layer.get_config() == config
+
+
+def test_a_file_of_stock_layers_needs_nothing_of_ours(tmp_path, rng):
+    model = keras_sepconv.keras_model_sequential()
+    model = helper("layer_zero_padding_2d")(model, 1.0, input_shape=(8, 8, 3))
+    model = helper("layer_conv_2d")(model, 4.0, 3.0, activation="relu")
+    model = helper("layer_upsampling_2d")(model)
+    path, inputs = tmp_path / "stock.keras", rng.standard_normal((2, 8, 8, 3))
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        config = json.dumps(json.loads(file.read("config.json")))
+    assert "keras_sepconv" not in config
+    np.save(tmp_path / "inputs.npy", inputs.astype("float32"))
+    np.save(tmp_path / "outputs.npy", model.predict(inputs, verbose=0))
+    program = f"""
+import keras, numpy as np, sys
+model = keras.saving.load_model(r"{path}")
+outputs = model.predict(np.load(r"{tmp_path / "inputs.npy"}"), verbose=0)
+np.testing.assert_allclose(outputs, np.load(r"{tmp_path / "outputs.npy"}"))
+assert "keras_sepconv" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_layer_input():
+    found = keras_sepconv.layer_input([28.0, np.nan, 1.0], 8.0, "x", "float16")
+    assert (found.shape, found.dtype) == ((8, 28, None, 1), "float16")
+    assert found.name == "x"
+    assert keras_sepconv.layer_input(784).shape == (None, 784)
+    for wrong, error in ((None, TypeError), ("x", TypeError), (-1, ValueError)):
+        with pytest.raises(error, match="`shape` must be a shape"):
+            keras_sepconv.layer_input(wrong)
+
+
+def test_keras_model_sequential():
+    model = keras_sepconv.keras_model_sequential(name="net")
+    assert (type(model), model.name) == (keras.Sequential, "net")
+    assert not model.built
+    model = keras_sepconv.keras_model_sequential([8.0, 8.0, 3.0], batch_size=2)
+    helper("layer_conv_2d")(model, 4, 3)
+    assert model.input_shape == (2, 8, 8, 3)
+    assert model.output_shape == (2, 6, 6, 4)
+
+
+# Networks
+
+
+def xception():
+    sep, conv = helper("layer_separable_conv_2d"), helper("layer_conv_2d")
+    inputs = keras_sepconv.layer_input((16, 16, 3))
+    x = conv(inputs, 8, 3, padding="same", activation="relu")
+    for filters in (8, 16):
+        shortcut = conv(x, filters, 1)
+        x = sep(x, filters, 3, padding="same", activation="relu")
+        x = sep(x, filters, 3, padding="same")
+        x = keras.layers.add([x, shortcut])
+    return keras.Model(inputs, conv(x, 1, 1))
+
+
+def unet():
+    sep, conv = helper("layer_separable_conv_2d"), helper("layer_conv_2d")
+    inputs = keras_sepconv.layer_input((16, 16, 3))
+    top = sep(inputs, 8, 3, padding="same", activation="relu")
+    x = conv(top, 16, 3, strides=2, padding="same", activation="relu")
+    x = helper("layer_depthwise_conv_2d")(x, 3, padding="same")
+    x = helper("layer_conv_2d_transpose")(x, 8, 3, strides=2, padding="same")
+    side = helper("layer_zero_padding_2d")(top, 1)
+    side = helper("layer_cropping_2d")(side, ((1, 1), (1, 1)))
+    x = keras.layers.concatenate([x, side])
+    return keras.Model(inputs, conv(x, 1, 1))
+
+
+@pytest.mark.parametrize("network", [xception, unet])
+def test_a_network_of_helpers(network, tmp_path, rng):
+    model = network()
+    x = rng.standard_normal((4, 16, 16, 3)).astype("float32")
+    if BACKEND != "numpy":
+        model.compile(optimizer="sgd", loss="mse")
+        before = model.get_weights()[0]
+        model.fit(x, x[..., :1], epochs=1, verbose=0)
+        assert not np.array_equal(before, model.get_weights()[0])
+    model.save(tmp_path / "net.keras")
+    loaded = keras.saving.load_model(tmp_path / "net.keras")
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(
+        loaded.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6
+    )
