@@ -1,0 +1,43 @@
+# Builds, fits and saves a model as users of R's keras write it.
+# Rscript model.R FILE
+library(reticulate)
+
+np <- import("numpy", convert = FALSE)
+keras <- import("keras")
+sepconv <- import("keras_sepconv")
+layer_separable_conv_2d <- sepconv$layer_separable_conv_2d
+layer_zero_padding_2d <- sepconv$layer_zero_padding_2d
+layer_conv_2d <- sepconv$layer_conv_2d
+
+model <- sepconv$keras_model_sequential() |>
+  layer_separable_conv_2d(
+    filters = 32, kernel_size = c(3, 3), activation = "relu",
+    input_shape = c(28, 28, 1)
+  ) |>
+  layer_zero_padding_2d(padding = list(c(1, 1), c(0, 2))) |>
+  layer_conv_2d(filters = 2, kernel_size = 28)
+
+# NULL makes a layer, and a tensor is passed through it.
+layer <- layer_separable_conv_2d(NULL, filters = 8, kernel_size = 3)
+stopifnot(inherits(layer, "keras_sepconv.layers.separable.SeparableConv2D"))
+inputs <- sepconv$layer_input(shape = c(NA, 28, 1))
+outputs <- layer_separable_conv_2d(inputs, 8, 3)
+stopifnot(outputs$shape[[4]] == 8, is.null(outputs$shape[[2]]))
+
+# A number that is not whole is refused, and the model stays as it was.
+message <- tryCatch(
+  layer_separable_conv_2d(model, filters = 4.7, kernel_size = 3),
+  error = conditionMessage
+)
+stopifnot(grepl("`filters` must be a positive whole number", message))
+stopifnot(length(model$layers) == 3)
+
+model$compile(optimizer = "adam", loss = "mse")
+images <- array(runif(8 * 28 * 28), c(8, 28, 28, 1))
+targets <- array(runif(8 * 2), c(8, 1, 1, 2))
+history <- model$fit(images, targets, epochs = 2L, verbose = 0L)
+losses <- unlist(history$history$loss)
+stopifnot(length(losses) == 2, all(is.finite(losses)))
+
+model$save(commandArgs(trailingOnly = TRUE))
+cat("saved", losses, "\n")

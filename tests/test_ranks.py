@@ -1,0 +1,174 @@
+"""What every separable and depthwise layer has in common, rank by rank."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from backends import EPSILON, array, tensor
+from reference import Convolution
+
+from keras_sepconv import layers
+
+LAYERS = [
+    layers.SeparableConv1D,
+    layers.SeparableConv2D,
+    layers.DepthwiseConv1D,
+    layers.DepthwiseConv2D,
+]
+OPTIONS = [
+    {"padding": "same", "strides": 2},
+    {"padding": "valid", "dilation_rate": 2, "depth_multiplier": 2},
+    {"padding": "same", "data_format": "channels_first", "use_bias": False},
+    {"padding": "valid", "activation": "relu"},
+]
+
+every_layer = pytest.mark.parametrize("cls", LAYERS)
+every_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
+
+
+def stock(cls):
+    return getattr(keras.layers, cls.__name__)
+
+
+def make(cls, **options):
+    if "Separable" in cls.__name__:
+        options = {"filters": 5, **options}
+    return cls(kernel_size=3, **options)
+
+
+def images(cls, options, rng):
+    sizes = (9, 8)[: int(cls.__name__[-2])]
+    first = options.get("data_format") == "channels_first"
+    shape = (2, 4, *sizes) if first else (2, *sizes, 4)
+    return rng.standard_normal(shape).astype("float32")
+
+
+def fill(layer, rng):
+    layer.set_weights(
+        [rng.standard_normal(w.shape).astype("float32") for w in layer.weights]
+    )
+
+
+@every_layer
+@every_option
+def test_value_is_the_reference(cls, options, rng):
+    layer, inputs = make(cls, **options), images(cls, options, rng)
+    layer.build(inputs.shape)
+    fill(layer, rng)
+    weights = [array(weight) for weight in layer.weights]
+    bias = weights.pop() if layer.use_bias else None
+    pointwise = weights[1] if len(weights) > 1 else None
+    truth = Convolution(
+        inputs,
+        weights[0],
+        pointwise,
+        bias,
+        strides=layer.strides,
+        padding=layer.padding,
+        data_format=layer.data_format,
+        dilation_rate=layer.dilation_rate,
+    )
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    if options.get("activation") == "relu":
+        expected = np.maximum(expected, 0)
+    found = layer(tensor(inputs))
+    assert layer.compute_output_shape(inputs.shape) == tuple(found.shape)
+    assert np.all(np.abs(array(found) - expected) <= bound["value"])
+    symbolic = layer(keras.Input(inputs.shape[1:]))
+    assert symbolic.shape == (None, *expected.shape[1:])
+
+
+@every_layer
+def test_constructor_takes_the_arguments_of_stock_in_order(cls):
+    ours = inspect.signature(cls).parameters
+    theirs = inspect.signature(stock(cls)).parameters
+    assert [n for n in ours if n != "implementation"] == list(theirs)
+    for name, parameter in theirs.items():
+        if name != "padding":
+            assert ours[name].default == parameter.default
+
+
+@every_layer
+@every_option
+def test_config_and_weights_go_both_ways(cls, options, rng, tmp_path):
+    inputs = images(cls, options, rng)
+    layer = make(cls, **options)
+    other = stock(cls).from_config(layer.get_config())
+    back = cls.from_config(make(stock(cls), **options).get_config())
+    assert set(other.get_config()) == set(layer.get_config())
+    for one in (layer, other, back):
+        one.build(inputs.shape)
+    assert [w.name for w in layer.weights] == [w.name for w in other.weights]
+    fill(layer, rng)
+    for source, target in ((layer, other), (other, back)):
+        path = tmp_path / f"{id(source)}.weights.h5"
+        model = keras.Sequential([keras.Input(inputs.shape[1:]), source])
+        model.save_weights(path)
+        twin = keras.Sequential([keras.Input(inputs.shape[1:]), target])
+        twin.load_weights(path)
+        for a, b in zip(source.weights, target.weights, strict=True):
+            np.testing.assert_array_equal(array(a), array(b))
+    np.testing.assert_array_equal(
+        array(layer(tensor(inputs))), array(back(tensor(inputs)))
+    )
+
+
+@every_layer
+def test_save_and_load(cls, rng, tmp_path):
+    inputs = images(cls, {}, rng)
+    layer = make(cls, depthwise_initializer="he_normal", activation="relu")
+    model = keras.Sequential([keras.Input(inputs.shape[1:]), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.layers[0]) is cls
+    assert loaded.layers[0].get_config() == layer.get_config()
+    expected = model.predict(inputs, verbose=0)
+    np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), expected)
+
+
+@every_layer
+def test_names_of_initializers_mean_the_true_fans(cls):
+    layer = make(cls, depthwise_initializer="he_normal")
+    rank = int(cls.__name__[-2])
+    layer.build((None,) * (rank + 1) + (512,))
+    kernel = array(layer.weights[0])
+    assert np.std(kernel) == pytest.approx(np.sqrt(2 / 3**rank), rel=0.1)
+
+
+@every_layer
+def test_bad_arguments(cls):
+    for name, value in (
+        ("kernel_size", 0),
+        ("strides", 1.5),
+        ("padding", "full"),
+        ("data_format", "NHWC"),
+        ("depth_multiplier", 0),
+    ):
+        options = {"filters": 5} if "Separable" in cls.__name__ else {}
+        with pytest.raises(ValueError, match=f"`{name}` must be"):
+            cls(**{**options, "kernel_size": 3, name: value})
+    with pytest.raises(ValueError, match="cannot be combined"):
+        make(cls, strides=2, dilation_rate=2)
+    layer = make(cls)
+    with pytest.raises(ValueError, match="`inputs` must have rank"):
+        layer(np.ones((2, 3), "float32"))
+    assert not layer.built
+
+
+@every_layer
+def test_a_failing_initializer_leaves_nothing_half_built(cls, rng):
+    def fail(shape, dtype=None):
+        raise RuntimeError("no numbers today")
+
+    layer = make(cls, bias_initializer=fail)
+    inputs = images(cls, {}, rng)
+    with pytest.raises(RuntimeError, match="no numbers today"):
+        layer(inputs)
+    assert not layer.weights
+    layer.bias_initializer = keras.initializers.Zeros()
+    assert layer(inputs) is not None
+    twin = make(stock(cls))
+    twin.build(inputs.shape)
+    assert [w.shape for w in layer.weights] == [w.shape for w in twin.weights]
