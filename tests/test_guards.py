@@ -11,6 +11,7 @@ import sys
 from backends import BACKEND
 
 import keras_sepconv
+from keras_sepconv import functional
 
 PACKAGE = pathlib.Path(keras_sepconv.__file__).parent
 SOURCES = {
@@ -152,11 +153,16 @@ def test_the_framework_guard_can_fail():
 
 
 def test_public_names():
-    assert sorted(keras_sepconv.__all__) == [
-        "SeparableConv2D",
-        "layer_separable_conv_2d",
-        "ops",
-    ]
+    assert sorted(keras_sepconv.__all__) == sorted(
+        [
+            "DepthwiseConv1D",
+            "DepthwiseConv2D",
+            "SeparableConv1D",
+            "SeparableConv2D",
+            *functional.__all__,
+            "ops",
+        ]
+    )
     for name in keras_sepconv.__all__:
         assert getattr(keras_sepconv, name) is not None
 
