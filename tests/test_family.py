@@ -172,9 +172,10 @@ def test_whole_numbers(name):
         for value, error in ((1.5, ValueError), (True, TypeError)):
             with pytest.raises(error, match=f"`{argument}` must be a"):
                 helper(name)(**{**options, argument: value})
-        message = "padding" if argument == "padding" else f"`{argument}`"
-        with pytest.raises((TypeError, ValueError), match=message):
+        with pytest.raises((TypeError, ValueError), match=argument):
             helper(name)(**{**options, argument: "one"})
+        with pytest.raises(ValueError, match=r"list of them.*=\[1, 1.5\]"):
+            helper(name)(**{**options, argument: [1, 1.5]})
 
 
 @pytest.mark.parametrize("kind", ["padding", "cropping"])

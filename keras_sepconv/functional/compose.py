@@ -57,10 +57,12 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
     if options["trainable"] is None:
         options["trainable"] = True
     layer = layer_class(**options)
-    start_with(layer, batch_shape(layer, rank, *shapes))
+    first = batch_shape(layer, rank, *shapes)
     if weights is not None:
+        # The weights of a recurrent layer are its cell's.
         owner = getattr(layer, "cell", layer)
         _initialise(owner, _arrays(weights, _weight_count(options)))
+    start_with(layer, first)
     if target is None:
         return layer
     if isinstance(target, keras.Sequential):
@@ -78,17 +80,20 @@ def _whole(name: str, value: Any) -> Any:
 
     What else is wrong with it is for the layer to say.
     """
-    if isinstance(value, np.ndarray) and value.ndim:
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return tuple(_whole(name, item) for item in value)
     if name == "padding" and isinstance(value, str):
         return value
     if name == "output_padding" and value is None:
         return value
-    if name in ("padding", "output_padding", "cropping"):
-        return integer(name, value, "a whole number, 0 or more", least=0)
-    return integer(name, value)
+    least = 0 if name in ("padding", "output_padding", "cropping") else 1
+    rule = "a positive whole number" if least else "a whole number, 0 or more"
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, (list, tuple)):
+        return integer(name, items, rule, least)
+    try:
+        return tuple(_whole(name, item) for item in items)
+    except (TypeError, ValueError) as error:
+        rule += ", or a list of them"
+        raise wrong(name, rule, value, type(error)) from None
 
 
 def _weight_count(options: dict[str, Any]) -> int:
