@@ -1,30 +1,7 @@
 """Separable convolutions for Keras 3, the same on every backend."""
 
-from keras_sepconv import ops
-from keras_sepconv.functional import (
-    keras_model_sequential,
-    layer_conv_1d,
-    layer_conv_1d_transpose,
-    layer_conv_2d,
-    layer_conv_2d_transpose,
-    layer_conv_3d,
-    layer_conv_3d_transpose,
-    layer_conv_lstm_2d,
-    layer_cropping_1d,
-    layer_cropping_2d,
-    layer_cropping_3d,
-    layer_depthwise_conv_1d,
-    layer_depthwise_conv_2d,
-    layer_input,
-    layer_separable_conv_1d,
-    layer_separable_conv_2d,
-    layer_upsampling_1d,
-    layer_upsampling_2d,
-    layer_upsampling_3d,
-    layer_zero_padding_1d,
-    layer_zero_padding_2d,
-    layer_zero_padding_3d,
-)
+from keras_sepconv import functional, ops
+from keras_sepconv.functional import *  # noqa: F403
 from keras_sepconv.layers import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -37,27 +14,6 @@ __all__ = [
     "DepthwiseConv2D",
     "SeparableConv1D",
     "SeparableConv2D",
-    "keras_model_sequential",
-    "layer_conv_1d",
-    "layer_conv_1d_transpose",
-    "layer_conv_2d",
-    "layer_conv_2d_transpose",
-    "layer_conv_3d",
-    "layer_conv_3d_transpose",
-    "layer_conv_lstm_2d",
-    "layer_cropping_1d",
-    "layer_cropping_2d",
-    "layer_cropping_3d",
-    "layer_depthwise_conv_1d",
-    "layer_depthwise_conv_2d",
-    "layer_input",
-    "layer_separable_conv_1d",
-    "layer_separable_conv_2d",
-    "layer_upsampling_1d",
-    "layer_upsampling_2d",
-    "layer_upsampling_3d",
-    "layer_zero_padding_1d",
-    "layer_zero_padding_2d",
-    "layer_zero_padding_3d",
     "ops",
 ]
+__all__ += functional.__all__

@@ -9,11 +9,15 @@ from keras_sepconv.functional.convolution import (
     layer_conv_3d_transpose,
     layer_conv_lstm_2d,
 )
+from keras_sepconv.functional.depthwise import (
+    layer_depthwise_conv_1d,
+    layer_depthwise_conv_2d,
+)
 from keras_sepconv.functional.model import (
     keras_model_sequential,
     layer_input,
 )
-from keras_sepconv.functional.resizing import (
+from keras_sepconv.functional.reshaping import (
     layer_cropping_1d,
     layer_cropping_2d,
     layer_cropping_3d,
@@ -25,8 +29,6 @@ from keras_sepconv.functional.resizing import (
     layer_zero_padding_3d,
 )
 from keras_sepconv.functional.separable import (
-    layer_depthwise_conv_1d,
-    layer_depthwise_conv_2d,
     layer_separable_conv_1d,
     layer_separable_conv_2d,
 )

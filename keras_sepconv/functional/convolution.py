@@ -352,7 +352,8 @@ def layer_conv_lstm_2d(
         `(batch, time, rows, cols, channels)`, or with the channels first.
 
     Output shape:
-        `(batch, new_rows, new_cols, filters)`, or with the channels first.
+        `(batch, new_rows, new_cols, filters)`, or with the channels first; with
+        `return_sequences=True` for each time.
 
     Example:
 

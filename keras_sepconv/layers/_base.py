@@ -85,13 +85,17 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     def _weight_shapes(self, channels: int) -> dict[str, Shape]:
         """Returns the shape of each part for so many input channels."""
-        raise NotImplementedError
+        return {
+            "depthwise": (*self.kernel_size, channels, self.depth_multiplier),
+            "bias": (self._output_channels(channels),),
+        }
 
     def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
         """Returns the op's result; `weights` are those of the parts."""
         raise NotImplementedError
 
     def _output_channels(self, channels: int) -> int:
+        """Returns the channels of the result for so many input channels."""
         raise NotImplementedError
 
     @property
@@ -137,16 +141,19 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     def _add_weights(self, shape: Shape | None) -> None:
         channels = shape and shape[self._spec.channel_axis]
         assert channels, "the spec refuses unknown channels"
-        for part, weight_shape in self._weight_shapes(channels).items():
+        shapes = self._weight_shapes(channels)
+        for part, attribute in self._attributes.items():
+            if part == "bias" and not self.use_bias:
+                continue
             default = "zeros" if part == "bias" else "glorot_uniform"
             weight = self.add_weight(
-                name=self._attributes[part],
-                shape=weight_shape,
+                name=attribute,
+                shape=shapes[part],
                 initializer=getattr(self, f"{part}_initializer") or default,
                 regularizer=getattr(self, f"{part}_regularizer"),
                 constraint=getattr(self, f"{part}_constraint"),
             )
-            setattr(self, self._attributes[part], weight)
+            setattr(self, attribute, weight)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Checks the input, eager or symbolic, before anything is built."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import keras
 
 from keras_sepconv import ops
-from keras_sepconv._spec import Shape, Tensor
+from keras_sepconv._spec import Tensor
 from keras_sepconv.layers._base import BaseConv
 
 
@@ -30,13 +30,6 @@ class BaseDepthwiseConv(BaseConv):
         "depthwise": "kernel",
         "bias": "bias",
     }
-
-    def _weight_shapes(self, channels: int) -> dict[str, Shape]:
-        shapes: dict[str, Shape] = {
-            "depthwise": (*self.kernel_size, channels, self.depth_multiplier)
-        }
-        planes = self._output_channels(channels)
-        return {**shapes, "bias": (planes,)} if self.use_bias else shapes
 
     def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
         kernel, bias = weights

@@ -28,10 +28,9 @@ class BaseSeparableConv(BaseConv):
     - Strides together with dilation are refused at construction, as the
       documentation of the Keras layer says. The operations accept both.
 
+    Each rank has its own constructor, with these arguments:
+
     Args:
-        rank: The number of spatial axes.
-        depth_multiplier: The number of depthwise filters for each input
-            channel.
         filters: The number of output channels.
         kernel_size: The size of the depthwise window: a whole number, or one
             for each spatial axis.
@@ -42,6 +41,8 @@ class BaseSeparableConv(BaseConv):
             `keras.config.image_data_format()`. Both work on every backend, on
             a CPU too.
         dilation_rate: The dilation of the depthwise window, as `kernel_size`.
+        depth_multiplier: The number of depthwise filters for each input
+            channel.
         activation: A name or a function to apply last. `None`: none.
         use_bias: Whether to add a bias before the activation.
         depthwise_initializer: A name or an object. `None`:
@@ -95,11 +96,8 @@ class BaseSeparableConv(BaseConv):
 
     def _weight_shapes(self, channels: int) -> dict[str, Shape]:
         planes = channels * self.depth_multiplier
-        shapes: dict[str, Shape] = {
-            "depthwise": (*self.kernel_size, channels, self.depth_multiplier),
-            "pointwise": (1,) * self.rank + (planes, self.filters),
-        }
-        return {**shapes, "bias": (self.filters,)} if self.use_bias else shapes
+        pointwise = (1,) * self.rank + (planes, self.filters)
+        return {**super()._weight_shapes(channels), "pointwise": pointwise}
 
     def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
         depthwise, pointwise, bias = weights

@@ -25,10 +25,10 @@ def layer_cropping_1d(
     `keras.layers.Cropping1D`.
 
     Input shape:
-        `(batch, steps, channels)`, or with the channels first.
+        `(batch, steps, channels)`.
 
     Output shape:
-        `(batch, new_steps, channels)`, or with the channels first.
+        `(batch, new_steps, channels)`.
 
     Example:
 
@@ -130,10 +130,10 @@ def layer_upsampling_1d(
     `keras.layers.UpSampling1D`.
 
     Input shape:
-        `(batch, steps, channels)`, or with the channels first.
+        `(batch, steps, channels)`.
 
     Output shape:
-        `(batch, new_steps, channels)`, or with the channels first.
+        `(batch, new_steps, channels)`.
 
     Example:
 
@@ -236,10 +236,10 @@ def layer_zero_padding_1d(
     `keras.layers.ZeroPadding1D`.
 
     Input shape:
-        `(batch, steps, channels)`, or with the channels first.
+        `(batch, steps, channels)`.
 
     Output shape:
-        `(batch, new_steps, channels)`, or with the channels first.
+        `(batch, new_steps, channels)`.
 
     Example:
 

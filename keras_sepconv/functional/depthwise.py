@@ -1,0 +1,104 @@
+"""The `layer_*` helpers for depthwise convolutions."""
+
+from typing import Any
+
+from keras_sepconv import layers
+from keras_sepconv.functional.compose import compose
+
+
+def layer_depthwise_conv_1d(
+    object: Any = None,
+    kernel_size: Any = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    depth_multiplier: Any = 1,
+    data_format: str | None = None,
+    dilation_rate: Any = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Depthwise convolution of sequences, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras_sepconv.DepthwiseConv1D`.
+
+    Input shape:
+        `(batch, steps, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_steps, channels * depth_multiplier)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_depthwise_conv_1d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 3), "float32")
+    >>> tuple(layer_depthwise_conv_1d(x, kernel_size=3).shape)
+    (2, 6, 3)
+    """
+    return compose(layers.DepthwiseConv1D, 3, locals())
+
+
+def layer_depthwise_conv_2d(
+    object: Any = None,
+    kernel_size: Any = None,
+    strides: Any = (1, 1),
+    padding: str = "valid",
+    depth_multiplier: Any = 1,
+    data_format: str | None = None,
+    dilation_rate: Any = (1, 1),
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: Any = None,
+    batch_input_shape: Any = None,
+    batch_size: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Any = None,
+) -> Any:
+    """Depthwise convolution of images, composed with `object`.
+
+    For `object`, the shapes, `weights` and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras_sepconv.DepthwiseConv2D`.
+
+    Input shape:
+        `(batch, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_rows, new_cols, channels * depth_multiplier)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_depthwise_conv_2d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 3), "float32")
+    >>> tuple(layer_depthwise_conv_2d(x, kernel_size=3).shape)
+    (2, 6, 6, 3)
+    """
+    return compose(layers.DepthwiseConv2D, 4, locals())
