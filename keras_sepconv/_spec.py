@@ -19,6 +19,11 @@ Tensor: TypeAlias = Any
 
 Shape: TypeAlias = tuple[int | None, ...]
 
+# What a user may give as padding; see `padding`.
+Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
+# The zeros before and after each spatial axis.
+Zeros: TypeAlias = tuple[tuple[int, int], ...]
+
 # Sizes beyond the 32-bit range overflow inside every backend.
 _LARGEST = 2**31 - 1
 
@@ -111,6 +116,72 @@ def option(name: str, value: Any, options: Sequence[str]) -> str:
     return value.lower()
 
 
+def padding(value: Any, rank: int) -> Padding:
+    """Returns `value` in plain types, as a config keeps it.
+
+    Args:
+        value: `"valid"`, `"same"` or, with one spatial axis, `"causal"`, in any
+            case; a whole number of zeros for both sides of every axis; or for
+            each axis a whole number or a pair, of zeros before and after it.
+        rank: The number of spatial axes.
+
+    Raises:
+        TypeError: `value`, or something in it, is neither.
+        ValueError: Another word, a negative number, or the wrong length.
+    """
+    words = ("valid", "same", "causal") if rank == 1 else ("valid", "same")
+    rule = ", ".join(f'"{word}"' for word in words)
+    rule += ", a whole number of zeros, or a list with " + (
+        "one number or (before, after) pair"
+        if rank == 1
+        else f"{rank} numbers or (before, after) pairs, one for each axis"
+    )
+
+    def numbers_in(item: Any, depth: int) -> Any:
+        items = item.tolist() if isinstance(item, np.ndarray) else item
+        if not isinstance(items, Sequence):
+            return integer("padding", items, rule, 0)
+        if depth == 0 or len(items) != (rank if depth == 2 else 2):
+            raise wrong("padding", rule, value)
+        return tuple(numbers_in(one, depth - 1) for one in items)
+
+    if isinstance(value, str):
+        if value.lower() not in words:
+            raise wrong("padding", rule, value)
+        return value.lower()
+    try:
+        found: Padding = numbers_in(value, 2)
+    except (TypeError, ValueError) as error:
+        raise wrong("padding", rule, value, type(error)) from None
+    return found
+
+
+def _zeros(
+    padding: Padding, spans: tuple[int, ...], strides: tuple[int, ...]
+) -> str | Zeros:
+    """Returns `"valid"`, `"same"`, or else the zeros around each axis.
+
+    One meaning has one form, so that kernels know the common ones by name.
+    """
+    if padding in ("valid", "same"):
+        return str(padding)
+    if padding == "causal":
+        pairs = [(span - 1, 0) for span in spans]
+    else:
+        each: Any = padding
+        if isinstance(padding, int):
+            each = (padding,) * len(spans)
+        pairs = [
+            (zeros, zeros) if isinstance(zeros, int) else zeros
+            for zeros in each
+        ]
+    if not any(map(any, pairs)):
+        return "valid"
+    if max(strides) == 1 and pairs == [((n - 1) // 2, n // 2) for n in spans]:
+        return "same"
+    return tuple(pairs)
+
+
 def data_format(value: Any) -> str:
     """Returns the data format; `None` follows the Keras configuration."""
     if value is None:
@@ -138,14 +209,15 @@ class ConvSpec:
     Attributes:
         kernel_size: One size for each spatial axis.
         strides: One stride for each spatial axis.
-        padding: `"valid"` or `"same"`.
+        padding: `"valid"`, `"same"`, or zeros for each spatial axis; the
+            latter only where neither name means the same.
         data_format: `"channels_last"` or `"channels_first"`.
         dilation_rate: One rate for each spatial axis.
     """
 
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]
-    padding: str
+    padding: str | Zeros
     data_format: str
     dilation_rate: tuple[int, ...]
 
@@ -154,19 +226,19 @@ class ConvSpec:
         cls,
         kernel_size: tuple[int, ...],
         strides: Any,
-        padding: Any,
+        padding_: Any,
         data_format_: Any,
         dilation_rate: Any,
     ) -> "ConvSpec":
         """Builds the spec from what a user gave, or says what is wrong."""
         rank = len(kernel_size)
-        return cls(
-            kernel_size=kernel_size,
-            strides=integers("strides", strides, rank),
-            padding=option("padding", padding, ("valid", "same")),
-            data_format=data_format(data_format_),
-            dilation_rate=integers("dilation_rate", dilation_rate, rank),
-        )
+        strides = integers("strides", strides, rank)
+        given = padding(padding_, rank)
+        found = data_format(data_format_)
+        rates = integers("dilation_rate", dilation_rate, rank)
+        spec = cls(kernel_size, strides, "valid", found, rates)
+        zeros = _zeros(given, spec.spans, strides)
+        return dataclasses.replace(spec, padding=zeros)
 
     def refuse_strides_with_dilation(self) -> None:
         """Raises a `ValueError` if any stride meets any dilation."""
@@ -220,7 +292,8 @@ class ConvSpec:
         stride = self.strides[axis]
         if self.padding == "same":
             return (size + stride - 1) // stride
-        return (size - self.spans[axis] + stride) // stride
+        total = self.pad_total(axis, size)
+        return (size + total - self.spans[axis] + stride) // stride
 
     def pad_before(self, axis: int, size: Any) -> Any:
         """Returns the zeros that padding puts before spatial `axis`.
@@ -228,6 +301,8 @@ class ConvSpec:
         The total of `"same"` is split evenly, the odd one going to the end,
         as TensorFlow and Keras do.
         """
+        if not isinstance(self.padding, str):
+            return self.padding[axis][0]
         return self.pad_total(axis, size) // 2
 
     def pads(self, axis: int, size: Any) -> tuple[Any, Any]:
@@ -239,6 +314,8 @@ class ConvSpec:
         """Returns the zeros that padding adds along spatial `axis` in all."""
         if self.padding == "valid":
             return 0
+        if not isinstance(self.padding, str):
+            return sum(self.padding[axis])
         reach = (self.output_size(axis, size) - 1) * self.strides[axis]
         total = reach + self.spans[axis] - size
         if isinstance(total, int):
@@ -296,18 +373,21 @@ class ConvSpec:
             )
         for axis, position in enumerate(self.spatial_axes):
             size = shape[position]
-            if self.padding == "valid" and size is not None:
+            if self.padding != "same" and size is not None:
                 self._check_fit(who, axis, size, ending)
 
     def _check_fit(self, who: str, axis: int, size: int, ending: str) -> None:
-        if size >= self.spans[axis]:
+        zeros = self.pad_total(axis, size)
+        if size + zeros >= self.spans[axis]:
             return
+        given = '"valid"' if self.padding == "valid" else self.padding
+        padded = f" with {zeros} zeros around it" if zeros else ""
         raise ValueError(
             f"{who}: `inputs` must be as large as the kernel for "
-            f'padding="valid", but along {_AXES[self.rank][axis]} the kernel '
+            f"padding={given}, but along {_AXES[self.rank][axis]} the kernel "
             f"spans {self.spans[axis]} (kernel_size={self.kernel_size}, "
-            f"dilation_rate={self.dilation_rate}) and the input {size}. "
-            f'Use padding="same" or a larger input. {ending}'
+            f"dilation_rate={self.dilation_rate}) and the input {size}"
+            f'{padded}. Use padding="same" or a larger input. {ending}'
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import ConvSpec, Tensor, static_shape, wrong
+from keras_sepconv._spec import ConvSpec, Padding, Tensor, static_shape, wrong
 
 __all__ = ["depthwise_conv", "implementations", "separable_conv"]
 
@@ -20,7 +20,7 @@ def separable_conv(
     depthwise_kernel: Tensor,
     pointwise_kernel: Tensor,
     strides: Any = 1,
-    padding: str = "valid",
+    padding: Padding = "valid",
     data_format: str | None = None,
     dilation_rate: Any = 1,
     implementation: str | None = None,
@@ -34,7 +34,7 @@ def separable_conv(
     ```python
     outputs = keras.ops.depthwise_conv(
         inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
-    )
+    )  # with another padding than "valid" and "same", of padded inputs
     outputs = keras.ops.conv(outputs, pointwise_kernel, data_format=data_format)
     outputs = outputs + bias  # one number for each filter
     ```
@@ -49,8 +49,11 @@ def separable_conv(
         pointwise_kernel: Tensor, the matrix from the depthwise outputs to the
             filters.
         strides: A positive whole number, or one for each spatial axis.
-        padding: `"valid"` (none) or `"same"` (zeros, split evenly, so that
-            stride 1 keeps the size), in upper or lower case.
+        padding: `"valid"` (none), `"same"` (zeros, split evenly, so that
+            stride 1 keeps the size) or, with one spatial axis, `"causal"`
+            (zeros before, so that no output sees a later step). Or numbers of
+            zeros: one for both sides of every axis, or for each axis one or a
+            pair, before and after it.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for
             `keras.config.image_data_format()`.
         dilation_rate: A positive whole number, or one for each spatial axis.
@@ -98,7 +101,7 @@ def depthwise_conv(
     inputs: Tensor,
     kernel: Tensor,
     strides: Any = 1,
-    padding: str = "valid",
+    padding: Padding = "valid",
     data_format: str | None = None,
     dilation_rate: Any = 1,
     implementation: str | None = None,
@@ -166,7 +169,7 @@ def implementations(
     depthwise_kernel: Tensor | None = None,
     pointwise_kernel: Tensor | None = None,
     strides: Any = 1,
-    padding: str = "valid",
+    padding: Padding = "valid",
     data_format: str | None = None,
     dilation_rate: Any = 1,
 ) -> dict[str, str | None]:
@@ -227,7 +230,7 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
     def __init__(
         self,
         strides: Any = 1,
-        padding: str = "valid",
+        padding: Padding = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
         implementation: str | None = None,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_sepconv import layers
+from keras_sepconv._spec import Padding
 from keras_sepconv.functional.compose import compose
 
 
@@ -10,7 +11,7 @@ def layer_depthwise_conv_1d(
     object: Any = None,
     kernel_size: Any = None,
     strides: Any = 1,
-    padding: str = "valid",
+    padding: Padding = "valid",
     depth_multiplier: Any = 1,
     data_format: str | None = None,
     dilation_rate: Any = 1,
@@ -59,7 +60,7 @@ def layer_depthwise_conv_2d(
     object: Any = None,
     kernel_size: Any = None,
     strides: Any = (1, 1),
-    padding: str = "valid",
+    padding: Padding = "valid",
     depth_multiplier: Any = 1,
     data_format: str | None = None,
     dilation_rate: Any = (1, 1),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from keras_sepconv import layers
+from keras_sepconv._spec import Padding
 from keras_sepconv.functional.compose import compose
 
 
@@ -11,7 +12,7 @@ def layer_separable_conv_1d(
     filters: Any = None,
     kernel_size: Any = None,
     strides: Any = 1,
-    padding: str = "valid",
+    padding: Padding = "valid",
     data_format: str | None = "channels_last",
     dilation_rate: Any = 1,
     depth_multiplier: Any = 1,
@@ -63,7 +64,7 @@ def layer_separable_conv_2d(
     filters: Any = None,
     kernel_size: Any = None,
     strides: Any = (1, 1),
-    padding: str = "valid",
+    padding: Padding = "valid",
     data_format: str | None = None,
     dilation_rate: Any = 1,
     depth_multiplier: Any = 1,

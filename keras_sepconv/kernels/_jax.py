@@ -1,7 +1,5 @@
 """The JAX backend's kernel: taps on a CPU, the native convolution elsewhere."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import keras
 
@@ -19,20 +17,11 @@ def run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """Brings one spatial axis to two, and back."""
-    if spec.rank == 1:
-        flat = dataclasses.replace(
-            spec,
-            kernel_size=(1, *spec.kernel_size),
-            strides=(1, *spec.strides),
-            dilation_rate=(1, *spec.dilation_rate),
-        )
-        inputs, depthwise_kernel = inputs[:, None], depthwise_kernel[None]
-        return run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)[:, 0]
+    """Binds the primitive that computes it."""
     form = Form(
         spec,
-        inputs.shape[1:3],
-        depthwise_kernel.shape[3],
+        inputs.shape[1:-1],
+        depthwise_kernel.shape[-1],
         keras.distribution.distribution() is None,
     )
     if pointwise_kernel is None:
@@ -48,8 +37,6 @@ def run(
 
 
 def _why_not(call: Call) -> str | None:
-    if call.spec.rank == 3:
-        return "it has no loop over three spatial axes"
     if None in call.input_shape:
         return "it needs to know every size of the inputs"
     return None

@@ -29,8 +29,8 @@ class Form:
     """The static facts of a convolution of images in channels_last.
 
     Attributes:
-        spec: The convolution, of two spatial axes.
-        sizes: The images' rows and columns.
+        spec: The convolution.
+        sizes: The images' sizes.
         multiplier: Depthwise outputs for each channel.
         blocked: Whether to take a few images at a time. Not where the batch
             lies on several devices: each would have to see all of it.
@@ -43,8 +43,9 @@ class Form:
 
 
 def output_sizes(form: Form) -> tuple[int, ...]:
-    """Returns the outputs' rows and columns."""
-    return tuple(map(form.spec.output_size, (0, 1), form.sizes))
+    """Returns the outputs' sizes."""
+    sizes = enumerate(form.sizes)
+    return tuple(form.spec.output_size(*size) for size in sizes)
 
 
 def wide(array: jax.Array) -> jax.Array:
@@ -63,7 +64,7 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
             padded = _padded(form, images)
             return [], [taps.kernel_gradient(spec, padded, wide(gradient))]
 
-        shape = (*spec.kernel_size, b.shape[3])
+        shape = (*spec.kernel_size, b.shape[-1])
         start = [lax.full(shape, 0, wide(a).dtype)]
         _, (kernel,) = _in_blocks(form, sums, [a, b], [], start)
         return [_split(form, kernel).astype(dtype)]
@@ -78,9 +79,9 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
             found = taps.outputs(spec, _padded(form, images), kernel)
         return [found.astype(dtype)], []
 
-    sizes, channels = form.sizes, kernel.shape[2] // form.multiplier
+    sizes, channels = form.sizes, kernel.shape[-1] // form.multiplier
     if result == "outputs":
-        sizes, channels = output_sizes(form), kernel.shape[2]
+        sizes, channels = output_sizes(form), kernel.shape[-1]
     space = _space(images, (*sizes, channels))
     return _in_blocks(form, convolve, [images], [space], [])[0]
 
@@ -99,7 +100,7 @@ def separable(
     def step(images: jax.Array) -> tuple[Arrays, Arrays]:
         between = taps.outputs(form.spec, _padded(form, images), kernel)
         outputs = between.reshape(-1, len(matrix)) @ matrix + bias
-        shape = (*between.shape[:3], len(bias))
+        shape = (*between.shape[:-1], len(bias))
         return [outputs.reshape(shape).astype(inputs.dtype)], []
 
     space = _space(inputs, (*output_sizes(form), len(bias)))
@@ -124,7 +125,8 @@ def separable_gradients(
         sums: Arrays = []
         padded = _padded(form, images)
         flat = wide(gradient).reshape(-1, matrix.shape[1])
-        between = (flat @ matrix.T).reshape(*gradient.shape[:3], len(matrix))
+        shape = (*gradient.shape[:-1], len(matrix))
+        between = (flat @ matrix.T).reshape(shape)
         if wanted[0]:
             found.append(_input_gradient(form, between, kernel).astype(dtype))
         if wanted[1]:
@@ -160,7 +162,7 @@ def _padded(form: Form, images: jax.Array) -> jax.Array:
     """
     images = wide(images)
     if form.multiplier > 1:
-        images = jnp.repeat(images, form.multiplier, 3)
+        images = jnp.repeat(images, form.multiplier, -1)
     return lax.optimization_barrier(taps.pad(form.spec, images))
 
 
@@ -174,12 +176,12 @@ def _input_gradient(
 
 def _merged(kernel: jax.Array) -> jax.Array:
     """Returns the kernel with one axis for the channels and their filters."""
-    return wide(kernel).reshape(*kernel.shape[:2], -1)
+    return wide(kernel).reshape(*kernel.shape[:-2], -1)
 
 
 def _split(form: Form, kernel: jax.Array) -> jax.Array:
     """Returns the kernel as `_merged` got it."""
-    return kernel.reshape(*kernel.shape[:2], -1, form.multiplier)
+    return kernel.reshape(*kernel.shape[:-1], -1, form.multiplier)
 
 
 def _space(images: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -191,7 +193,7 @@ def _space(images: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     shape = (len(images), *shape)
     if 0 in shape:
         return jnp.zeros(shape, images.dtype)
-    return lax.broadcast(images[0, 0, 0, 0], shape)
+    return lax.broadcast(images[(0,) * images.ndim], shape)
 
 
 def _in_blocks(

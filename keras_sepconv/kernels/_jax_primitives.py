@@ -14,7 +14,7 @@ own, with the rules that JAX's own operations have:
   Everywhere else (higher derivatives, `vmap` over weights, other platforms)
   they stand for the composition of `depthwise` and matrix products below.
 
-Everything inside is in channels_last with two spatial axes.
+Everything inside is in channels_last.
 """
 
 import functools
@@ -97,9 +97,10 @@ def _compose_gradients(
         found += depthwise.bind(*operands, form=form, result="kernel")
     if wanted[2]:
         outputs = _convolve(form, inputs, kernel)
-        found.append(jnp.tensordot(outputs, gradient, ((0, 1, 2), (0, 1, 2))))
+        axes = tuple(range(gradient.ndim - 1))
+        found.append(jnp.tensordot(outputs, gradient, (axes, axes)))
     if wanted[3]:
-        total = jnp.sum(wide(gradient), (0, 1, 2))
+        total = jnp.sum(wide(gradient), range(gradient.ndim - 1))
         found.append(total.astype(gradient.dtype))
     return found
 
@@ -107,30 +108,31 @@ def _compose_gradients(
 def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
     """Returns the depthwise form's `result` by JAX's own convolution."""
     spec, multiplier = form.spec, form.multiplier
+    axes = "DHW"[-spec.rank :]
 
     def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
-        channels = images.shape[3]
+        channels = images.shape[-1]
         return lax.conv_general_dilated(
             images,
-            kernel.reshape(*kernel.shape[:2], 1, channels * multiplier),
+            kernel.reshape(*spec.kernel_size, 1, channels * multiplier),
             spec.strides,
             [spec.pads(*size) for size in enumerate(form.sizes)],
             rhs_dilation=spec.dilation_rate,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
             feature_group_count=channels,
         )
 
     if result == "outputs":
         return [convolve(a, b)]
     if result == "inputs":
-        shape = (len(b), *form.sizes, a.shape[2])
+        shape = (len(b), *form.sizes, a.shape[-2])
         images = jax.ShapeDtypeStruct(shape, a.dtype)
         return list(jax.linear_transpose(lambda x: convolve(x, a), images)(b))
     if not form.blocked:
         # Of a batch that lies on several devices, XLA's partitioner multiplies
         # this gradient by the size of the mesh's other axis.
         return blocks.depthwise(a, b, form=form, result=result)
-    shape = (*spec.kernel_size, a.shape[3], multiplier)
+    shape = (*spec.kernel_size, a.shape[-1], multiplier)
     kernel = jax.ShapeDtypeStruct(shape, a.dtype)
     return list(jax.linear_transpose(lambda k: convolve(a, k), kernel)(b))
 

@@ -4,12 +4,13 @@ That backend compiles a grouped convolution to a scalar loop. A sum over the
 kernel's taps, each a shifted view of the padded image times one number a
 channel, it fuses into one vectorised loop instead.
 
-Everything here is in channels_last with two spatial axes, and has one output a
-channel: images (batch, rows, cols, channels), kernels (*kernel_size, channels).
+Everything here is in channels_last and has one output a channel: images
+(batch, *sizes, channels), kernels (*kernel_size, channels).
 """
 
 import functools
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +29,8 @@ _KERNEL_TAPS = 8
 
 
 def pad(spec: ConvSpec, images: jax.Array) -> jax.Array:
-    """Puts the spec's zeros around images, (batch, rows, cols, channels)."""
-    sizes = enumerate(images.shape[1:3])
+    """Puts the spec's zeros around images."""
+    sizes = enumerate(images.shape[1:-1])
     return _zeros_around(images, [(*spec.pads(*size), 0) for size in sizes])
 
 
@@ -38,7 +39,7 @@ def outputs(spec: ConvSpec, padded: jax.Array, kernel: jax.Array) -> jax.Array:
     reach = [
         (size - span) // stride * stride + 1
         for size, span, stride in zip(
-            padded.shape[1:3], spec.spans, spec.strides, strict=True
+            padded.shape[1:-1], spec.spans, spec.strides, strict=True
         )
     ]
     return _sum_of_taps(
@@ -65,8 +66,8 @@ def input_gradient(
 
     Args:
         spec: The convolution.
-        sizes: The images' rows and columns.
-        gradient: `(batch, new_rows, new_cols, channels * multiplier)`.
+        sizes: The images' sizes.
+        gradient: `(batch, *new_sizes, channels * multiplier)`.
         kernel: `(*kernel_size, channels * multiplier)`.
         multiplier: How many neighbours belong to one of the images' channels.
     """
@@ -77,13 +78,13 @@ def input_gradient(
         reach = (gradient.shape[axis + 1] - 1) * stride + 1
         config.append((before, size + span - 1 - before - reach, stride - 1))
     padded = _zeros_around(gradient, config)
-    turned = lax.rev(kernel, (0, 1))[None]
+    turned = lax.rev(kernel, range(spec.rank))[None]
     images = [
         _sum_of_taps(
             padded[..., first::multiplier],
             turned[..., first::multiplier],
             list(sizes),
-            (1, 1),
+            (1,) * spec.rank,
             spec.dilation_rate,
             _OUTPUT_TAPS,
         )
@@ -124,36 +125,40 @@ def _sum_of_taps(
     """Returns a convolution as a sum of shifted views times their numbers.
 
     Args:
-        padded: `(batch, rows, cols, channels)`.
+        padded: `(batch, *sizes, channels)`.
         kernel: `(batch or 1, *taps, channels)`.
         reach: From the first to the last position that a tap sees.
         strides: From one position to the next.
         rates: From one tap to the next.
         most: How many taps to unroll.
     """
-    batch, _, _, channels = padded.shape
-    _, rows, cols, _ = kernel.shape
-    width = _divisor(cols, most)
-    height = _divisor(rows, max(most // width, 1))
-    turns = rows * cols // (width * height)
+    batch, channels = padded.shape[0], padded.shape[-1]
+    window: tuple[int, ...] = ()
+    for taps in reversed(kernel.shape[1:-1]):
+        fitting = max(most // math.prod(window), 1)
+        window = (_divisor(taps, fitting), *window)
+    counts = [
+        taps // size
+        for taps, size in zip(kernel.shape[1:-1], window, strict=True)
+    ]
+    turns = math.prod(counts)
 
     def add(turn: Any) -> jax.Array:
-        top, left = (
-            turn // (cols // width) * height,
-            turn % (cols // width) * width,
-        )
+        first: tuple[Any, ...] = ()
+        for count, size in zip(counts[::-1], window[::-1], strict=True):
+            first = (turn % count * size, *first)
+            turn = turn // count
         products = []
-        for tap in itertools.product(range(height), range(width)):
-            row, col = top + tap[0], left + tap[1]
+        for tap in itertools.product(*map(range, window)):
+            at = [a + b for a, b in zip(first, tap, strict=True)]
             view = _view(
                 padded,
-                (0, row * rates[0], col * rates[1], 0),
+                (0, *(i * rate for i, rate in zip(at, rates, strict=True)), 0),
                 (batch, *reach, channels),
                 (1, *strides, 1),
             )
-            sizes = (kernel.shape[0], 1, 1, channels)
-            number = _view(kernel, (0, row, col, 0), sizes)
-            products.append(view * number)
+            sizes = (len(kernel), *(1,) * len(window), channels)
+            products.append(view * _view(kernel, (0, *at, 0), sizes))
         return functools.reduce(lax.add, products)
 
     if turns == 1:
@@ -211,5 +216,5 @@ def _zeros_around(
     array: jax.Array, config: list[tuple[int, int, int]]
 ) -> jax.Array:
     nothing = (0, 0, 0)
-    config = [nothing, *config, *[nothing] * (array.ndim - 3)]
+    config = [nothing, *config, nothing]
     return lax.pad(array, jnp.zeros((), array.dtype), config)

@@ -38,7 +38,7 @@ class Call:
         return self.spec.output_shape(self.input_shape, channels)
 
 
-Run = Callable[[ConvSpec, Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
+Run = Callable[..., Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,18 +59,33 @@ class Kernel:
     run: Run
 
 
+def by_name(run: Run) -> Run:
+    """Lets a kernel for `"valid"` and `"same"` run with zeros in numbers."""
+
+    @functools.wraps(run)
+    def with_any_padding(
+        spec: ConvSpec, inputs: Tensor, *weights: Tensor | None
+    ) -> Tensor:
+        if not isinstance(spec.padding, str):
+            pads = [(0, 0)] * (spec.rank + 2)
+            for axis, zeros in zip(
+                spec.spatial_axes, spec.padding, strict=True
+            ):
+                pads[axis] = zeros
+            inputs = keras.ops.pad(inputs, pads)
+            spec = dataclasses.replace(spec, padding="valid")
+        return run(spec, inputs, *weights)
+
+    return with_any_padding
+
+
 def channels_last(run: Run) -> Run:
     """Lets a kernel for channels_last run in both data formats."""
 
     @functools.wraps(run)
     def in_both(
-        spec: ConvSpec,
-        inputs: Tensor,
-        depthwise_kernel: Tensor,
-        pointwise_kernel: Tensor | None,
-        bias: Tensor | None,
+        spec: ConvSpec, inputs: Tensor, *weights: Tensor | None
     ) -> Tensor:
-        weights = depthwise_kernel, pointwise_kernel, bias
         if spec.data_format == "channels_last":
             return run(spec, inputs, *weights)
         spec = dataclasses.replace(spec, data_format="channels_last")

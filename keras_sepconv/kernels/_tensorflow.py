@@ -6,15 +6,22 @@ functions that XLA compiles on a CPU; nothing tells a layer that it is in one.
 """
 
 import dataclasses
+import functools
 import math
-from typing import Any
 
 import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels import _tensorflow_taps as taps
-from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
+from keras_sepconv.kernels._kernel import (
+    Call,
+    Kernel,
+    by_name,
+    channels_last,
+)
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
+from keras_sepconv.kernels._tensorflow_frames import Stack, merged, plane_of
+from keras_sepconv.kernels._tensorflow_shapes import sizes_of
 
 # From this many taps on, TensorFlow's gradient for the kernel is slow: 31x31
 # takes it 50 times as long as the convolution itself.
@@ -22,6 +29,7 @@ _MANY_TAPS = 25
 
 
 @channels_last
+@by_name
 def _run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -46,7 +54,10 @@ def _run(
         inputs, depthwise_kernel = inputs[:, None], depthwise_kernel[None]
         outputs = _run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)
         return tf.squeeze(outputs, 1)
-    outputs = _depthwise(spec, inputs, depthwise_kernel)
+    if spec.rank == 3:
+        outputs = _volume(spec, inputs, depthwise_kernel)
+    else:
+        outputs = _depthwise(spec, inputs, depthwise_kernel)
     if pointwise_kernel is not None:
         return _pointwise(outputs, pointwise_kernel, bias)
     return outputs if bias is None else _add_bias(outputs, bias)
@@ -54,6 +65,11 @@ def _run(
 
 def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     channels, filters = kernel.shape[-2:]
+    if inputs.shape.rank == 5:
+        shape = sizes_of(inputs)
+        rows = tf.reshape(inputs, (shape[0], -1, *shape[3:]))
+        outputs = _pointwise(rows, kernel[0], bias)
+        return tf.reshape(outputs, (*shape[:-1], filters))
     if channels * filters == 1:
         # With a bias added, oneDNN now and then aborts while it reorders the
         # one weight. Multiplying is what is left of the matrix product.
@@ -85,8 +101,8 @@ def _pull_kernel(inputs: Tensor, cotangent: Tensor) -> Tensor:
 
 def _multiply(inputs: Tensor, matrix: Tensor) -> Tensor:
     rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-    sizes = _sizes(inputs)[:-1]
-    return tf.reshape(tf.matmul(rows, matrix), (*sizes, matrix.shape[-1]))
+    shape = (*sizes_of(inputs)[:-1], matrix.shape[-1])
+    return tf.reshape(tf.matmul(rows, matrix), shape)
 
 
 def _add_bias(outputs: Tensor, bias: Tensor) -> Tensor:
@@ -103,15 +119,6 @@ def _add_bias(outputs: Tensor, bias: Tensor) -> Tensor:
 
 def _is_half(tensor: Tensor) -> bool:
     return tensor.dtype in (tf.float16, tf.bfloat16)
-
-
-def _sizes(tensor: Tensor) -> list[Any]:
-    """Returns each size as an `int` where it is known, else as a tensor."""
-    static = tensor.shape.as_list()
-    if None not in static:
-        return list(static)
-    dynamic = tf.shape(tensor)
-    return [dynamic[i] if n is None else n for i, n in enumerate(static)]
 
 
 def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
@@ -142,18 +149,18 @@ def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         return _convolve(spec, inputs, kernel)
     if None not in inputs.shape[1:].as_list() and _is_plain(spec):
         return _convolve(spec, inputs, kernel)
-    batch, *sizes = _sizes(inputs)[:-1]
-    sizes = [
+    batch, *image = sizes_of(inputs)[:-1]
+    found = [
         tf.maximum(spec.output_size(axis, size), 0)
-        for axis, size in enumerate(sizes)
+        for axis, size in enumerate(image)
     ]
-    filled = tf.reduce_all(tf.stack([batch, *sizes]) > 0)
+    filled = tf.reduce_all(tf.stack([batch, *found]) > 0)
     if spec.padding == "valid" and None in inputs.shape[1:-1].as_list():
         inputs = inputs[: tf.where(filled, batch, 0)]
     kernel = tf.where(filled, kernel, tf.zeros_like(kernel))
     outputs = _convolve(spec, inputs, kernel)
     channels = math.prod(kernel.shape[-2:])
-    return tf.reshape(outputs, (batch, *sizes, channels))
+    return tf.reshape(outputs, (batch, *found, channels))
 
 
 def _is_plain(spec: ConvSpec) -> bool:
@@ -167,7 +174,7 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     It has neither unequal strides (without oneDNN in no dtype) nor strides with
     dilation.
     """
-    strides, padding = (1, *spec.strides, 1), spec.padding.upper()
+    strides, padding = (1, *spec.strides, 1), str(spec.padding).upper()
 
     def convolve(image: Tensor, kernel: Tensor) -> Tensor:
         return tf.nn.depthwise_conv2d(
@@ -175,22 +182,79 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         )
 
     def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
-        sizes = (_sizes(cotangent)[0], *_sizes(inputs)[1:])
+        shape = (sizes_of(cotangent)[0], *sizes_of(inputs)[1:])
         return tf.nn.depthwise_conv2d_backprop_input(
-            sizes, kernel, cotangent, strides, padding
+            shape, kernel, cotangent, strides, padding
         )
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
         sums = tf.nn.depthwise_conv2d_backprop_filter(
             image, kernel.shape, cotangent, strides, padding
         )
-        return tf.where(_sizes(image)[0] > 0, sums, tf.zeros_like(sums))
+        return tf.where(sizes_of(image)[0] > 0, sums, tf.zeros_like(sums))
 
     if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
     if _has_large_kernel(spec, kernel):
         return _large(inputs, kernel)
     if inputs.shape[0] is not None or not _is_plain(spec):
+        return convolve(inputs, kernel)
+    return differentiable(convolve, image_gradient, kernel_gradient)(
+        inputs, kernel
+    )
+
+
+def _volume(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves over three axes, plane by plane of the kernel.
+
+    TensorFlow's gradients of a sum over slices are a slow chain of zeros and
+    additions; where strides and sizes allow, the same sum the other way round
+    takes their place.
+    """
+    if _is_half(inputs):
+        wide = tf.cast(inputs, tf.float32), tf.cast(kernel, tf.float32)
+        return tf.cast(_volume(spec, *wide), inputs.dtype)
+    stack, plane = Stack.of(spec, inputs), plane_of(spec)
+    sides = inputs.shape[1:]
+
+    def convolve(images: Tensor, kernel: Tensor) -> Tensor:
+        in_plane = functools.partial(_depthwise, plane)
+        return stack.convolve(images, kernel, in_plane)
+
+    def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        def in_plane(frames: Tensor, kernel: Tensor) -> Tensor:
+            return tf.nn.depthwise_conv2d_backprop_input(
+                (sizes_of(frames)[0], *sides[1:]),
+                kernel,
+                frames,
+                (1, 1, 1, 1),
+                str(plane.padding).upper(),
+            )
+
+        turned = stack.turned(sides[0])
+        return turned.convolve(cotangent, tf.reverse(kernel, (0,)), in_plane)
+
+    def kernel_gradient(images: Tensor, cotangent: Tensor) -> Tensor:
+        gradients = merged(cotangent)
+        sums = tf.stack(
+            [
+                tf.nn.depthwise_conv2d_backprop_filter(
+                    frames,
+                    kernel.shape[1:],
+                    gradients,
+                    (1, 1, 1, 1),
+                    str(plane.padding).upper(),
+                )
+                for frames in stack.met(images)
+            ]
+        )
+        return tf.where(sizes_of(images)[0] > 0, sums, tf.zeros_like(sums))
+
+    if (
+        max(*spec.strides, *plane.dilation_rate) > 1
+        or _has_large_kernel(plane, kernel)
+        or None in sides.as_list()
+    ):
         return convolve(inputs, kernel)
     return differentiable(convolve, image_gradient, kernel_gradient)(
         inputs, kernel
@@ -208,7 +272,7 @@ def _strided_by_slicing(
     dense = dataclasses.replace(spec, strides=(1, 1))
     outputs = _convolve(dense, inputs, kernel)
     taken: list[slice] = [slice(None)]
-    for axis, size in enumerate(_sizes(inputs)[1:-1]):
+    for axis, size in enumerate(sizes_of(inputs)[1:-1]):
         first = dense.pad_before(axis, size) - spec.pad_before(axis, size)
         taken.append(slice(first, None, spec.strides[axis]))
     return outputs[tuple(taken)]
@@ -246,7 +310,7 @@ def _large(inputs: Tensor, kernel: Tensor) -> Tensor:
             new = tf.nn.depthwise_conv2d(padded, window, (1, 1, 1, 1), "VALID")
             return i + 1, sums + tf.ensure_shape(new, sums.shape)
 
-        batch = _sizes(image)[0]
+        batch = sizes_of(image)[0]
         sums = tf.zeros((1, *kernel.shape[:3]), image.dtype)
         _, sums = tf.while_loop(
             lambda i, _: i < batch, add_image, (0, sums), parallel_iterations=1
@@ -258,14 +322,12 @@ def _large(inputs: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _why_not(call: Call) -> str | None:
-    if call.spec.rank == 3:
-        return "TensorFlow has no depthwise convolution in three dimensions"
     return None
 
 
 KERNELS = (
     Kernel("native", _why_not, _run),
-    Kernel("taps", taps.why_not, taps.run),
+    Kernel("taps", _why_not, taps.run),
     # Keras's operations are wrong here in too many places; their name still
     # works, so that what was saved with it loads.
     Kernel("portable", _why_not, _run),

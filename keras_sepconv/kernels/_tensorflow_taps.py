@@ -9,6 +9,7 @@ slow or impossible to compile.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, channels_last
+from keras_sepconv.kernels._kernel import by_name, channels_last
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
+from keras_sepconv.kernels._tensorflow_frames import Stack, plane_of
+from keras_sepconv.kernels._tensorflow_shapes import size_of, sizes_of
 
 # Beyond this many, taps are summed by a loop over the kernel's rows, so that
 # the program's size depends on the kernel's width alone.
@@ -50,6 +53,7 @@ class _Geometry:
 
 
 @channels_last
+@by_name
 def run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -59,18 +63,12 @@ def run(
 ) -> Tensor:
     """Sums over taps, then one matrix product; half precision in float32."""
     image, kernel = _wide(inputs), _wide(depthwise_kernel)
-    if spec.rank == 1:
-        image, kernel = image[:, :, None], kernel[:, None]
-    geometry = _geometry(spec, image)
-    # The multiplier before the channels: its planes share whole vectors.
-    kernel = tf.transpose(kernel, (0, 1, 3, 2))
-    planes = _convolve(geometry, image[:, :, :, None], kernel)
-    multiplier, channels = kernel.shape[2:]
-    batch = _size(image, 0)
-    sizes = geometry.output[: spec.rank]
+    planes = _depthwise(spec, image, kernel)
+    channels, multiplier = kernel.shape[-2:]
+    batch, *sizes = sizes_of(planes)[: spec.rank + 1]
     if pointwise_kernel is None:
         if multiplier > 1:
-            planes = tf.transpose(planes, (0, 1, 2, 4, 3))
+            planes = tf.linalg.matrix_transpose(planes)
         outputs = tf.reshape(planes, (batch, *sizes, channels * multiplier))
     else:
         filters = pointwise_kernel.shape[-1]
@@ -84,20 +82,29 @@ def run(
     return tf.cast(outputs, inputs.dtype)
 
 
+def _depthwise(spec: ConvSpec, image: Tensor, kernel: Tensor) -> Tensor:
+    """Returns the depthwise outputs `(batch, *new_sizes, m, channels)`."""
+    if spec.rank == 1:
+        image, kernel = image[:, :, None], kernel[:, None]
+    if spec.rank == 3:
+        in_plane = functools.partial(_depthwise, plane_of(spec))
+        return Stack.of(spec, image).convolve(image, kernel, in_plane)
+    # The multiplier before the channels: its planes share whole vectors.
+    kernel = tf.transpose(kernel, (0, 1, 3, 2))
+    geometry = _geometry(spec, image)
+    planes = _convolve(geometry, image[:, :, :, None], kernel)
+    return tf.squeeze(planes, 2) if spec.rank == 1 else planes
+
+
 def _wide(tensor: Tensor) -> Tensor:
     half = tensor.dtype in (tf.float16, tf.bfloat16)
     return tf.cast(tensor, tf.float32) if half else tensor
 
 
-def _size(tensor: Tensor, axis: int) -> Any:
-    static = tensor.shape[axis]
-    return tf.shape(tensor)[axis] if static is None else static
-
-
 def _geometry(spec: ConvSpec, image: Tensor) -> _Geometry:
     sizes, outputs, pads = [], [], []
     for axis in range(spec.rank):
-        size = _size(image, axis + 1)
+        size = size_of(image, axis + 1)
         new = spec.output_size(axis, size)
         before, after = spec.pads(axis, size)
         if not isinstance(size, int):
@@ -190,9 +197,9 @@ def _spread(image: Tensor, axis: int, stride: int) -> Tensor:
         return image
     pads = [(0, 0)] * (len(image.shape) + 1)
     pads[axis + 1] = (0, stride - 1)
-    sizes = [_size(image, i) for i in range(len(image.shape))]
-    sizes[axis] = sizes[axis] * stride
-    return tf.reshape(tf.pad(tf.expand_dims(image, axis + 1), pads), sizes)
+    shape = sizes_of(image)
+    shape[axis] *= stride
+    return tf.reshape(tf.pad(tf.expand_dims(image, axis + 1), pads), shape)
 
 
 def _correlate(
@@ -204,7 +211,7 @@ def _correlate(
 ) -> Tensor:
     """Returns the sum, over the taps, of a window times the tap's weights."""
     height, width, multiplier, channels = kernel.shape
-    batch = _size(padded, 0)
+    batch = size_of(padded, 0)
     reaches = [
         _reach(n, stride) for n, stride in zip(sizes, strides, strict=True)
     ]
@@ -267,7 +274,7 @@ def _sum_by_positions(
     cols = _divisor(width, _POSITIONS) if width > _WIDE else width
     rows = _divisor(height, max(_POSITIONS // max(cols, 1), 1))
     blocks = width // max(cols, 1)
-    batch = _size(padded, 0)
+    batch = size_of(padded, 0)
     reaches = [
         _reach(n, rate) for n, rate in zip(size, geometry.rates, strict=True)
     ]
@@ -322,7 +329,7 @@ def _sum_by_taps(
                 0,
                 0,
             ),
-            (_size(padded, 0), *reaches, 1, padded.shape[-1]),
+            (size_of(padded, 0), *reaches, 1, padded.shape[-1]),
         )[:, :: geometry.strides[0], :: geometry.strides[1]]
         return tf.reduce_sum(window * cotangent, axis=(0, 1, 2))
 
@@ -330,10 +337,3 @@ def _sum_by_taps(
         tap, tf.range(math.prod(size)), fn_output_signature=padded.dtype
     )
     return tf.reshape(sums, (*size, *cotangent.shape[-2:]))
-
-
-def why_not(call: Call) -> str | None:
-    """Returns `None` for one and two spatial axes."""
-    if call.spec.rank == 3:
-        return "it has no sum over the taps of three axes"
-    return None

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._kernel import Call, Kernel, by_name
 from keras_sepconv.kernels._torch_depthwise import (
     Window,
     convolve,
@@ -42,6 +42,10 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """Convolves with the channels second in the shape and last in memory."""
+    if not Window.takes(spec):
+        return _with_zeros(
+            spec, inputs, depthwise_kernel, pointwise_kernel, bias
+        )
     if spec.data_format == "channels_last":
         inputs = inputs.movedim(-1, 1)
     else:
@@ -66,6 +70,9 @@ def run(
     if spec.data_format == "channels_last":
         outputs = outputs.movedim(1, -1)
     return outputs
+
+
+_with_zeros = by_name(run)
 
 
 def _separable(
@@ -106,7 +113,10 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
     if is_large and _is_tuned(inputs):
         kernel = matrix.t()[:, :, None, None]
-        return functional.conv2d(inputs, kernel, bias)
+        if inputs.ndim == 4:
+            return functional.conv2d(inputs, kernel, bias)
+        rows = functional.conv2d(inputs.flatten(2, 3), kernel, bias)
+        return rows.unflatten(2, inputs.shape[2:4])
     outputs = functional.linear(inputs.movedim(1, -1), matrix.t(), bias)
     return outputs.movedim(-1, 1)
 
@@ -140,7 +150,7 @@ def _is_tuned(inputs: Tensor) -> bool:
     tuned: bool = (
         inputs.device.type == "cpu"
         and inputs.dtype == torch.float32
-        and inputs.ndim == 4
+        and inputs.ndim in (4, 5)
     )
     return tuned
 

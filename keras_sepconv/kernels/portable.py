@@ -9,12 +9,13 @@ import keras
 from keras import ops
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, Kernel
+from keras_sepconv.kernels._kernel import Call, Kernel, by_name
 
 _BACKEND = keras.backend.backend()
 _HALF = ("float16", "bfloat16")
 
 
+@by_name
 def run(
     spec: ConvSpec,
     inputs: Tensor,

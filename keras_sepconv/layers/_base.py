@@ -13,6 +13,7 @@ from keras_sepconv._spec import (
     boolean,
     integer,
     integers,
+    padding,
     static_shape,
 )
 from keras_sepconv.layers import _initializers
@@ -62,7 +63,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         spec.refuse_strides_with_dilation()
         self.kernel_size = spec.kernel_size
         self.strides = spec.strides
-        self.padding = spec.padding
+        self.padding = padding(options["padding"], rank)
         self.data_format = spec.data_format
         self.dilation_rate = spec.dilation_rate
         self.depth_multiplier = integer(
@@ -100,7 +101,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def _spec(self) -> ConvSpec:
-        return ConvSpec(
+        return ConvSpec.normalise(
             self.kernel_size,
             self.strides,
             self.padding,

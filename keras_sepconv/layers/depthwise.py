@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import keras
 
 from keras_sepconv import ops
-from keras_sepconv._spec import Tensor
+from keras_sepconv._spec import Padding, Tensor
 from keras_sepconv.layers._base import BaseConv
 
 
@@ -93,7 +93,7 @@ class DepthwiseConv1D(BaseDepthwiseConv):
         self,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
+        padding: Padding = "valid",
         depth_multiplier: Any = 1,
         data_format: str | None = None,
         dilation_rate: Any = 1,
@@ -165,7 +165,7 @@ class DepthwiseConv2D(BaseDepthwiseConv):
         self,
         kernel_size: Any,
         strides: Any = (1, 1),
-        padding: str = "valid",
+        padding: Padding = "valid",
         depth_multiplier: Any = 1,
         data_format: str | None = None,
         dilation_rate: Any = (1, 1),

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import keras
 
 from keras_sepconv import ops
-from keras_sepconv._spec import Shape, Tensor, integer
+from keras_sepconv._spec import Padding, Shape, Tensor, integer
 from keras_sepconv.layers._base import BaseConv
 
 
@@ -172,7 +172,7 @@ class SeparableConv1D(BaseSeparableConv):
         filters: Any,
         kernel_size: Any,
         strides: Any = 1,
-        padding: str = "valid",
+        padding: Padding = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
         depth_multiplier: Any = 1,
@@ -252,7 +252,7 @@ class SeparableConv2D(BaseSeparableConv):
         filters: Any,
         kernel_size: Any,
         strides: Any = (1, 1),
-        padding: str = "valid",
+        padding: Padding = "valid",
         data_format: str | None = None,
         dilation_rate: Any = (1, 1),
         depth_multiplier: Any = 1,
