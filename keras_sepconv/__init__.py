@@ -5,15 +5,19 @@ from keras_sepconv.functional import *  # noqa: F403
 from keras_sepconv.layers import (
     DepthwiseConv1D,
     DepthwiseConv2D,
+    DepthwiseConv3D,
     SeparableConv1D,
     SeparableConv2D,
+    SeparableConv3D,
 )
 
 __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "DepthwiseConv3D",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SeparableConv3D",
     "ops",
 ]
 __all__ += functional.__all__

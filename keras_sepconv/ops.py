@@ -12,7 +12,12 @@ import keras
 from keras_sepconv import kernels
 from keras_sepconv._spec import ConvSpec, Padding, Tensor, static_shape, wrong
 
-__all__ = ["depthwise_conv", "implementations", "separable_conv"]
+__all__ = [
+    "depthwise_conv",
+    "implementations",
+    "pointwise_conv",
+    "separable_conv",
+]
 
 
 def separable_conv(
@@ -164,6 +169,63 @@ def depthwise_conv(
     )
 
 
+def pointwise_conv(
+    inputs: Tensor,
+    kernel: Tensor,
+    data_format: str | None = None,
+    implementation: str | None = None,
+    *,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Pointwise convolution: the same matrix product at every position.
+
+    The second step of `separable_conv`, by itself. Defined by this code,
+    whichever implementation runs:
+
+    ```python
+    outputs = keras.ops.conv(inputs, kernel, data_format=data_format)
+    outputs = outputs + bias  # one number for each filter
+    ```
+
+    Args:
+        inputs: Tensor with 1 to 3 spatial axes.
+        kernel: Tensor, the matrix from the channels to the filters.
+        data_format: As in `separable_conv`.
+        implementation: As in `separable_conv`.
+        bias: Tensor to add, one number for each filter.
+
+    Input shape:
+        - inputs: `(batch, *sizes, channels)`, or `(batch, channels, *sizes)`
+          if `data_format="channels_first"`.
+        - kernel: `(1, ..., channels, filters)`.
+        - bias: `(filters,)`.
+
+    Output shape:
+        `(batch, *sizes, filters)`, or `(batch, filters, *sizes)`.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, shapes that do not fit
+            each other, or an implementation that cannot run the call.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sepconv import ops
+    >>> y = ops.pointwise_conv(
+    ...     np.ones((1, 8, 8, 3), "float32"), np.ones((1, 1, 3, 16), "float32")
+    ... )
+    >>> tuple(y.shape)
+    (1, 8, 8, 16)
+    """
+    return _convolve(
+        PointwiseConv,
+        (inputs, None, kernel, bias),
+        (1, "valid", data_format, 1),
+        implementation,
+    )
+
+
 def implementations(
     inputs: Tensor | None = None,
     depthwise_kernel: Tensor | None = None,
@@ -213,10 +275,10 @@ def implementations(
     return kernels.reasons(call)
 
 
-# Inputs, depthwise kernel, pointwise kernel or None, bias or None; and what a
-# user calls them.
-_Tensors = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
-_Names = tuple[str, str, str | None, str]
+# Inputs, depthwise kernel, pointwise kernel and bias, `None` for what there is
+# not; and what a user calls them.
+_Tensors = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
+_Names = tuple[str, str | None, str | None, str]
 # Strides, padding, data format, dilation rate.
 _Options = tuple[Any, Any, Any, Any]
 
@@ -286,6 +348,14 @@ class DepthwiseConv(_Convolution):
     names = ("inputs", "kernel", None, "bias")
 
 
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class PointwiseConv(_Convolution):
+    """`pointwise_conv` in a functional model."""
+
+    function = "pointwise_conv"
+    names = ("inputs", None, "kernel", "bias")
+
+
 def _convolve(
     operation: type[_Convolution],
     tensors: _Tensors,
@@ -317,7 +387,7 @@ def _convolve(
         None if tensor is None else keras.ops.cast(tensor, call.dtype)
         for tensor in tensors
     )
-    if 0 in call.output_shape:
+    if 0 in call.output_shape + call.input_shape:
         return _empty(call, (inputs, depthwise, pointwise, bias))
     return kernel.run(call.spec, inputs, depthwise, pointwise, bias)
 
@@ -342,16 +412,17 @@ def _prepare(
 ) -> tuple[kernels.Call, _Tensors]:
     """Returns the facts, checked against each other, and the tensors."""
     inputs, depthwise, pointwise, bias = map(_tensor, names, tensors)
-    name = names[1]
-    shape = static_shape(depthwise)
-    if shape is None or not 3 <= len(shape) <= 5 or not all(shape):
-        raise ValueError(
-            f"{who}: `{name}` must have the shape (*kernel_size, channels, "
-            "depth_multiplier), with 1 to 3 spatial axes and every size known "
-            f"and positive. Received: {name}.shape={shape}"
+    if depthwise is None:
+        shape = _kernel_shape(who, names[2], pointwise, "filters")
+        channels, multiplier, because = shape[-2], 1, ""
+    else:
+        shape = _kernel_shape(who, names[1], depthwise, "depth_multiplier")
+        channels, multiplier = shape[-2:]
+        because = (
+            f", because there are {channels} channels with {multiplier} "
+            "filters each"
         )
-    *kernel_size, channels, multiplier = (int(size or 0) for size in shape)
-    spec = ConvSpec.normalise(tuple(kernel_size), *options)
+    spec = ConvSpec.normalise(shape[:-2], *options)
     input_shape = static_shape(inputs)
     spec.check_input(who, input_shape, channels)
     assert input_shape is not None, "checked just now"
@@ -361,10 +432,9 @@ def _prepare(
         rule = (1,) * spec.rank + (outputs, "filters")
         if found is None or found[:-1] != rule[:-1] or not found[-1]:
             raise ValueError(
-                f"{who}: `pointwise_kernel` must have the shape "
-                f"({', '.join(map(str, rule))}), because there are {channels} "
-                f"channels with {multiplier} filters each. "
-                f"Received: pointwise_kernel.shape={found}"
+                f"{who}: `{names[2]}` must have the shape "
+                f"({', '.join(map(str, rule))}){because}. "
+                f"Received: {names[2]}.shape={found}"
             )
         outputs = filters = found[-1]
     if bias is not None and static_shape(bias) != (outputs,):
@@ -377,6 +447,19 @@ def _prepare(
     dtype = _dtype(dtypes)
     call = kernels.Call(spec, input_shape, multiplier, filters, dtype)
     return call, tensors
+
+
+def _kernel_shape(
+    who: str, name: str | None, kernel: Tensor, last: str
+) -> tuple[int, ...]:
+    shape = static_shape(kernel)
+    if shape is None or not 3 <= len(shape) <= 5 or not all(shape):
+        raise ValueError(
+            f"{who}: `{name}` must have the shape (*kernel_size, channels, "
+            f"{last}), with 1 to 3 spatial axes and every size known and "
+            f"positive. Received: {name}.shape={shape}"
+        )
+    return tuple(int(size or 0) for size in shape)
 
 
 def _dtype(dtypes: list[Any]) -> str:
@@ -392,9 +475,10 @@ def _dtype(dtypes: list[Any]) -> str:
 
 
 def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
-    """Returns no numbers in the right shape, whose gradients are zeros.
+    """Returns what there is without a depthwise output, or without an input.
 
-    Backends disagree about convolving nothing; none is asked to.
+    No numbers, or the bias alone where zeros surround nothing. Backends
+    disagree about convolving nothing; none is asked to.
     """
     spec, sizes = call.spec, keras.ops.shape(tensors[0])
     shape = list(call.output_shape)
@@ -405,7 +489,12 @@ def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
             size = spec.output_size(axis, sizes[position])
             shape[position] = keras.ops.maximum(size, 0)
     outputs = keras.ops.zeros(shape, call.dtype)
-    for tensor in tensors:
+    for tensor in tensors[:3]:
         if tensor is not None:
             outputs = outputs + 0 * keras.ops.sum(tensor)
+    bias = tensors[3]
+    if bias is not None:
+        sides = [1] * len(shape)
+        sides[spec.channel_axis] = -1
+        outputs = outputs + keras.ops.reshape(bias, sides)
     return outputs

@@ -15,7 +15,15 @@ def _window(size, kernel, stride, padding, dilation):
     """Returns the output's size and the zeros before the input."""
     span = (kernel - 1) * dilation + 1
     if padding == "valid":
-        return len(range(0, size - span + 1, stride)), 0
+        padding = 0
+    if padding == "causal":
+        padding = (span - 1, 0)
+    if isinstance(padding, int):
+        padding = (padding, padding)
+    if padding != "same":
+        before, after = padding
+        starts = range(-before, size + after - span + 1, stride)
+        return len(starts), before
     outputs = math.ceil(size / stride)
     return outputs, max((outputs - 1) * stride + span - size, 0) // 2
 
@@ -23,9 +31,9 @@ def _window(size, kernel, stride, padding, dilation):
 def _terms(sizes, kernel_size, strides, padding, dilation):
     """Yields (output position, tap, input position) for all real products."""
     axes = [
-        _window(*axis, padding, rate)
-        for *axis, rate in zip(
-            sizes, kernel_size, strides, dilation, strict=True
+        _window(*axis)
+        for axis in zip(
+            sizes, kernel_size, strides, padding, dilation, strict=True
         )
     ]
     for output in itertools.product(*(range(n) for n, _ in axes)):
@@ -48,6 +56,7 @@ class Convolution:
         depthwise: Array `(*kernel_size, channels, multiplier)`.
         pointwise: Array `(1, ..., channels * multiplier, filters)` or None.
         bias: Array or None.
+        padding: A word or a number for all axes, or a number or pair for each.
     """
 
     def __init__(
@@ -72,10 +81,12 @@ class Convolution:
         ones = (1,) * len(kernel_size)
         sizes = self.inputs.shape[1:-1]
         strides, dilation = strides or ones, dilation_rate or ones
+        if isinstance(padding, (str, int)):
+            padding = (padding,) * len(kernel_size)
         self.sizes = tuple(
-            _window(*axis, padding, rate)[0]
-            for *axis, rate in zip(
-                sizes, kernel_size, strides, dilation, strict=True
+            _window(*axis)[0]
+            for axis in zip(
+                sizes, kernel_size, strides, padding, dilation, strict=True
             )
         )
         self.terms = list(

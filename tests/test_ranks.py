@@ -1,6 +1,7 @@
 """What every separable and depthwise layer has in common, rank by rank."""
 
 import inspect
+import json
 
 import keras
 import numpy as np
@@ -13,8 +14,10 @@ from keras_sepconv import layers
 LAYERS = [
     layers.SeparableConv1D,
     layers.SeparableConv2D,
+    layers.SeparableConv3D,
     layers.DepthwiseConv1D,
     layers.DepthwiseConv2D,
+    layers.DepthwiseConv3D,
 ]
 OPTIONS = [
     {"padding": "same", "strides": 2},
@@ -22,8 +25,16 @@ OPTIONS = [
     {"padding": "same", "data_format": "channels_first", "use_bias": False},
     {"padding": "valid", "activation": "relu"},
 ]
+PADDINGS = {
+    1: ["causal", 3, (0,), [[4, 1]], np.array([[0, 2]])],
+    2: [1, 4, (0, 2), [[4, 1], 1], np.array([[1, 1], [0, 2]])],
+    3: [1, 3, (0, 2, 1), [[4, 1], 1, (0, 0)]],
+}
 
 every_layer = pytest.mark.parametrize("cls", LAYERS)
+with_stock = pytest.mark.parametrize(
+    "cls", [cls for cls in LAYERS if hasattr(keras.layers, cls.__name__)]
+)
 every_option = pytest.mark.parametrize("options", OPTIONS, ids=str)
 
 
@@ -38,7 +49,7 @@ def make(cls, **options):
 
 
 def images(cls, options, rng):
-    sizes = (9, 8)[: int(cls.__name__[-2])]
+    sizes = (9, 8, 7)[: int(cls.__name__[-2])]
     first = options.get("data_format") == "channels_first"
     shape = (2, 4, *sizes) if first else (2, *sizes, 4)
     return rng.standard_normal(shape).astype("float32")
@@ -53,6 +64,22 @@ def fill(layer, rng):
 @every_layer
 @every_option
 def test_value_is_the_reference(cls, options, rng):
+    check(cls, options, rng)
+
+
+@every_layer
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_every_padding(cls, data_format, strides, rng):
+    for padding in PADDINGS[int(cls.__name__[-2])]:
+        options = {"data_format": data_format, "strides": strides}
+        check(cls, {**options, "padding": padding}, rng)
+        layer = make(cls, padding=padding)
+        twin = cls.from_config(json.loads(json.dumps(layer.get_config())))
+        assert twin.padding == layer.padding
+
+
+def check(cls, options, rng):
     layer, inputs = make(cls, **options), images(cls, options, rng)
     layer.build(inputs.shape)
     fill(layer, rng)
@@ -78,19 +105,28 @@ def test_value_is_the_reference(cls, options, rng):
     assert np.all(np.abs(array(found) - expected) <= bound["value"])
     symbolic = layer(keras.Input(inputs.shape[1:]))
     assert symbolic.shape == (None, *expected.shape[1:])
+    # As a model of unknown sizes runs it.
+    unknown = [None if n > 4 else n for n in inputs.shape]
+    symbolic = keras.Input(batch_shape=unknown)
+    model = keras.Model(symbolic, layer(symbolic))
+    assert model.output_shape == layer.compute_output_shape(unknown)
+    known = model.predict(inputs, verbose=0)
+    assert np.all(np.abs(known - expected) <= bound["value"])
 
 
-@every_layer
+@with_stock
 def test_constructor_takes_the_arguments_of_stock_in_order(cls):
     ours = inspect.signature(cls).parameters
     theirs = inspect.signature(stock(cls)).parameters
-    assert [n for n in ours if n != "implementation"] == list(theirs)
+    added = [name for name in ours if name not in theirs]
+    assert [name for name in ours if name in theirs] == list(theirs)
+    assert all(ours[name].kind is ours[name].KEYWORD_ONLY for name in added)
     for name, parameter in theirs.items():
         if name != "padding":
             assert ours[name].default == parameter.default
 
 
-@every_layer
+@with_stock
 @every_option
 def test_config_and_weights_go_both_ways(cls, options, rng, tmp_path):
     inputs = images(cls, options, rng)
@@ -169,6 +205,57 @@ def test_a_failing_initializer_leaves_nothing_half_built(cls, rng):
     assert not layer.weights
     layer.bias_initializer = keras.initializers.Zeros()
     assert layer(inputs) is not None
-    twin = make(stock(cls))
-    twin.build(inputs.shape)
-    assert [w.shape for w in layer.weights] == [w.shape for w in twin.weights]
+    assert len(layer.weights) == (3 if "Separable" in cls.__name__ else 2)
+
+
+@pytest.mark.parametrize("cls", LAYERS[:3])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"depthwise_use_bias": True, "depthwise_activation": "relu"},
+        {"depthwise_use_bias": True, "use_bias": False},
+        {"depthwise_activation": "tanh", "depth_multiplier": 2},
+    ],
+    ids=str,
+)
+def test_what_stands_between_the_steps(
+    cls, data_format, options, rng, tmp_path
+):
+    inputs = images(cls, {"data_format": data_format}, rng)
+    common = {"padding": "same", "data_format": data_format}
+    layer = make(cls, **common, **options)
+    model = keras.Sequential([keras.Input(inputs.shape[1:]), layer])
+    fill(layer, rng)
+    biased = options.get("depthwise_use_bias", False)
+    last = "depthwise_bias" if biased else "bias"
+    assert [w.name for w in layer.weights][-1] == last
+    rank = int(cls.__name__[-2])
+    first = getattr(layers, f"DepthwiseConv{rank}D")(
+        3,
+        depth_multiplier=layer.depth_multiplier,
+        activation=options.get("depthwise_activation"),
+        use_bias=biased,
+        **common,
+    )
+    first.build(inputs.shape)
+    weights = [array(weight) for weight in layer.weights]
+    first.set_weights([weights[0], *([weights[-1]] if biased else [])])
+    expected = array(first(tensor(inputs)))
+    if data_format == "channels_first":
+        expected = np.moveaxis(expected, 1, -1)
+    expected = expected @ weights[1].reshape(weights[1].shape[-2:])
+    if layer.use_bias:
+        expected = expected + weights[2]
+    if data_format == "channels_first":
+        expected = np.moveaxis(expected, -1, 1)
+    found = model.predict(inputs, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    added = {"depthwise_use_bias", "depthwise_activation"}
+    assert (
+        loaded.layers[0].get_config().keys() & added == options.keys() & added
+    )
+    np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), found)
+    assert not make(cls).get_config().keys() & added

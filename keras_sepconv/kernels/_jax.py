@@ -13,23 +13,28 @@ from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
 def run(
     spec: ConvSpec,
     inputs: Tensor,
-    depthwise_kernel: Tensor,
+    depthwise_kernel: Tensor | None,
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
     """Binds the primitive that computes it."""
+    matrix = None
+    if pointwise_kernel is not None:
+        matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
+    if depthwise_kernel is None:
+        outputs = inputs @ matrix
+        return outputs if bias is None else primitives.add_bias(outputs, bias)
     form = Form(
         spec,
         inputs.shape[1:-1],
         depthwise_kernel.shape[-1],
         keras.distribution.distribution() is None,
     )
-    if pointwise_kernel is None:
+    if matrix is None:
         (outputs,) = primitives.depthwise.bind(
             inputs, depthwise_kernel, form=form, result="outputs"
         )
         return outputs if bias is None else primitives.add_bias(outputs, bias)
-    matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
     if bias is None:
         bias = jnp.zeros(matrix.shape[1:], matrix.dtype)
     operands = (inputs, depthwise_kernel, matrix, bias)

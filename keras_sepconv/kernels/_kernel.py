@@ -43,13 +43,13 @@ Run = Callable[..., Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """One way to compute both operations.
+    """One way to compute the operations.
 
     Attributes:
         name: What `implementation=` calls it.
         why_not: Returns `None` if it can run a `Call`, else the reason.
         run: Takes the spec, the inputs, the depthwise kernel, the pointwise
-            kernel (`None`: no pointwise step) and the bias (`None`: no bias).
+            kernel and the bias, of which `None` leaves its step out.
             It trusts them: checked, of one dtype, tensors of the active
             backend, and with something to compute wherever that is known.
     """

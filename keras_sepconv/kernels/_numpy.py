@@ -15,14 +15,16 @@ from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
 def run(
     spec: ConvSpec,
     inputs: Tensor,
-    depthwise_kernel: Tensor,
+    depthwise_kernel: Tensor | None,
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
     """One pass over the image a tap, then one matrix product."""
     # No other backend warns of a NaN.
     with np.errstate(invalid="ignore", over="ignore"):
-        outputs = _depthwise_conv(spec, _wide(inputs), _wide(depthwise_kernel))
+        outputs = _wide(inputs)
+        if depthwise_kernel is not None:
+            outputs = _depthwise_conv(spec, outputs, _wide(depthwise_kernel))
         if pointwise_kernel is not None:
             matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
             outputs = outputs @ _wide(matrix)

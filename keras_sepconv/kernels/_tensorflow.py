@@ -33,7 +33,7 @@ _MANY_TAPS = 25
 def _run(
     spec: ConvSpec,
     inputs: Tensor,
-    depthwise_kernel: Tensor,
+    depthwise_kernel: Tensor | None,
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
@@ -51,13 +51,15 @@ def _run(
         )
         if pointwise_kernel is not None:
             pointwise_kernel = pointwise_kernel[None]
-        inputs, depthwise_kernel = inputs[:, None], depthwise_kernel[None]
+        if depthwise_kernel is not None:
+            depthwise_kernel = depthwise_kernel[None]
+        inputs = inputs[:, None]
         outputs = _run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)
         return tf.squeeze(outputs, 1)
-    if spec.rank == 3:
-        outputs = _volume(spec, inputs, depthwise_kernel)
-    else:
-        outputs = _depthwise(spec, inputs, depthwise_kernel)
+    outputs = inputs
+    if depthwise_kernel is not None:
+        convolve = _volume if spec.rank == 3 else _depthwise
+        outputs = convolve(spec, inputs, depthwise_kernel)
     if pointwise_kernel is not None:
         return _pointwise(outputs, pointwise_kernel, bias)
     return outputs if bias is None else _add_bias(outputs, bias)

@@ -57,14 +57,15 @@ class _Geometry:
 def run(
     spec: ConvSpec,
     inputs: Tensor,
-    depthwise_kernel: Tensor,
+    depthwise_kernel: Tensor | None,
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
     """Sums over taps, then one matrix product; half precision in float32."""
-    image, kernel = _wide(inputs), _wide(depthwise_kernel)
-    planes = _depthwise(spec, image, kernel)
-    channels, multiplier = kernel.shape[-2:]
+    planes, channels, multiplier = _wide(inputs), inputs.shape[-1], 1
+    if depthwise_kernel is not None:
+        planes = _depthwise(spec, planes, _wide(depthwise_kernel))
+        multiplier = depthwise_kernel.shape[-1]
     batch, *sizes = sizes_of(planes)[: spec.rank + 1]
     if pointwise_kernel is None:
         if multiplier > 1:

@@ -37,7 +37,7 @@ _FEWEST_CHANNELS = 8
 def run(
     spec: ConvSpec,
     inputs: Tensor,
-    depthwise_kernel: Tensor,
+    depthwise_kernel: Tensor | None,
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
@@ -52,19 +52,24 @@ def run(
         # `contiguous(memory_format=...)` does not work under `vmap`.
         inputs = inputs.movedim(1, -1).contiguous().movedim(-1, 1)
     window = Window.of(spec, inputs.shape[2:])
-    depthwise = depthwise_kernel.movedim((-2, -1), (0, 1))
+    kernel, matrix = depthwise_kernel, pointwise_kernel
+    if kernel is not None:
+        kernel = kernel.movedim((-2, -1), (0, 1))
+    if matrix is not None:
+        matrix = matrix.reshape(matrix.shape[-2:])
     if spec.rank == 1:
         # A row for each position, because oneDNN's depthwise code for the
         # kernel's gradient takes any number of rows but only three columns.
-        window = window.with_unit_axis()
-        inputs, depthwise = inputs.unsqueeze(-1), depthwise.unsqueeze(-1)
-    if pointwise_kernel is None:
-        outputs = _depthwise(window, inputs, depthwise)
+        window, inputs = window.with_unit_axis(), inputs.unsqueeze(-1)
+        kernel = None if kernel is None else kernel.unsqueeze(-1)
+    if kernel is None:
+        outputs = _pointwise(inputs, matrix, bias)
+    elif matrix is None:
+        outputs = _depthwise(window, inputs, kernel)
         if bias is not None:
             outputs = outputs + bias.reshape(-1, *(1,) * (inputs.ndim - 2))
     else:
-        matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
-        outputs = _separable(window, inputs, depthwise, matrix, bias)
+        outputs = _separable(window, inputs, kernel, matrix, bias)
     if spec.rank == 1:
         outputs = outputs.squeeze(-1)
     if spec.data_format == "channels_last":

@@ -19,19 +19,21 @@ _HALF = ("float16", "bfloat16")
 def run(
     spec: ConvSpec,
     inputs: Tensor,
-    depthwise_kernel: Tensor,
+    depthwise_kernel: Tensor | None,
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
     """A depthwise convolution, a 1x1 convolution, and one number a channel."""
-    outputs = ops.depthwise_conv(
-        inputs,
-        depthwise_kernel,
-        strides=spec.strides,
-        padding=spec.padding,
-        data_format=spec.data_format,
-        dilation_rate=spec.dilation_rate,
-    )
+    outputs = inputs
+    if depthwise_kernel is not None:
+        outputs = ops.depthwise_conv(
+            inputs,
+            depthwise_kernel,
+            strides=spec.strides,
+            padding=spec.padding,
+            data_format=spec.data_format,
+            dilation_rate=spec.dilation_rate,
+        )
     if pointwise_kernel is not None:
         outputs = ops.conv(
             outputs, pointwise_kernel, data_format=spec.data_format

@@ -1,13 +1,23 @@
 """The layers, and the initializer that fits them."""
 
 from keras_sepconv.layers._initializers import DepthwiseFans
-from keras_sepconv.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D
-from keras_sepconv.layers.separable import SeparableConv1D, SeparableConv2D
+from keras_sepconv.layers.depthwise import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    DepthwiseConv3D,
+)
+from keras_sepconv.layers.separable import (
+    SeparableConv1D,
+    SeparableConv2D,
+    SeparableConv3D,
+)
 
 __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "DepthwiseConv3D",
     "DepthwiseFans",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SeparableConv3D",
 ]

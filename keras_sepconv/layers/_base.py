@@ -131,6 +131,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             if getattr(self, self._attributes["depthwise"]) is not None:
                 return
             try:
+                assert shape, "checked just now"
                 self._add_weights(shape)
             except BaseException:
                 for attribute in self._attributes.values():
@@ -139,8 +140,8 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
                         setattr(self, attribute, None)
                 raise
 
-    def _add_weights(self, shape: Shape | None) -> None:
-        channels = shape and shape[self._spec.channel_axis]
+    def _add_weights(self, shape: Shape) -> None:
+        channels = shape[self._spec.channel_axis]
         assert channels, "the spec refuses unknown channels"
         shapes = self._weight_shapes(channels)
         for part, attribute in self._attributes.items():
@@ -173,23 +174,21 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns `activation(convolution(inputs) + bias)`."""
-        # Keras leaves integer inputs uncast, and weights too: those of
-        # `stateless_call` under mixed precision, float64 ones under numpy.
+        # Keras leaves integer inputs uncast.
         weights = (
             getattr(self, attribute) for attribute in self._attributes.values()
         )
-        outputs = self._convolve(
-            keras.ops.cast(inputs, self.compute_dtype),
-            *(
-                None
-                if weight is None
-                else keras.ops.cast(
-                    keras.ops.convert_to_tensor(weight), self.compute_dtype
-                )
-                for weight in weights
-            ),
-        )
+        inputs = keras.ops.cast(inputs, self.compute_dtype)
+        outputs = self._convolve(inputs, *map(self._cast, weights))
         return outputs if self.activation is None else self.activation(outputs)
+
+    def _cast(self, weight: Any) -> Tensor | None:
+        # Keras leaves weights uncast in `stateless_call` under mixed precision,
+        # and float64 ones under numpy.
+        if weight is None:
+            return None
+        tensor = keras.ops.convert_to_tensor(weight)
+        return keras.ops.cast(tensor, self.compute_dtype)
 
     def _op_options(self) -> dict[str, Any]:
         """Returns the keywords that both operations take."""

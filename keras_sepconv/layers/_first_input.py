@@ -8,6 +8,9 @@ import keras
 
 from keras_sepconv._spec import Shape
 
+# Sets the type even of a layer whose `__class__` says another.
+_set_type = vars(object)["__class__"].__set__
+
 
 class FirstInput:
     """A layer that knows what an empty `keras.Sequential` should start with.
@@ -18,8 +21,7 @@ class FirstInput:
     the full input here, and the answer is that nothing is left to do.
     """
 
-    batch_input_shape: Shape | None
-    compute_dtype: str
+    batch_input_shape: Shape | None = None
 
     @property
     def _input_shape_arg(self) -> None:
@@ -27,11 +29,7 @@ class FirstInput:
         if self.batch_input_shape is not None and isinstance(
             model, keras.Sequential
         ):
-            model.add(
-                keras.layers.InputLayer(
-                    batch_shape=self.batch_input_shape, dtype=self.compute_dtype
-                )
-            )
+            model.add(input_layer(self, self.batch_input_shape))
 
     @_input_shape_arg.setter
     def _input_shape_arg(self, shape: Any) -> None:
@@ -39,28 +37,42 @@ class FirstInput:
         self.batch_input_shape = (None, *shape)
 
 
-def start_with(layer: Any, shape: Shape | None) -> None:
+def input_layer(layer: Any, shape: Shape) -> Any:
+    """Returns the input, batch included, that goes before `layer`."""
+    return keras.layers.InputLayer(batch_shape=shape, dtype=layer.compute_dtype)
+
+
+def start_with(layer: Any, shape: Shape) -> None:
     """Makes `shape`, batch included, the input that `layer` brings along.
 
-    A layer of Keras is of a class of ours until it is built, which is when the
-    shape is used or no longer of use; then it is a plain one again.
+    It does so until it is built for the first time, by whichever road; a build
+    that fails changes nothing. Copies and saved configs are without the shape.
     """
-    if isinstance(layer, FirstInput):
-        layer.batch_input_shape = shape
-        return
-    if shape is None:
-        return
-    plain, build = type(layer), layer.build
-    names = {"__module__": plain.__module__, "__qualname__": plain.__qualname__}
+    plain: Any = type(layer)
+    build = layer.build
 
     @functools.wraps(build)
-    def build_plain(*args: Any, **kwargs: Any) -> None:
-        vars(layer).pop("batch_input_shape", None)
-        object.__setattr__(layer, "__class__", plain)
-        layer.build = build
+    def build_and_forget(*args: Any, **kwargs: Any) -> None:
         build(*args, **kwargs)
+        vars(layer).pop("batch_input_shape", None)
+        _set_type(layer, plain)
 
-    cls = type(plain.__name__, (FirstInput, plain), names)
-    object.__setattr__(layer, "__class__", cls)
+    if not isinstance(layer, FirstInput):
+        _set_type(layer, _with_first_input(plain))
     layer.batch_input_shape = shape
-    layer.build = build_plain
+    layer.build = build_and_forget
+
+
+@functools.cache
+def _with_first_input(plain: Any) -> Any:
+    """Returns the type of a layer of Keras while it brings its input along.
+
+    Whoever copies, saves or pickles such a layer gets the plain one: Keras asks
+    for `layer.__class__`, and new instances are plain.
+    """
+
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return plain(*args, **kwargs)
+
+    members = {"__class__": property(lambda layer: plain), "__new__": new}
+    return type(plain.__name__, (FirstInput, plain), members)

@@ -48,7 +48,7 @@ class DepthwiseConv1D(BaseDepthwiseConv):
     Args:
         kernel_size: A whole number.
         strides: A whole number.
-        padding: `"valid"` or `"same"`.
+        padding: `"valid"`, `"same"`, `"causal"`, or zeros in numbers.
         depth_multiplier: Filters for each input channel.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number.
@@ -120,7 +120,7 @@ class DepthwiseConv2D(BaseDepthwiseConv):
     Args:
         kernel_size: A whole number, or `(height, width)`.
         strides: A whole number, or one for rows and one for columns.
-        padding: `"valid"` or `"same"`.
+        padding: `"valid"`, `"same"`, or zeros in numbers.
         depth_multiplier: Filters for each input channel.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number, or one for rows and one for columns.
@@ -183,3 +183,76 @@ class DepthwiseConv2D(BaseDepthwiseConv):
         **kwargs: Any,
     ) -> None:
         super().__init__(2, locals(), **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class DepthwiseConv3D(BaseDepthwiseConv):
+    """Depthwise convolution of volumes; see `BaseDepthwiseConv` for the rules.
+
+    Args:
+        kernel_size: A whole number, or `(depth, height, width)`.
+        strides: A whole number, or one each for depth, rows and columns.
+        padding: `"valid"`, `"same"`, or zeros in numbers.
+        depth_multiplier: Filters for each input channel.
+        data_format: `"channels_last"`, `"channels_first"` or `None`.
+        dilation_rate: A whole number, or one each for depth, rows and columns.
+        activation: A name or a function.
+        use_bias: Whether to add a bias.
+        depthwise_initializer: A name (with the true fans) or an object.
+        bias_initializer: A name or an object.
+        depthwise_regularizer: A name, an object or a function.
+        bias_regularizer: A name, an object or a function.
+        activity_regularizer: A name, an object or a function.
+        depthwise_constraint: A name, an object or a function.
+        bias_constraint: A name, an object or a function.
+        implementation: `None`, or a name from
+            `keras_sepconv.ops.implementations()`.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, depth, rows, cols, channels)`, or
+        `(batch, channels, depth, rows, cols)` if
+        `data_format="channels_first"`.
+
+    Output shape:
+        `(batch, new_depth, new_rows, new_cols, channels * depth_multiplier)`,
+        or with the channels first.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value, or an input of the wrong
+            shape.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import keras_sepconv
+    >>> layer = keras_sepconv.DepthwiseConv3D(3, depth_multiplier=2)
+    >>> tuple(layer(np.ones((4, 8, 28, 28, 3), "float32")).shape)
+    (4, 6, 26, 26, 6)
+    >>> [tuple(weight.shape) for weight in layer.weights]
+    [(3, 3, 3, 3, 2), (6,)]
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = (1, 1, 1),
+        padding: Padding = "valid",
+        depth_multiplier: Any = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = (1, 1, 1),
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        *,
+        implementation: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(3, locals(), **kwargs)
