@@ -28,6 +28,35 @@ CASES = (
     Case("stride_beyond_kernel", (9, 9), 3, 1, 4, (2, 2), (3, 3)),
     Case("width_is_filters", (6, 5), 3, 1, 5, (3, 3)),
     Case("batch_of_one", (8, 7), 5, 1, 6, (3, 3), batch=1),
+    Case("steps", (11,), 4, 1, 5, (3,), (1,), (1,)),
+    Case("steps_strided", (12,), 3, 2, 4, (4,), (2,), (1,)),
+    Case("steps_dilated", (13,), 9, 1, 5, (3,), (1,), (3,)),
+    Case("volume", (5, 4, 6), 4, 1, 5, (3, 3, 3), (1,) * 3, (1,) * 3),
+    Case("volume_uneven", (4, 5, 6), 9, 2, 5, (2, 3, 4), (1,) * 3, (1,) * 3),
+    Case("volume_strided", (6, 5, 5), 3, 1, 4, (3, 3, 2), (2, 2, 2), (1,) * 3),
+    Case("volume_strides", (4, 7, 5), 9, 1, 4, (3, 3, 3), (1, 2, 2), (1,) * 3),
+    Case("volume_dilated", (6, 5, 6), 3, 2, 4, (3, 2, 3), (1,) * 3, (2, 1, 2)),
+)
+
+# Zeros in numbers, more than "same" has, too.
+PADDED = (
+    Case("causal", (11,), 4, 1, 5, (3,), (1,), (1,), padding="causal"),
+    Case("causal_strided", (12,), 3, 2, 4, (4,), (2,), (1,), padding="causal"),
+    Case("causal_dilated", (9,), 9, 1, 5, (3,), (1,), (4,), padding="causal"),
+    Case("zeros", (6, 7), 9, 1, 5, (3, 3), (2, 2), padding=1),
+    Case("zeros_beyond", (3, 5), 3, 1, 4, (3, 2), padding=4),
+    Case("zeros_uneven", (5, 6), 9, 2, 4, (3, 4), padding=((2, 0), (0, 1))),
+    Case(
+        "volume_zeros",
+        (4, 3, 5),
+        3,
+        1,
+        4,
+        (3, 3, 3),
+        (1, 2, 1),
+        (1,) * 3,
+        padding=((2, 0), (1, 1), (0, 3)),
+    ),
 )
 
 # What the benchmark times, cut to a size for the reference; once each, for

@@ -4,6 +4,7 @@ A new kernel needs no new test: `implementations()` names it.
 """
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from backends import (
     needs_gradients,
     tensor,
 )
-from cases import CASES, SHRUNK
+from cases import CASES, PADDED, SHRUNK
 from reference import Convolution
 
 from keras_sepconv import kernels, ops
@@ -35,7 +36,12 @@ RUNS = [
     for padding, data_format in zip(
         PADDINGS[:: 1 if i % 2 else -1], FORMATS, strict=True
     )
-] + [
+]
+RUNS += [
+    pytest.param(case, case.padding, data_format, id=f"{case}-{data_format}")
+    for case, data_format in zip(PADDED, itertools.cycle(FORMATS))
+]
+RUNS += [
     pytest.param(case, case.padding, case.data_format, id=str(case))
     for case in SHRUNK
 ]

@@ -65,12 +65,6 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
 
 def test_one_and_three_spatial_axes(rng):
     for rank in (1, 3):
-        if BACKEND == "tensorflow" and rank == 3:
-            with pytest.raises(ValueError, match="in three dimensions"):
-                ops.depthwise_conv(
-                    np.ones((1, 4, 4, 4, 2)), np.ones((3, 3, 3, 2, 1))
-                )
-            continue
         arrays = [
             rng.standard_normal(shape).astype("float32")
             for shape in (
@@ -84,6 +78,47 @@ def test_one_and_three_spatial_axes(rng):
         bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
         found = array(ops.separable_conv(*arrays, padding="same"))
         assert np.all(np.abs(found - expected) <= bound["value"])
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("name", list(ops.implementations()))
+def test_pointwise(name, data_format, rng):
+    for rank in (1, 2, 3):
+        inputs = rng.standard_normal((2, *(5, 1, 4)[:rank], 3))
+        kernel = rng.standard_normal((*(1,) * rank, 3, 4))
+        bias = rng.standard_normal(4)
+        cotangent = rng.standard_normal((*inputs.shape[:-1], 4))
+        given = inputs, cotangent
+        if data_format == "channels_first":
+            given = [np.moveaxis(array, -1, 1) for array in given]
+        given, flow = given
+
+        def run(inputs, kernel, bias):
+            return ops.pointwise_conv(
+                inputs, kernel, data_format, name, bias=bias
+            )
+
+        tensors = [tensor(a) for a in (given, kernel, bias)]
+        found = array(run(*tensors))
+        if data_format == "channels_first":
+            found = np.moveaxis(found, 1, -1)
+        matrix = kernel.reshape(3, 4)
+        np.testing.assert_allclose(found, inputs @ matrix + bias, atol=1e-5)
+        symbolic = run(keras.Input(given.shape[1:]), *tensors[1:])
+        assert symbolic.shape == (None, *flow.shape[1:])
+        if not HAS_GRADIENTS:
+            continue
+        expected = (
+            cotangent @ matrix.T,
+            inputs.reshape(-1, 3).T @ cotangent.reshape(-1, 4),
+            cotangent.reshape(-1, 4).sum(0),
+        )
+        found = [array(g) for g in gradients(run, tensors, tensor(flow))]
+        if data_format == "channels_first":
+            found[0] = np.moveaxis(found[0], 1, -1)
+        for one, other in zip(found, expected, strict=True):
+            other = other.reshape(one.shape)
+            np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 BAD_CALLS = {
@@ -128,7 +163,12 @@ BAD_CALLS = {
         "`pointwise_kernel` must have the shape (1, 1, 6, filters)",
     ),
     "bias": ({"bias": np.ones(6)}, "`bias` must have the shape (5,)"),
-    "padding": ({"padding": "full"}, '`padding` must be "valid" or "same"'),
+    "padding": ({"padding": "full"}, '`padding` must be "valid", "same", a'),
+    "causal": ({"padding": "causal"}, "`padding` must be"),
+    "zeros": ({"padding": -1}, "`padding` must be"),
+    "zeros_pair": ({"padding": [[1, 2, 3], 1]}, "`padding` must be"),
+    "zeros_length": ({"padding": [1, 1, 1]}, "`padding` must be"),
+    "zeros_half": ({"padding": [1, 0.5]}, "`padding` must be"),
     "strides": ({"strides": 0}, "`strides` must be a positive whole number"),
     "dilation": ({"dilation_rate": (1, 2, 3)}, "`dilation_rate` must be"),
     "implementation": ({"implementation": "x"}, "`implementation` must be"),
@@ -201,19 +241,32 @@ def test_implementations():
 @st.composite
 def convolutions(draw):
     """Draws a case from the whole space of arguments, and its seed."""
-    rank = draw(st.sampled_from((1, 2, 2, 2)))
+    rank = draw(st.sampled_from((1, 2, 2, 3)))
 
     def each_axis(low, high):
         return tuple(draw(st.integers(low, high)) for _ in range(rank))
 
-    kernel_size, dilation = each_axis(1, 5), each_axis(1, 3)
-    padding = draw(st.sampled_from(("valid", "same")))
-    sizes = tuple(
-        draw(st.integers(1 if padding == "same" else span, span + 6))
-        for span in (
-            (k - 1) * d + 1 for k, d in zip(kernel_size, dilation, strict=True)
-        )
-    )
+    # Fewer numbers of three axes: the reference takes them one by one.
+    kernel_size = each_axis(1, 3 if rank == 3 else 5)
+    dilation = each_axis(1, 2 if rank == 3 else 3)
+    zeros = each_axis(0, 3)
+    pairs = [[n, draw(st.integers(0, 3))] for n in zeros]
+    paddings = ["valid", "same", zeros[0], zeros, pairs]
+    padding = draw(st.sampled_from(paddings + ["causal"] * (rank == 1)))
+    sizes = []
+    for axis, (k, d) in enumerate(zip(kernel_size, dilation, strict=True)):
+        span = (k - 1) * d + 1
+        if padding in ("same", "causal"):
+            around = span - 1
+        elif padding == "valid":
+            around = 0
+        elif isinstance(padding, int):
+            around = 2 * padding
+        else:
+            each = padding[axis]
+            around = 2 * each if isinstance(each, int) else sum(each)
+        smallest = max(span - around, 1)
+        sizes.append(draw(st.integers(smallest, smallest + 6 // rank)))
     return {
         "sizes": sizes,
         "kernel_size": kernel_size,

@@ -47,6 +47,39 @@ def test_same_covers_every_stride(size, kernel, stride, rate):
         assert total == max(reach - size, 0)
 
 
+@given(st.integers(0, 40), small, small, small, small, small)
+def test_zeros_in_numbers_count_the_windows(
+    size, kernel, stride, rate, before, after
+):
+    padding = [[before, float(after)]]
+    one = ConvSpec.normalise((kernel,), stride, padding, None, rate)
+    starts = range(-before, size + after - (kernel - 1) * rate, stride)
+    shape = (None, size, 3)
+    if not starts:
+        with pytest.raises(ValueError, match=f"{before + after} zeros around"):
+            one.check_input("test", shape)
+        return
+    one.check_input("test", shape)
+    assert one.output_shape(shape, 5) == (None, len(starts), 5)
+    assert one.pads(0, size) == (before, after)
+
+
+@given(small, small)
+def test_causal_keeps_every_step(kernel, rate):
+    one = ConvSpec.normalise((kernel,), 1, "Causal", None, rate)
+    assert one.output_shape((None, 20, 3), 5) == (None, 20, 5)
+    assert one.pads(0, 20) == ((kernel - 1) * rate, 0)
+
+
+def test_one_meaning_has_one_form():
+    def normalised(padding, strides=1):
+        return ConvSpec.normalise((3, 4), strides, padding, None, 1).padding
+
+    assert normalised(0) == normalised([0, (0, 0)]) == "valid"
+    assert normalised("SAME") == normalised([1, (1, 2)]) == "same"
+    assert normalised([1, [1, 2]], 2) == ((1, 1), (1, 2))
+
+
 def test_unknown_sizes_and_both_formats():
     options = ((3, 3), (2, 1), "valid")
     for sizes in itertools.product((None, 7), repeat=2):

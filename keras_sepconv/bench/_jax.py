@@ -95,13 +95,13 @@ def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
             wide,
             case.kernel_size,
             case.strides,
-            padding=case.padding.upper(),
+            padding=str(case.padding).upper(),
             kernel_dilation=case.dilation_rate,
             feature_group_count=case.channels,
             use_bias=False,
             rngs=nnx.Rngs(0),
         ),
-        nnx.Conv(wide, case.filters, (1, 1), rngs=nnx.Rngs(0)),
+        nnx.Conv(wide, case.filters, (1,) * len(case.sizes), rngs=nnx.Rngs(0)),
     )
     first, second = convolution.layers
     first.kernel.set_value(

@@ -68,10 +68,12 @@ def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
     then it does as much work, for other numbers.
     """
     _, depthwise, pointwise, bias = arrays
+    rank = len(case.sizes)
+    convolution = getattr(torch.nn, f"Conv{rank}d")
     wide = case.channels * case.multiplier
     reach = zip(case.kernel_size, case.dilation_rate, strict=True)
     modules = torch.nn.Sequential(
-        torch.nn.Conv2d(
+        convolution(
             case.channels,
             wide,
             case.kernel_size,
@@ -81,20 +83,27 @@ def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
             groups=case.channels,
             bias=False,
         ),
-        torch.nn.Conv2d(wide, case.filters, 1),
-    ).to(memory_format=torch.channels_last)
+        convolution(wide, case.filters, 1),
+    )
+    if rank > 1:
+        last = (torch.channels_last, torch.channels_last_3d)[rank - 2]
+        modules = modules.to(memory_format=last)
     first, second = modules
     with torch.no_grad():
         kernel = depthwise.reshape(*case.kernel_size, wide, 1)
-        first.weight.copy_(torch.from_numpy(kernel.transpose(2, 3, 0, 1)))
-        second.weight.copy_(torch.from_numpy(pointwise.transpose(3, 2, 0, 1)))
+        for layer, weight in (
+            (first, kernel),
+            (second, pointwise.swapaxes(-2, -1)),
+        ):
+            layer.weight.copy_(
+                torch.from_numpy(weight).movedim((-2, -1), (0, 1))
+            )
         second.bias.copy_(torch.from_numpy(bias))
     if torch.cuda.is_available():
         modules = modules.cuda()
 
     def module(inputs: Tensor) -> Tensor:
-        outputs = modules(inputs.permute(0, 3, 1, 2))
-        return outputs.permute(0, 2, 3, 1)
+        return modules(inputs.movedim(-1, 1)).movedim(1, -1)
 
     return {"torch": _subject(module, list(modules.parameters()))}
 

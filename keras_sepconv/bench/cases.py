@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_sepconv._spec import Padding
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -20,7 +22,7 @@ class Case:
         strides: One stride for each spatial axis.
         dilation_rate: One rate for each spatial axis.
         batch: The number of images.
-        padding: `"same"` or `"valid"`.
+        padding: What `ops.separable_conv` takes.
         data_format: `"channels_last"` or `"channels_first"`.
         suite: The suite of the benchmark; `""` for a case of the tests alone.
     """
@@ -34,7 +36,7 @@ class Case:
     strides: tuple[int, ...] = (1, 1)
     dilation_rate: tuple[int, ...] = (1, 1)
     batch: int = 2
-    padding: str = "same"
+    padding: Padding = "same"
     data_format: str = "channels_last"
     suite: str = ""
 
@@ -53,7 +55,17 @@ class Case:
             text += f" s{max(self.strides)}"
         if max(self.dilation_rate) > 1:
             text += f" d{max(self.dilation_rate)}"
+        if self.padding != "same":
+            text += f" {self.padding}"
         return text + (" first" if self.data_format == "channels_first" else "")
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns what a layer takes beside the `options`."""
+        return {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "depth_multiplier": self.multiplier,
+        }
 
     def input_shape(self, data_format: str | None = None) -> tuple[int, ...]:
         """Returns the input's shape; `None`: in the case's own format."""
@@ -87,12 +99,12 @@ class Case:
         ]
 
     def options(
-        self, padding: str | None = None, data_format: str | None = None
+        self, padding: Padding | None = None, data_format: str | None = None
     ) -> dict[str, Any]:
         """Returns the keywords of `ops.separable_conv` and of the layers."""
         return {
             "strides": self.strides,
-            "padding": padding or self.padding,
+            "padding": self.padding if padding is None else padding,
             "data_format": data_format or self.data_format,
             "dilation_rate": self.dilation_rate,
         }
@@ -111,27 +123,39 @@ class Case:
 def _case(
     name: str,
     batch: int,
-    size: int,
+    sizes: int | tuple[int, ...],
     channels: int,
     filters: int,
     kernel: int = 3,
     multiplier: int = 1,
+    strides: int | tuple[int, ...] = 1,
+    dilation_rate: int = 1,
     **options: Any,
 ) -> Case:
-    for name_, value in options.items():
-        if isinstance(value, int):
-            options[name_] = (value, value)
+    if isinstance(sizes, int):
+        sizes = (sizes, sizes)
+    rank = len(sizes)
+    if isinstance(strides, int):
+        strides = (strides,) * rank
+    images = "separable" if multiplier == 1 else "multiplier"
     return Case(
         name,
-        (size, size),
+        sizes,
         channels,
         multiplier,
         filters,
-        (kernel, kernel),
-        batch=batch,
-        suite="separable" if multiplier == 1 else "multiplier",
+        (kernel,) * rank,
+        strides,
+        (dilation_rate,) * rank,
+        batch,
+        suite={1: "sequence", 2: images, 3: "volume"}[rank],
         **options,
     )
+
+
+def _causal(name: str, rate: int) -> Case:
+    """Returns a block of a temporal convolutional network."""
+    return _case(name, 4, (4000,), 64, 64, dilation_rate=rate, padding="causal")
 
 
 # Named after where they occur: the image's side and its channels, then what is
@@ -164,6 +188,21 @@ CASES = (
     _case("rgb_112_m4", 8, 112, 3, 32, multiplier=4),
     _case("wide_28_64_m2", 4, 28, 64, 64, multiplier=2),
     _case("wide_14_128_m4", 4, 14, 128, 128, multiplier=4),
+    # Sequences: raw audio, temporal convolutional networks, QuartzNet, DNA.
+    _case("audio_16000_64_k9", 4, (16000,), 64, 64, 9),
+    _case("audio_16000_32_k9_s4", 4, (16000,), 32, 64, 9, strides=4),
+    _case("audio_4000_16_k9_m4", 4, (4000,), 16, 64, 9, multiplier=4),
+    _causal("tcn_4000_64_d1", 1),
+    _causal("tcn_4000_64_d8", 8),
+    _causal("tcn_4000_64_d64", 64),
+    _case("quartznet_500_256_k33", 8, (500,), 256, 256, 33),
+    _case("genomics_1024_128_k15", 8, (1024,), 128, 128, 15),
+    # Volumes: video and medical images.
+    _case("video_16_112_32", 1, (16, 112, 112), 32, 32),
+    _case("video_16_56_64_s2", 2, (16, 56, 56), 64, 128, strides=(1, 2, 2)),
+    _case("video_8_28_128", 2, (8, 28, 28), 128, 128),
+    _case("medical_64_16", 1, (64, 64, 64), 16, 16),
+    _case("medical_32_64_d2", 1, (32, 32, 32), 64, 64, dilation_rate=2),
 )
 
 # One of each kind, for a look in under a minute.
@@ -172,6 +211,8 @@ QUICK = (
     "mobilenet_14_512_b1",
     "efficientnet_14_480_k5",
     "rgb_64_m2",
+    "tcn_4000_64_d8",
+    "video_8_28_128",
 )
 
 SUITES = tuple(dict.fromkeys(case.suite for case in CASES))

@@ -8,12 +8,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_sepconv import layers
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.bench import gate
+from keras_sepconv.bench import _stock, gate
 from keras_sepconv.bench._subject import Layer, Subject
 from keras_sepconv.bench.cases import Case
 from keras_sepconv.bench.results import KINDS, Costs
-from keras_sepconv.layers import SeparableConv2D
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,8 @@ class Contest:
         self, native: types.ModuleType, case: Case, settings: Settings
     ) -> None:
         self._case = case
-        self._spec = ConvSpec(case.kernel_size, *case.options().values())
+        options = case.options().values()
+        self._spec = ConvSpec.normalise(case.kernel_size, *options)
         rng = np.random.default_rng(0)
         arrays = case.arrays(rng)
         sizes = self._spec.output_shape(arrays[0].shape, case.filters)
@@ -144,7 +145,7 @@ class Contest:
     def _pads_evenly(self) -> bool:
         """Tells whether a peer's even padding means the same convolution."""
         return all(
-            self._spec.pad_total(axis, size) == span - 1
+            self._spec.pads(axis, size) == ((span - 1) // 2, span // 2)
             for axis, (size, span) in enumerate(
                 zip(self._case.sizes, self._spec.spans, strict=True)
             )
@@ -163,20 +164,14 @@ def _tensor(array: np.ndarray) -> Tensor:
 def _layers(
     case: Case, implementation: str | None, weights: list[np.ndarray]
 ) -> dict[str, Layer]:
-    arguments = {
-        "filters": case.filters,
-        "kernel_size": case.kernel_size,
-        "depth_multiplier": case.multiplier,
-        **case.options(),
-    }
-    layers = {
-        "stock": keras.layers.SeparableConv2D(**arguments),
-        "ours": SeparableConv2D(**arguments, implementation=implementation),
-    }
-    for layer in layers.values():
+    ours = getattr(layers, f"SeparableConv{len(case.sizes)}D")(
+        **case.arguments(), **case.options(), implementation=implementation
+    )
+    found = {"stock": _stock.layer(case), "ours": ours}
+    for layer in found.values():
         layer.build(case.input_shape())
         layer.set_weights(weights)
-    return layers
+    return found
 
 
 def _floor(

@@ -59,7 +59,7 @@ def _measure_case(
     result: CaseResult = {
         "name": case.name,
         "description": case.description,
-        "multiplier": case.multiplier,
+        "suite": case.suite,
         "costs": contest.costs(),
         "wrong": contest.wrong(),
         "measurements": {},

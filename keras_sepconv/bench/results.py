@@ -46,7 +46,7 @@ class CaseResult(TypedDict):
     Attributes:
         name: The case's name.
         description: The case in full.
-        multiplier: Its depth multiplier.
+        suite: Its suite.
         wrong: What the gate found wrong; nothing is measured then.
         measurements: By kind.
         costs: By name; empty where the framework does not tell.
@@ -54,7 +54,7 @@ class CaseResult(TypedDict):
 
     name: str
     description: str
-    multiplier: int
+    suite: str
     wrong: list[str]
     measurements: dict[str, Measurement]
     costs: dict[str, Costs]

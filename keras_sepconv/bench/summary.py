@@ -1,7 +1,7 @@
 """What the cases say together, and what changed since an older run."""
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from keras_sepconv.bench.clock import geometric_mean
@@ -12,12 +12,7 @@ from keras_sepconv.bench.results import (
     title,
 )
 
-# Which cases are judged together.
-GROUPS: dict[str, Callable[[CaseResult], bool]] = {
-    "multiplier 1": lambda case: case["multiplier"] == 1,
-    "multiplier > 1": lambda case: case["multiplier"] > 1,
-    "all": lambda case: True,
-}
+ALL = "all"
 
 
 class Group(NamedTuple):
@@ -36,12 +31,18 @@ class Group(NamedTuple):
     where: str
 
 
+def groups(cases: list[CaseResult]) -> list[str]:
+    """Returns which cases are judged together: each suite, and all."""
+    suites = list(dict.fromkeys(case["suite"] for case in cases))
+    return [*suites, ALL] if len(suites) > 1 else suites
+
+
 def group(cases: list[CaseResult], name: str, kind: str) -> Group | None:
-    """Returns the speed-ups of one of `GROUPS`, `None` if it has none."""
+    """Returns the speed-ups of one of `groups`, `None` if it has none."""
     speedups = [
         (case["measurements"][kind]["speedup"][1], case["name"])
         for case in cases
-        if GROUPS[name](case) and not case["wrong"]
+        if name in (ALL, case["suite"]) and not case["wrong"]
     ]
     if not speedups:
         return None

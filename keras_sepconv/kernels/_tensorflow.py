@@ -223,14 +223,13 @@ def _volume(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         in_plane = functools.partial(_depthwise, plane)
         return stack.convolve(images, kernel, in_plane)
 
+    strides, padding = (1, *plane.strides, 1), str(plane.padding).upper()
+
     def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
         def in_plane(frames: Tensor, kernel: Tensor) -> Tensor:
+            shape = (sizes_of(frames)[0], *sides[1:])
             return tf.nn.depthwise_conv2d_backprop_input(
-                (sizes_of(frames)[0], *sides[1:]),
-                kernel,
-                frames,
-                (1, 1, 1, 1),
-                str(plane.padding).upper(),
+                shape, kernel, frames, strides, padding
             )
 
         turned = stack.turned(sides[0])
@@ -241,11 +240,7 @@ def _volume(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         sums = tf.stack(
             [
                 tf.nn.depthwise_conv2d_backprop_filter(
-                    frames,
-                    kernel.shape[1:],
-                    gradients,
-                    (1, 1, 1, 1),
-                    str(plane.padding).upper(),
+                    frames, kernel.shape[1:], gradients, strides, padding
                 )
                 for frames in stack.met(images)
             ]
@@ -253,7 +248,8 @@ def _volume(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         return tf.where(sizes_of(images)[0] > 0, sums, tf.zeros_like(sums))
 
     if (
-        max(*spec.strides, *plane.dilation_rate) > 1
+        spec.strides[0] > 1
+        or not _is_plain(plane)
         or _has_large_kernel(plane, kernel)
         or None in sides.as_list()
     ):

@@ -58,10 +58,9 @@ def run(
     if matrix is not None:
         matrix = matrix.reshape(matrix.shape[-2:])
     if spec.rank == 1:
-        # A row for each position, because oneDNN's depthwise code for the
-        # kernel's gradient takes any number of rows but only three columns.
-        window, inputs = window.with_unit_axis(), inputs.unsqueeze(-1)
-        kernel = None if kernel is None else kernel.unsqueeze(-1)
+        # One row, because oneDNN takes several columns at once.
+        window, inputs = window.with_unit_axis(), inputs.unsqueeze(2)
+        kernel = None if kernel is None else kernel.unsqueeze(2)
     if kernel is None:
         outputs = _pointwise(inputs, matrix, bias)
     elif matrix is None:
@@ -71,7 +70,7 @@ def run(
     else:
         outputs = _separable(window, inputs, kernel, matrix, bias)
     if spec.rank == 1:
-        outputs = outputs.squeeze(-1)
+        outputs = outputs.squeeze(2)
     if spec.data_format == "channels_last":
         outputs = outputs.movedim(1, -1)
     return outputs

@@ -75,12 +75,12 @@ class Window:
         )
 
     def with_unit_axis(self) -> "Window":
-        """Returns the window with a spatial axis of size 1 after the others."""
+        """Returns the window with an axis of size 1 before the others."""
         return Window(
-            (*self.strides, 1),
-            (*self.dilation_rate, 1),
-            (*self.before, 0),
-            (*self.after, 0),
+            (1, *self.strides),
+            (1, *self.dilation_rate),
+            (0, *self.before),
+            (0, *self.after),
         )
 
     @property
