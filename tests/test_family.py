@@ -1,7 +1,9 @@
 """Every helper, line by line of what the family promises."""
 
+import copy
 import inspect
 import json
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -22,8 +24,10 @@ HELPERS = [
 OURS = {
     "layer_separable_conv_1d": layers.SeparableConv1D,
     "layer_separable_conv_2d": layers.SeparableConv2D,
+    "layer_separable_conv_3d": layers.SeparableConv3D,
     "layer_depthwise_conv_1d": layers.DepthwiseConv1D,
     "layer_depthwise_conv_2d": layers.DepthwiseConv2D,
+    "layer_depthwise_conv_3d": layers.DepthwiseConv3D,
 }
 
 
@@ -54,6 +58,9 @@ def inputs(rng, request):
 every_helper = pytest.mark.parametrize("name", HELPERS)
 with_weights = pytest.mark.parametrize(
     "name", [name for name in HELPERS if "conv" in name]
+)
+without_weights = pytest.mark.parametrize(
+    "name", [name for name in HELPERS if "conv" not in name]
 )
 
 
@@ -124,6 +131,59 @@ def test_shapes_on_the_first_layer(name, inputs, recwarn):
     assert not recwarn.list
 
 
+def config_in(path):
+    with zipfile.ZipFile(path) as file:
+        return json.dumps(json.loads(file.read("config.json")))
+
+
+@every_helper
+def test_a_layer_that_brings_its_input_is_copied_and_saved_as_plain(
+    name, inputs, tmp_path
+):
+    options = {**needed(name), "name": "layer"}
+    plain = helper(name)(**options)
+    layer = helper(name)(**options, input_shape=inputs.shape[1:])
+    serialize = keras.saving.serialize_keras_object
+    assert serialize(layer) == serialize(plain)
+    for twin in (
+        copy.deepcopy(layer),
+        pickle.loads(pickle.dumps(layer)),
+        type(layer).from_config(layer.get_config()),
+    ):
+        assert type(twin) is type(plain)
+        assert twin.get_config() == plain.get_config()
+    model = keras.Sequential([keras.layers.ReLU(), layer])
+    model = keras.models.clone_model(model)
+    assert type(model.layers[1]) is type(plain)
+    model.build(inputs.shape)
+    model.save(tmp_path / "model.keras")
+    assert "keras.src" not in config_in(tmp_path / "model.keras")
+    assert "_first_input" not in config_in(tmp_path / "model.keras")
+
+
+@with_weights
+def test_a_shape_is_used_until_the_layer_is_built(name, inputs):
+    attempts = []
+
+    def fails_at_first(shape, dtype=None):
+        attempts.append(shape)
+        if len(attempts) == 1:
+            raise RuntimeError("no numbers yet")
+        return keras.ops.zeros(shape, dtype)
+
+    parameters = inspect.signature(helper(name)).parameters
+    part = "kernel" if "kernel_initializer" in parameters else "depthwise"
+    options = {**needed(name), "batch_input_shape": inputs.shape}
+    layer = helper(name)(**options, **{f"{part}_initializer": fails_at_first})
+    with pytest.raises(RuntimeError, match="no numbers yet"):
+        keras.Sequential([layer, keras.layers.ReLU()])
+    assert keras.Sequential([layer]).input_shape == inputs.shape
+    assert not keras.Sequential([layer]).built
+    layer = helper(name)(**options)
+    layer(inputs)
+    assert not keras.Sequential([layer]).built
+
+
 @every_helper
 def test_wrong_shapes(name, inputs):
     sizes = inputs.shape[1:]
@@ -174,8 +234,74 @@ def test_whole_numbers(name):
                 helper(name)(**{**options, argument: value})
         with pytest.raises((TypeError, ValueError), match=argument):
             helper(name)(**{**options, argument: "one"})
-        with pytest.raises(ValueError, match=r"list of them.*=\[1, 1.5\]"):
+        error = TypeError if is_one_number(name, argument) else ValueError
+        with pytest.raises(error, match=r"a .*whole number.*=\[1, 1.5\]"):
             helper(name)(**{**options, argument: [1, 1.5]})
+
+
+def is_one_number(name, argument):
+    return argument in ("filters", "groups", "depth_multiplier") or (
+        (name, argument) == ("layer_upsampling_1d", "size")
+    )
+
+
+@every_helper
+def test_where_one_whole_number_is_asked_for_a_list_is_refused(name):
+    for argument in integer_arguments(name):
+        if is_one_number(name, argument):
+            message = rf"must be a positive whole number\. .*{argument}=\[4\]$"
+            with pytest.raises(TypeError, match=message):
+                helper(name)(**{**needed(name), argument: [4]})
+
+
+@with_weights
+def test_padding_of_convolutions(name):
+    assert helper(name)(**needed(name), padding="SAME").padding == "same"
+    if name in OURS:
+        assert helper(name)(**needed(name), padding=1.0).padding == 1
+    else:
+        for value in (1, None, [1, 1]):
+            with pytest.raises(TypeError, match='`padding` must be "valid"'):
+                helper(name)(**needed(name), padding=value)
+    one_axis = ("layer_conv_1d", *(n for n in OURS if n.endswith("1d")))
+    if name in one_axis:
+        layer = helper(name)(**needed(name), padding="Causal")
+        assert layer.padding == "causal"
+    else:
+        with pytest.raises(ValueError, match=r"`padding` .*='causal'$"):
+            helper(name)(**needed(name), padding="causal")
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_zero_padding_is_a_number(rank):
+    with pytest.raises(TypeError, match="`padding` must be a whole number"):
+        helper(f"layer_zero_padding_{rank}d")(padding="same")
+
+
+FLAGS = {
+    *("use_bias", "unit_forget_bias", "return_sequences", "return_state"),
+    *("go_backwards", "stateful", "trainable"),
+}
+
+
+@every_helper
+def test_flags_and_words(name):
+    parameters = inspect.signature(helper(name)).parameters
+    for flag in FLAGS & set(parameters):
+        layer = helper(name)(**needed(name), **{flag: np.True_})
+        assert getattr(layer, flag) is True
+        with pytest.raises(TypeError, match=f"`{flag}` must be True or False"):
+            helper(name)(**needed(name), **{flag: "no"})
+    for word, value in (
+        ("data_format", "channels_last"),
+        ("interpolation", "nearest"),
+    ):
+        if word in parameters:
+            layer = helper(name)(**needed(name), **{word: value.title()})
+            assert getattr(layer, word) == value
+            for wrong, error in ((3, TypeError), ("area", ValueError)):
+                with pytest.raises(error, match=f'`{word}` must be "{value}"'):
+                    helper(name)(**needed(name), **{word: wrong})
 
 
 @pytest.mark.parametrize("kind", ["padding", "cropping"])
@@ -217,6 +343,29 @@ def test_weights(name, inputs, rng):
     assert not model.layers
 
 
+@with_weights
+def test_a_wrong_last_weight_leaves_no_weights(name, inputs):
+    plain = helper(name)(**needed(name))
+    plain.build(inputs.shape)
+    weights = [np.zeros(w.shape) for w in plain.weights[:-1]] + [np.zeros(7)]
+    layer = helper(name)(**needed(name), weights=weights, name="mine")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="for the bias of layer 'mine'"):
+            layer(inputs)
+        assert not layer.weights
+        assert not layer.built
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in HELPERS if "conv" not in name]
+)
+def test_a_layer_without_weights(name):
+    assert not helper(name)(weights=[]).weights
+    for weights in ([np.zeros(3)], "imagenet"):
+        with pytest.raises(ValueError, match="`weights` must be None, because"):
+            helper(name)(weights=weights)
+
+
 @every_helper
 def test_a_failed_add_leaves_the_model(name, inputs):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
@@ -237,6 +386,7 @@ def test_the_signature_is_that_of_the_layer(name):
         *("dtype", "name", "trainable"),
     }
     layers_own = {"kwargs", "implementation", "seed"}
+    layers_own |= {"depthwise_use_bias", "depthwise_activation"}
     if "transpose" in name:
         # Keras 3.6 takes it among its other keywords.
         helpers_own |= {"output_padding"}
@@ -269,9 +419,7 @@ def test_a_file_of_stock_layers_needs_nothing_of_ours(tmp_path, rng):
     model = helper("layer_upsampling_2d")(model)
     path, inputs = tmp_path / "stock.keras", rng.standard_normal((2, 8, 8, 3))
     model.save(path)
-    with zipfile.ZipFile(path) as file:
-        config = json.dumps(json.loads(file.read("config.json")))
-    assert "keras_sepconv" not in config
+    assert "keras_sepconv" not in config_in(path)
     np.save(tmp_path / "inputs.npy", inputs.astype("float32"))
     np.save(tmp_path / "outputs.npy", model.predict(inputs, verbose=0))
     program = f"""
@@ -289,6 +437,7 @@ def test_layer_input():
     assert (found.shape, found.dtype) == ((8, 28, None, 1), "float16")
     assert found.name == "x"
     assert keras_sepconv.layer_input(784).shape == (None, 784)
+    assert keras_sepconv.layer_input(iter((8, 3))).shape == (None, 8, 3)
     for wrong, error in ((None, TypeError), ("x", TypeError), (-1, ValueError)):
         with pytest.raises(error, match="`shape` must be a shape"):
             keras_sepconv.layer_input(wrong)
@@ -302,6 +451,11 @@ def test_keras_model_sequential():
     helper("layer_conv_2d")(model, 4, 3)
     assert model.input_shape == (2, 8, 8, 3)
     assert model.output_shape == (2, 6, 6, 4)
+    with pytest.raises(TypeError, match="`input_shape` must be a shape"):
+        keras_sepconv.keras_model_sequential("28")
+    for shape in (None, (8, 8, 3)):
+        with pytest.raises(ValueError, match="`batch_size` must be a positive"):
+            keras_sepconv.keras_model_sequential(shape, batch_size=0)
 
 
 # Networks

@@ -7,13 +7,26 @@ import numpy as np
 import pytest
 from backends import BACKEND, HAS_GRADIENTS, array, tensor
 
-from keras_sepconv import SeparableConv2D, layer_separable_conv_2d
+from keras_sepconv import (
+    SeparableConv2D,
+    layer_conv_2d,
+    layer_separable_conv_2d,
+)
 
 IMAGE = np.random.default_rng(0).standard_normal((2, 9, 8, 3)).astype("float32")
 
 
 class MySequential(keras.Sequential):
     pass
+
+
+class Subclassed(keras.Model):
+    def __init__(self, layer):
+        super().__init__()
+        self.convolution = layer
+
+    def call(self, inputs):
+        return self.convolution(inputs)
 
 
 # object
@@ -68,8 +81,10 @@ def test_a_symbolic_tensor_makes_a_functional_model():
 def wrong_objects():
     functional = keras.Model(inputs := keras.Input((9, 8, 3)), inputs)
     yield "functional", functional, "pass `model.output`"
+    yield "subclassed", Subclassed(None), "model, call it and pass its result"
     yield "layer", keras.layers.Dense(1), "call it and pass its result"
-    yield "string", "model", "object=<builtins.str object>"
+    yield "string", "model", "leave it out. Received: object='model'"
+    yield "number", 32.0, "leave it out. Received: object=32.0"
     yield "list", [[1.0]], "object=<builtins.list object>"
     yield "class", keras.Sequential, "object=<builtins.type object>"
     legacy = type("Sequential", (), {"__module__": "tf_keras.src.engine"})()
@@ -85,7 +100,13 @@ def test_anything_else_is_refused(kind):
     assert message.startswith("`object` must be None, a keras.Sequential, or")
     assert f"a tensor of the {BACKEND} backend" in message
     assert hint in message
-    assert "Received: object=<" in message
+    assert "Received: object=" in message
+
+
+def test_object_is_checked_before_the_other_arguments():
+    for helper in (layer_conv_2d, layer_separable_conv_2d):
+        with pytest.raises(TypeError, match=r"`object` must be .*object=32$"):
+            helper(32, 3)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +193,31 @@ def test_a_failed_add_leaves_the_model_as_it_was(kind, failure):
     assert model(IMAGE).shape[-1] == 2
 
 
+class OwnMethods(keras.Sequential):
+    """Takes fewer arguments than Keras's own methods."""
+
+    def add(self, layer):
+        super().add(layer)
+
+    def pop(self):
+        return super().pop()
+
+
+@pytest.mark.parametrize("helper", [layer_conv_2d, layer_separable_conv_2d])
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_failed_add_to_a_model_with_its_own_methods(helper, is_empty):
+    model = OwnMethods()
+    if not is_empty:
+        model.add(keras.Input((8, 8, 3)))
+        model.add(keras.layers.ReLU())
+    before = state(model)
+    with pytest.raises(ValueError, match=r"300|negative"):
+        helper(model, 4, 300, input_shape=(8, 8, 3))
+    assert state(model) == before
+    helper(model, 4, 3, input_shape=(8, 8, 3))
+    assert model.output_shape == (None, 6, 6, 4)
+
+
 # Integers
 
 
@@ -198,6 +244,11 @@ def test_numbers_from_r_are_doubles():
     assert found == [32, (3, 5), (2, 1), (1, 1), 2]
     for value in (*found[1], *found[2], *found[3], found[0], found[4]):
         assert type(value) is int
+
+
+def test_the_message_shows_what_was_given():
+    with pytest.raises(ValueError, match=r"kernel_size=\[3.0, 3.0, 3.0\]$"):
+        layer_separable_conv_2d(None, 4, [3.0, 3.0, 3.0])
 
 
 @pytest.mark.parametrize("pair", [[3, 5], (3, 5), np.array([3, 5])])
@@ -308,10 +359,32 @@ def test_signature_is_the_one_documented():
 # Shapes
 
 
+def dimensions(*sizes):
+    """Returns a shape that can be iterated and no more."""
+    if BACKEND != "tensorflow":
+        return dict(enumerate(sizes)).values()
+    import tensorflow as tf
+
+    return tf.TensorShape(sizes)
+
+
 SHAPES = {
     "input_shape": ({"input_shape": (9, 8, 3)}, (None, 9, 8, 3)),
     "unknown": ({"input_shape": [None, None, 3.0]}, (None, None, None, 3)),
     "na": ({"input_shape": (float("nan"), 8, 3)}, (None, None, 8, 3)),
+    "na_float32": (
+        {"input_shape": (np.float32("nan"), 8, 3)},
+        (None, None, 8, 3),
+    ),
+    "na_integer": (
+        {"input_shape": [-(2**31), 8, 3], "batch_size": -(2**31)},
+        (None, None, 8, 3),
+    ),
+    "dimensions": ({"input_shape": dimensions(9, 8, 3)}, (None, 9, 8, 3)),
+    "batch_dimensions": (
+        {"batch_input_shape": dimensions(2, 9, 8, 3)},
+        (2, 9, 8, 3),
+    ),
     "array": ({"input_shape": np.array([9, 8, 3])}, (None, 9, 8, 3)),
     "batch_size": (
         {"input_shape": (9, 8, 3), "batch_size": 2.0},
@@ -357,6 +430,13 @@ def test_shapes_build_an_empty_sequential(options, expected, road, dtype):
     assert model.inputs[0].dtype == model.layers[0].compute_dtype
     twin = keras.Sequential.from_config(model.get_config())
     assert twin.input_shape == expected
+
+
+def test_what_is_no_shape():
+    for wrong in ("28", b"abc", {9: 8}, {9, 8, 3}, object(), [True, 8, 3]):
+        with pytest.raises(TypeError, match="a shape of rank 3") as caught:
+            layer_separable_conv_2d(None, 4, 3, input_shape=wrong)
+        assert str(caught.value).endswith(f"input_shape={wrong!r}")
 
 
 def test_shapes_are_ignored_elsewhere():
@@ -421,15 +501,6 @@ KERNELS = [
     np.full((1, 1, 3, 4), 0.25),
     np.arange(4.0),
 ]
-
-
-class Subclassed(keras.Model):
-    def __init__(self, layer):
-        super().__init__()
-        self.convolution = layer
-
-    def call(self, inputs):
-        return self.convolution(inputs)
 
 
 def subclassed_fit(layer):
@@ -497,7 +568,7 @@ def test_weights_of_the_wrong_shape_are_refused_each_time(weights):
             ValueError, match="`weights` must have the"
         ) as caught:
             layer(IMAGE)
-        assert "Received: weights=arrays of the shapes [" in str(caught.value)
+        assert "Received: weights=[<ndarray (" in str(caught.value)
         assert not layer.built
         assert not layer.weights
 
@@ -520,6 +591,23 @@ def test_the_wrong_number_of_weights(weights):
 
 def test_weights_that_are_no_list():
     letters = [np.full(kernel.shape, "a") for kernel in KERNELS]
-    for weights in ("imagenet", 3, np.zeros(3), {"bias": np.zeros(4)}, letters):
-        with pytest.raises(TypeError, match="`weights` must be a list"):
+    digits = [np.full(kernel.shape, "1") for kernel in KERNELS]
+    missing = [*KERNELS[:2], None]
+    for weights in (
+        *("imagenet", 3, np.zeros(3), {"bias": np.zeros(4)}),
+        *(letters, digits, missing),
+    ):
+        with pytest.raises(
+            TypeError, match="`weights` must be a list"
+        ) as caught:
             layer_separable_conv_2d(None, 4, 3, weights=weights)
+        # No numbers but those of shapes.
+        assert len(str(caught.value)) < 160
+
+
+@pytest.mark.parametrize("number", [2.0, np.float32(2), np.array(2.0)])
+def test_one_number_is_a_vector_for_one_filter(number):
+    weights = [KERNELS[0], np.ones((1, 1, 3, 1)), number]
+    layer = layer_separable_conv_2d(None, 1, 3, weights=weights)
+    layer(IMAGE)
+    np.testing.assert_array_equal(array(layer.bias), [2.0])

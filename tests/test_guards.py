@@ -157,8 +157,10 @@ def test_public_names():
         [
             "DepthwiseConv1D",
             "DepthwiseConv2D",
+            "DepthwiseConv3D",
             "SeparableConv1D",
             "SeparableConv2D",
+            "SeparableConv3D",
             *functional.__all__,
             "ops",
         ]

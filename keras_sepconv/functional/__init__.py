@@ -12,6 +12,7 @@ from keras_sepconv.functional.convolution import (
 from keras_sepconv.functional.depthwise import (
     layer_depthwise_conv_1d,
     layer_depthwise_conv_2d,
+    layer_depthwise_conv_3d,
 )
 from keras_sepconv.functional.model import (
     keras_model_sequential,
@@ -31,6 +32,7 @@ from keras_sepconv.functional.reshaping import (
 from keras_sepconv.functional.separable import (
     layer_separable_conv_1d,
     layer_separable_conv_2d,
+    layer_separable_conv_3d,
 )
 
 __all__ = [
@@ -47,9 +49,11 @@ __all__ = [
     "layer_cropping_3d",
     "layer_depthwise_conv_1d",
     "layer_depthwise_conv_2d",
+    "layer_depthwise_conv_3d",
     "layer_input",
     "layer_separable_conv_1d",
     "layer_separable_conv_2d",
+    "layer_separable_conv_3d",
     "layer_upsampling_1d",
     "layer_upsampling_2d",
     "layer_upsampling_3d",

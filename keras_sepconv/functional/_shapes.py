@@ -1,12 +1,16 @@
 """Shapes as R users give them."""
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
 
 from keras_sepconv._spec import Shape, integer, wrong
+
+# R's NA among integers, as reticulate hands it over.
+_NA_INTEGER = -(2**31)
 
 
 def batch_shape(
@@ -75,25 +79,33 @@ def shape_of(name: str, value: Any, rank: int | None = None) -> Shape | None:
         "unknown"
     )
     sizes = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(sizes, Sequence):
+    if isinstance(sizes, numbers.Number):
         sizes = (sizes,)
-    if isinstance(sizes, (str, bytes)):
+    if not isinstance(sizes, Iterable) or isinstance(
+        sizes, (str, bytes, Mapping, Set)
+    ):
         raise wrong(name, rule, value, TypeError)
-    if rank is not None and len(sizes) != rank:
-        raise wrong(name, rule, value)
     try:
-        return tuple(size_of(name, size) for size in sizes)
+        shape = tuple(size_of(name, size) for size in sizes)
     except (TypeError, ValueError) as error:
         raise wrong(name, rule, value, type(error)) from None
+    if rank is not None and len(shape) != rank:
+        raise wrong(name, rule, value)
+    return shape
 
 
 def size_of(name: str, value: Any) -> int | None:
-    """Returns a size: unknown for `None` and for R's NA, which is a NaN here.
+    """Returns a size: unknown for `None` and for R's NA.
+
+    NA is a NaN among doubles. Among logicals it is True here, which no size is.
 
     Raises:
         TypeError: `value` is no number.
         ValueError: `value` is no positive whole number.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    is_number = isinstance(value, numbers.Real)
+    if value is None or (
+        is_number and (math.isnan(value) or value == _NA_INTEGER)
+    ):
         return None
     return integer(name, value)

@@ -4,18 +4,25 @@ from typing import Any
 
 import keras
 
+from keras_sepconv.functional._types import (
+    REQUIRED,
+    ShapeLike,
+    Weights,
+    Whole,
+    Wholes,
+)
 from keras_sepconv.functional.compose import compose
 
 
 def layer_conv_1d(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = 1,
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = 1,
     padding: str = "valid",
     data_format: str | None = "channels_last",
-    dilation_rate: Any = 1,
-    groups: Any = 1,
+    dilation_rate: Wholes = 1,
+    groups: Whole = 1,
     activation: Any = None,
     use_bias: bool = True,
     kernel_initializer: Any = "glorot_uniform",
@@ -25,20 +32,22 @@ def layer_conv_1d(
     activity_regularizer: Any = None,
     kernel_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.Conv1D`.
     `padding` may be `"causal"`.
+    `weights` are the kernel `(*kernel_size, channels / groups, filters)` and,
+    with a bias, `(filters,)`.
 
     Input shape:
         `(batch, steps, channels)`, or with the channels first.
@@ -59,13 +68,13 @@ def layer_conv_1d(
 
 def layer_conv_2d(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1),
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
-    groups: Any = 1,
+    dilation_rate: Wholes = (1, 1),
+    groups: Whole = 1,
     activation: Any = None,
     use_bias: bool = True,
     kernel_initializer: Any = "glorot_uniform",
@@ -75,19 +84,21 @@ def layer_conv_2d(
     activity_regularizer: Any = None,
     kernel_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Convolution of images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.Conv2D`.
+    `weights` are the kernel `(*kernel_size, channels / groups, filters)` and,
+    with a bias, `(filters,)`.
 
     Input shape:
         `(batch, rows, cols, channels)`, or with the channels first.
@@ -108,13 +119,13 @@ def layer_conv_2d(
 
 def layer_conv_3d(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1, 1),
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1, 1),
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1, 1),
-    groups: Any = 1,
+    dilation_rate: Wholes = (1, 1, 1),
+    groups: Whole = 1,
     activation: Any = None,
     use_bias: bool = True,
     kernel_initializer: Any = "glorot_uniform",
@@ -124,19 +135,21 @@ def layer_conv_3d(
     activity_regularizer: Any = None,
     kernel_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Convolution of volumes, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.Conv3D`.
+    `weights` are the kernel `(*kernel_size, channels / groups, filters)` and,
+    with a bias, `(filters,)`.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or with the channels first.
@@ -158,13 +171,13 @@ def layer_conv_3d(
 
 def layer_conv_1d_transpose(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = 1,
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = 1,
     padding: str = "valid",
-    output_padding: Any = None,
+    output_padding: Wholes | None = None,
     data_format: str | None = "channels_last",
-    dilation_rate: Any = 1,
+    dilation_rate: Wholes = 1,
     activation: Any = None,
     use_bias: bool = True,
     kernel_initializer: Any = "glorot_uniform",
@@ -174,19 +187,21 @@ def layer_conv_1d_transpose(
     activity_regularizer: Any = None,
     kernel_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Transposed convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.Conv1DTranspose`.
+    `weights` are the kernel `(*kernel_size, filters, channels)` and, with a
+    bias, `(filters,)`.
 
     Input shape:
         `(batch, steps, channels)`, or with the channels first.
@@ -207,13 +222,13 @@ def layer_conv_1d_transpose(
 
 def layer_conv_2d_transpose(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1),
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1),
     padding: str = "valid",
-    output_padding: Any = None,
+    output_padding: Wholes | None = None,
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
+    dilation_rate: Wholes = (1, 1),
     activation: Any = None,
     use_bias: bool = True,
     kernel_initializer: Any = "glorot_uniform",
@@ -223,19 +238,21 @@ def layer_conv_2d_transpose(
     activity_regularizer: Any = None,
     kernel_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Transposed convolution of images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.Conv2DTranspose`.
+    `weights` are the kernel `(*kernel_size, filters, channels)` and, with a
+    bias, `(filters,)`.
 
     Input shape:
         `(batch, rows, cols, channels)`, or with the channels first.
@@ -256,13 +273,13 @@ def layer_conv_2d_transpose(
 
 def layer_conv_3d_transpose(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1, 1),
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1, 1),
     padding: str = "valid",
-    output_padding: Any = None,
+    output_padding: Wholes | None = None,
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1, 1),
+    dilation_rate: Wholes = (1, 1, 1),
     activation: Any = None,
     use_bias: bool = True,
     kernel_initializer: Any = "glorot_uniform",
@@ -272,19 +289,21 @@ def layer_conv_3d_transpose(
     activity_regularizer: Any = None,
     kernel_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Transposed convolution of volumes, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.Conv3DTranspose`.
+    `weights` are the kernel `(*kernel_size, filters, channels)` and, with a
+    bias, `(filters,)`.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or with the channels first.
@@ -306,12 +325,12 @@ def layer_conv_3d_transpose(
 
 def layer_conv_lstm_2d(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1),
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
+    dilation_rate: Wholes = (1, 1),
     activation: Any = "tanh",
     recurrent_activation: Any = "hard_sigmoid",
     use_bias: bool = True,
@@ -332,21 +351,24 @@ def layer_conv_lstm_2d(
     stateful: bool = False,
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Convolutional LSTM over sequences of images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras.layers.ConvLSTM2D`.
     `"hard_sigmoid"` is Keras 3's, `relu6(x + 3) / 6`; that of R's keras before
     was `clip(0.2 * x + 0.5, 0, 1)`.
+    `weights` are the kernel `(*kernel_size, channels, 4 * filters)`, the
+    recurrent kernel `(*kernel_size, filters, 4 * filters)` and, with a bias,
+    `(4 * filters,)`.
 
     Input shape:
         `(batch, time, rows, cols, channels)`, or with the channels first.

@@ -4,17 +4,24 @@ from typing import Any
 
 from keras_sepconv import layers
 from keras_sepconv._spec import Padding
+from keras_sepconv.functional._types import (
+    REQUIRED,
+    ShapeLike,
+    Weights,
+    Whole,
+    Wholes,
+)
 from keras_sepconv.functional.compose import compose
 
 
 def layer_depthwise_conv_1d(
     object: Any = None,
-    kernel_size: Any = None,
-    strides: Any = 1,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = 1,
     padding: Padding = "valid",
-    depth_multiplier: Any = 1,
+    depth_multiplier: Whole = 1,
     data_format: str | None = None,
-    dilation_rate: Any = 1,
+    dilation_rate: Wholes = 1,
     activation: Any = None,
     use_bias: bool = True,
     depthwise_initializer: Any = "glorot_uniform",
@@ -24,19 +31,21 @@ def layer_depthwise_conv_1d(
     activity_regularizer: Any = None,
     depthwise_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Depthwise convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras_sepconv.DepthwiseConv1D`.
+    `weights` are the kernel `(*kernel_size, channels, depth_multiplier)` and,
+    with a bias, `(channels * depth_multiplier,)`.
 
     Input shape:
         `(batch, steps, channels)`, or with the channels first.
@@ -58,12 +67,12 @@ def layer_depthwise_conv_1d(
 
 def layer_depthwise_conv_2d(
     object: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1),
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1),
     padding: Padding = "valid",
-    depth_multiplier: Any = 1,
+    depth_multiplier: Whole = 1,
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
+    dilation_rate: Wholes = (1, 1),
     activation: Any = None,
     use_bias: bool = True,
     depthwise_initializer: Any = "glorot_uniform",
@@ -73,19 +82,21 @@ def layer_depthwise_conv_2d(
     activity_regularizer: Any = None,
     depthwise_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Depthwise convolution of images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras_sepconv.DepthwiseConv2D`.
+    `weights` are the kernel `(*kernel_size, channels, depth_multiplier)` and,
+    with a bias, `(channels * depth_multiplier,)`.
 
     Input shape:
         `(batch, rows, cols, channels)`, or with the channels first.
@@ -103,3 +114,54 @@ def layer_depthwise_conv_2d(
     (2, 6, 6, 3)
     """
     return compose(layers.DepthwiseConv2D, 4, locals())
+
+
+def layer_depthwise_conv_3d(
+    object: Any = None,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1, 1),
+    padding: Padding = "valid",
+    depth_multiplier: Whole = 1,
+    data_format: str | None = None,
+    dilation_rate: Wholes = (1, 1, 1),
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Weights = None,
+) -> Any:
+    """Depthwise convolution of volumes, composed with `object`.
+
+    For `object`, the shapes, how `weights` are used and what is raised see
+    `layer_separable_conv_3d`; the other arguments are those of
+    `keras_sepconv.DepthwiseConv3D`.
+    `weights` are the kernel `(*kernel_size, channels, depth_multiplier)` and,
+    with a bias, `(channels * depth_multiplier,)`.
+
+    Input shape:
+        `(batch, depth, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_depth, new_rows, new_cols, channels * depth_multiplier)`,
+        or with the channels first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_depthwise_conv_3d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 8, 3), "float32")
+    >>> tuple(layer_depthwise_conv_3d(x, kernel_size=3).shape)
+    (2, 6, 6, 6, 3)
+    """
+    return compose(layers.DepthwiseConv3D, 5, locals())

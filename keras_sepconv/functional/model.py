@@ -6,11 +6,12 @@ import keras
 
 from keras_sepconv._spec import wrong
 from keras_sepconv.functional._shapes import shape_of, size_of
+from keras_sepconv.functional._types import REQUIRED, ShapeLike, Whole
 
 
 def layer_input(
-    shape: Any = None,
-    batch_size: Any = None,
+    shape: ShapeLike = REQUIRED,
+    batch_size: Whole | None = None,
     name: str | None = None,
     dtype: Any = None,
 ) -> Any:
@@ -35,17 +36,16 @@ def layer_input(
     >>> layer_input((28, 28, 1), batch_size=8).shape
     (8, 28, 28, 1)
     """
-    sizes = shape_of("shape", shape)
+    batch, sizes = size_of("batch_size", batch_size), shape_of("shape", shape)
     if sizes is None:
         raise wrong("shape", "a shape", shape, TypeError)
-    batch_shape = (size_of("batch_size", batch_size), *sizes)
-    return keras.Input(batch_shape=batch_shape, name=name, dtype=dtype)
+    return keras.Input(batch_shape=(batch, *sizes), name=name, dtype=dtype)
 
 
 def keras_model_sequential(
-    input_shape: Any = None,
+    input_shape: ShapeLike | None = None,
     name: str | None = None,
-    batch_size: Any = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
 ) -> keras.Sequential:
     """Returns a `keras.Sequential` to add layers to.
@@ -68,7 +68,9 @@ def keras_model_sequential(
     >>> layer_conv_2d(model, filters=32, kernel_size=3).output_shape
     (None, 26, 26, 32)
     """
+    batch = size_of("batch_size", batch_size)
+    sizes = shape_of("input_shape", input_shape)
     model = keras.Sequential(name=name)
-    if input_shape is not None:
-        model.add(layer_input(input_shape, batch_size, dtype=dtype))
+    if sizes is not None:
+        model.add(keras.Input(batch_shape=(batch, *sizes), dtype=dtype))
     return model

@@ -4,25 +4,32 @@ from typing import Any
 
 import keras
 
+from keras_sepconv.functional._types import (
+    Pairs,
+    ShapeLike,
+    Weights,
+    Whole,
+    Wholes,
+)
 from keras_sepconv.functional.compose import compose
 
 
 def layer_cropping_1d(
     object: Any = None,
-    cropping: Any = (1, 1),
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    cropping: Pairs = (1, 1),
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Cropping of sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Cropping1D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.Cropping1D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, steps, channels)`.
@@ -43,21 +50,21 @@ def layer_cropping_1d(
 
 def layer_cropping_2d(
     object: Any = None,
-    cropping: Any = ((0, 0), (0, 0)),
+    cropping: Pairs = ((0, 0), (0, 0)),
     data_format: str | None = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Cropping of images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Cropping2D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.Cropping2D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, rows, cols, channels)`, or with the channels first.
@@ -78,21 +85,21 @@ def layer_cropping_2d(
 
 def layer_cropping_3d(
     object: Any = None,
-    cropping: Any = ((1, 1), (1, 1), (1, 1)),
+    cropping: Pairs = ((1, 1), (1, 1), (1, 1)),
     data_format: str | None = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Cropping of volumes, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Cropping3D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.Cropping3D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or with the channels first.
@@ -114,20 +121,20 @@ def layer_cropping_3d(
 
 def layer_upsampling_1d(
     object: Any = None,
-    size: Any = 2,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    size: Whole = 2,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Upsampling of sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.UpSampling1D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.UpSampling1D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, steps, channels)`.
@@ -148,22 +155,22 @@ def layer_upsampling_1d(
 
 def layer_upsampling_2d(
     object: Any = None,
-    size: Any = (2, 2),
+    size: Wholes = (2, 2),
     data_format: str | None = None,
     interpolation: str = "nearest",
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Upsampling of images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.UpSampling2D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.UpSampling2D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, rows, cols, channels)`, or with the channels first.
@@ -184,21 +191,21 @@ def layer_upsampling_2d(
 
 def layer_upsampling_3d(
     object: Any = None,
-    size: Any = (2, 2, 2),
+    size: Wholes = (2, 2, 2),
     data_format: str | None = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Upsampling of volumes, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.UpSampling3D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.UpSampling3D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or with the channels first.
@@ -220,20 +227,20 @@ def layer_upsampling_3d(
 
 def layer_zero_padding_1d(
     object: Any = None,
-    padding: Any = 1,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    padding: Pairs = 1,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Zeros around sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.ZeroPadding1D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.ZeroPadding1D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, steps, channels)`.
@@ -254,21 +261,21 @@ def layer_zero_padding_1d(
 
 def layer_zero_padding_2d(
     object: Any = None,
-    padding: Any = (1, 1),
+    padding: Pairs = (1, 1),
     data_format: str | None = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Zeros around images, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.ZeroPadding2D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.ZeroPadding2D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, rows, cols, channels)`, or with the channels first.
@@ -289,21 +296,21 @@ def layer_zero_padding_2d(
 
 def layer_zero_padding_3d(
     object: Any = None,
-    padding: Any = (1, 1, 1),
+    padding: Pairs = (1, 1, 1),
     data_format: str | None = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Zeros around volumes, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.ZeroPadding3D`.
+    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
+    the other arguments are those of `keras.layers.ZeroPadding3D`.
+    `weights` must be None, because the layer has no weights.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or with the channels first.

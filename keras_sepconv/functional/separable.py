@@ -4,18 +4,25 @@ from typing import Any
 
 from keras_sepconv import layers
 from keras_sepconv._spec import Padding
+from keras_sepconv.functional._types import (
+    REQUIRED,
+    ShapeLike,
+    Weights,
+    Whole,
+    Wholes,
+)
 from keras_sepconv.functional.compose import compose
 
 
 def layer_separable_conv_1d(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = 1,
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = 1,
     padding: Padding = "valid",
     data_format: str | None = "channels_last",
-    dilation_rate: Any = 1,
-    depth_multiplier: Any = 1,
+    dilation_rate: Wholes = 1,
+    depth_multiplier: Whole = 1,
     activation: Any = None,
     use_bias: bool = True,
     depthwise_initializer: Any = "glorot_uniform",
@@ -28,19 +35,22 @@ def layer_separable_conv_1d(
     depthwise_constraint: Any = None,
     pointwise_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Separable convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, `weights` and what is raised see
+    For `object`, the shapes, how `weights` are used and what is raised see
     `layer_separable_conv_2d`; the other arguments are those of
     `keras_sepconv.SeparableConv1D`.
+    `weights` are the depthwise kernel
+    `(*kernel_size, channels, depth_multiplier)`, the pointwise kernel
+    `(1, channels * depth_multiplier, filters)` and, with a bias, `(filters,)`.
 
     Input shape:
         `(batch, steps, channels)`, or with the channels first.
@@ -61,13 +71,13 @@ def layer_separable_conv_1d(
 
 def layer_separable_conv_2d(
     object: Any = None,
-    filters: Any = None,
-    kernel_size: Any = None,
-    strides: Any = (1, 1),
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1),
     padding: Padding = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = 1,
-    depth_multiplier: Any = 1,
+    dilation_rate: Wholes = 1,
+    depth_multiplier: Whole = 1,
     activation: Any = None,
     use_bias: bool = True,
     depthwise_initializer: Any = "glorot_uniform",
@@ -80,13 +90,13 @@ def layer_separable_conv_2d(
     depthwise_constraint: Any = None,
     pointwise_constraint: Any = None,
     bias_constraint: Any = None,
-    input_shape: Any = None,
-    batch_input_shape: Any = None,
-    batch_size: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
     dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
-    weights: Any = None,
+    weights: Weights = None,
 ) -> Any:
     """Separable convolution of images, composed with `object`.
 
@@ -101,7 +111,8 @@ def layer_separable_conv_2d(
         filters: The number of output channels; required.
         kernel_size: A whole number, or `(height, width)`; required.
         strides: A whole number, or one for rows and one for columns.
-        padding: `"valid"` or `"same"`, in upper or lower case.
+        padding: `"valid"` or `"same"`, in upper or lower case, or zeros in
+            numbers.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for
             `keras.config.image_data_format()`.
         dilation_rate: A whole number, or one for rows and one for columns. Not
@@ -113,17 +124,21 @@ def layer_separable_conv_2d(
             an object (as it is).
         pointwise_initializer: A name, an object or a function.
         bias_initializer: A name, an object or a function.
-        depthwise_regularizer: A name, an object or a function.
-        pointwise_regularizer: A name, an object or a function.
-        bias_regularizer: A name, an object or a function.
+        depthwise_regularizer: A name, an object or, from Keras 3.15, a
+            function.
+        pointwise_regularizer: A name, an object or, from Keras 3.15, a
+            function.
+        bias_regularizer: A name, an object or, from Keras 3.15, a function.
         activity_regularizer: A name, an object or a function.
-        depthwise_constraint: A name, an object or a function.
-        pointwise_constraint: A name, an object or a function.
-        bias_constraint: A name, an object or a function.
+        depthwise_constraint: A name, an object or, from Keras 3.15, a
+            function.
+        pointwise_constraint: A name, an object or, from Keras 3.15, a
+            function.
+        bias_constraint: A name, an object or, from Keras 3.15, a function.
         input_shape: `(rows, cols, channels)`, or with the channels first;
-            `None` is an unknown size. Used when the layer becomes the first of
-            an empty `keras.Sequential`, which is then built at once; ignored
-            elsewhere.
+            `None` is an unknown size. Used when the layer, if it was not built
+            before, becomes the first of an empty `keras.Sequential`, which is
+            then built at once; ignored elsewhere.
         batch_input_shape: The same with the batch size before; it wins over
             `input_shape`.
         batch_size: The batch size that goes with `input_shape`.
@@ -160,3 +175,59 @@ def layer_separable_conv_2d(
     (None, 26, 26, 32)
     """
     return compose(layers.SeparableConv2D, 4, locals())
+
+
+def layer_separable_conv_3d(
+    object: Any = None,
+    filters: Whole = REQUIRED,
+    kernel_size: Wholes = REQUIRED,
+    strides: Wholes = (1, 1, 1),
+    padding: Padding = "valid",
+    data_format: str | None = None,
+    dilation_rate: Wholes = 1,
+    depth_multiplier: Whole = 1,
+    activation: Any = None,
+    use_bias: bool = True,
+    depthwise_initializer: Any = "glorot_uniform",
+    pointwise_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    depthwise_regularizer: Any = None,
+    pointwise_regularizer: Any = None,
+    bias_regularizer: Any = None,
+    activity_regularizer: Any = None,
+    depthwise_constraint: Any = None,
+    pointwise_constraint: Any = None,
+    bias_constraint: Any = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    batch_size: Whole | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    trainable: bool | None = None,
+    weights: Weights = None,
+) -> Any:
+    """Separable convolution of volumes, composed with `object`.
+
+    For `object`, the shapes, how `weights` are used and what is raised see
+    `layer_separable_conv_2d`; the other arguments are those of
+    `keras_sepconv.SeparableConv3D`.
+    `weights` are the depthwise kernel
+    `(*kernel_size, channels, depth_multiplier)`, the pointwise kernel
+    `(1, 1, 1, channels * depth_multiplier, filters)` and, with a bias, `(filters,)`.
+
+    Input shape:
+        `(batch, depth, rows, cols, channels)`, or with the channels first.
+
+    Output shape:
+        `(batch, new_depth, new_rows, new_cols, filters)`, or with the channels
+        first.
+
+    Example:
+
+    >>> from keras_sepconv import layer_separable_conv_3d
+    >>> import numpy as np
+    >>> x = np.zeros((2, 8, 8, 8, 3), "float32")
+    >>> tuple(layer_separable_conv_3d(x, filters=4, kernel_size=3).shape)
+    (2, 6, 6, 6, 4)
+    """
+    return compose(layers.SeparableConv3D, 5, locals())

@@ -45,8 +45,9 @@ def input_layer(layer: Any, shape: Shape) -> Any:
 def start_with(layer: Any, shape: Shape) -> None:
     """Makes `shape`, batch included, the input that `layer` brings along.
 
-    It does so until it is built for the first time, by whichever road; a build
-    that fails changes nothing. Copies and saved configs are without the shape.
+    It does so until it is built, by whichever road; a build that fails changes
+    nothing. Copies and saved configs are without the shape. A layer of Keras is
+    of a type of ours meanwhile, since an instance cannot have a property.
     """
     plain: Any = type(layer)
     build = layer.build
@@ -67,12 +68,19 @@ def start_with(layer: Any, shape: Shape) -> None:
 def _with_first_input(plain: Any) -> Any:
     """Returns the type of a layer of Keras while it brings its input along.
 
-    Whoever copies, saves or pickles such a layer gets the plain one: Keras asks
-    for `layer.__class__`, and new instances are plain.
+    What copies, saves or pickles such a layer gets a plain one: Keras looks at
+    `layer.__class__`, `pickle` and `copy` at `__reduce__`.
     """
 
     def new(cls: type, *args: Any, **kwargs: Any) -> Any:
         return plain(*args, **kwargs)
 
-    members = {"__class__": property(lambda layer: plain), "__new__": new}
+    def reduce(layer: Any) -> tuple[Any, ...]:
+        return plain.from_config, (layer.get_config(),)
+
+    members = {
+        "__class__": property(lambda layer: plain),
+        "__new__": new,
+        "__reduce__": reduce,
+    }
     return type(plain.__name__, (FirstInput, plain), members)

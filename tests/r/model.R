@@ -20,9 +20,22 @@ model <- sepconv$keras_model_sequential() |>
 # NULL makes a layer, and a tensor is passed through it.
 layer <- layer_separable_conv_2d(NULL, filters = 8, kernel_size = 3)
 stopifnot(inherits(layer, "keras_sepconv.layers.separable.SeparableConv2D"))
-inputs <- sepconv$layer_input(shape = c(NA, 28, 1))
-outputs <- layer_separable_conv_2d(inputs, 8, 3)
-stopifnot(outputs$shape[[4]] == 8, is.null(outputs$shape[[2]]))
+unknown <- list(
+  c(NA, 28, 1), c(NA, 28L, 1L), list(NULL, 28, 1), list(NA_real_, 28, 1)
+)
+for (shape in unknown) {
+  inputs <- sepconv$layer_input(shape = shape, batch_size = NA_integer_)
+  outputs <- layer_separable_conv_2d(inputs, 8, 3)
+  stopifnot(outputs$shape[[4]] == 8, outputs$shape[[3]] == 26)
+  stopifnot(is.null(outputs$shape[[1]]), is.null(outputs$shape[[2]]))
+}
+
+# A list's NA is a logical one, which arrives as True.
+message <- tryCatch(
+  sepconv$layer_input(shape = list(NA, 28, 1)),
+  error = conditionMessage
+)
+stopifnot(grepl("`shape` must be a shape", message))
 
 # A number that is not whole is refused, and the model stays as it was.
 message <- tryCatch(

@@ -1,9 +1,14 @@
 """A caller that `mypy --strict` checks; what it must refuse is marked."""
 
 import keras
+import numpy as np
 
 import keras_sepconv
-from keras_sepconv import layer_conv_2d, layer_separable_conv_2d
+from keras_sepconv import (
+    layer_conv_2d,
+    layer_separable_conv_2d,
+    layer_zero_padding_2d,
+)
 
 
 def model() -> keras.Sequential:
@@ -11,9 +16,23 @@ def model() -> keras.Sequential:
     model = keras_sepconv.keras_model_sequential((28, 28, 1), name="net")
     layer_separable_conv_2d(model, filters=8, kernel_size=(3, 3), strides=2)
     layer_conv_2d(model, 4.0, [3.0, 3.0], padding="same", weights=None)
+    layer_conv_2d(
+        model, np.int64(4), np.array([3, 3]), input_shape=[None, 8, 3]
+    )
+    layer_zero_padding_2d(model, ((1, 1), (0, 2)), batch_size=8.0)
     return model
 
 
+layer_conv_2d(None, "four", 3)  # type: ignore[arg-type]
+layer_conv_2d(None, None, 3)  # type: ignore[arg-type]
+layer_conv_2d(None, 4, "three")  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, strides=None)  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, groups=[1])  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, input_shape="28")  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, batch_size=[8])  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, weights=3)  # type: ignore[arg-type]
+layer_zero_padding_2d(None, "same")  # type: ignore[arg-type]
+layer_separable_conv_2d(None, "four", 3)  # type: ignore[arg-type]
 layer_conv_2d(None, 4, 3, padding=1)  # type: ignore[arg-type]
 layer_conv_2d(None, 4, 3, depth_multiplier=2)  # type: ignore[call-arg]
 layer_separable_conv_2d(None, 4, 3, use_bias="no")  # type: ignore[arg-type]

@@ -1,0 +1,119 @@
+"""Arrays that a layer starts with."""
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def start_from(layer: Any, weights: Any, count: int) -> None:
+    """Makes `layer` take `weights` for initial values when it is built.
+
+    As initializers, not by assignment: Keras may build a layer in a scope in
+    which variables cannot be assigned.
+
+    Args:
+        layer: A layer that is not built.
+        weights: What the user gave; `None` leaves the layer as it is.
+        count: How many weights the layer will have.
+
+    Raises:
+        TypeError: `weights` is no list of numeric arrays.
+        ValueError: The wrong number of them. A wrong shape is found when the
+            layer is built.
+    """
+    if weights is None:
+        return
+    arrays = _arrays(weights, count)
+    # The weights of a recurrent layer are its cell's.
+    owner = getattr(layer, "cell", layer)
+    build, add_weight = owner.build, owner.add_weight
+
+    @functools.wraps(build)
+    def build_with_arrays(*args: Any, **kwargs: Any) -> None:
+        remaining, made = iter(arrays), []
+
+        def add_array(**options: Any) -> Any:
+            what = f"{options.get('name')} of layer '{layer.name}'"
+            array = _fitting(next(remaining), options["shape"], what, arrays)
+            options["initializer"] = lambda shape, dtype=None: (
+                keras.ops.convert_to_tensor(array, dtype=dtype)
+            )
+            made.append(add_weight(**options))
+            return made[-1]
+
+        owner.add_weight = add_array
+        try:
+            build(*args, **kwargs)
+        except BaseException:
+            _remove(owner, made)
+            raise
+        finally:
+            del vars(owner)["add_weight"]
+        owner.build = build
+
+    owner.build = build_with_arrays
+
+
+def _arrays(weights: Any, count: int) -> list[Any]:
+    """Returns `weights` as that many numeric arrays."""
+    is_list = isinstance(weights, (list, tuple))
+    if count == 0 and not (is_list and not weights):
+        raise ValueError(
+            "`weights` must be None, because the layer has no weights. "
+            f"{_received(weights)}"
+        )
+    message = f"`weights` must be a list of {count} arrays of numbers."
+    if not is_list:
+        raise TypeError(f"{message} {_received(weights)}")
+    try:
+        arrays = [_array(weight) for weight in weights]
+    except Exception as error:  # Each backend has its own.
+        raise TypeError(f"{message} {_received(weights)}") from error
+    if len(arrays) != count:
+        raise ValueError(f"{message} {_received(arrays)}")
+    return arrays
+
+
+def _array(weight: Any) -> Any:
+    array = np.asarray(keras.ops.convert_to_numpy(weight))
+    # NumPy would make a number of None and of digits; bfloat16 is of kind V.
+    if array.dtype.kind not in "biufV":
+        raise TypeError(f"no numbers but {array.dtype}")
+    return array.astype("float64")
+
+
+def _fitting(array: Any, shape: Any, what: str, arrays: list[Any]) -> Any:
+    """Returns `array` if it has `shape`; a number from R is a vector."""
+    shape = tuple(shape)
+    if array.shape == () and shape == (1,):
+        return array.reshape(1)
+    if array.shape != shape:
+        raise ValueError(
+            f"`weights` must have the shape {shape} for the {what}. "
+            f"{_received(arrays)}"
+        )
+    return array
+
+
+def _remove(owner: Any, made: list[Any]) -> None:
+    """Takes weights from their layer, of which Keras keeps those it made."""
+    for name, value in list(vars(owner).items()):
+        if any(value is weight for weight in made):
+            delattr(owner, name)
+
+
+def _received(weights: Any) -> str:
+    """Returns the end of a message: shapes, because numbers would fill it."""
+    if not isinstance(weights, (list, tuple)):
+        return f"Received: weights={_outline(weights)}"
+    return f"Received: weights=[{', '.join(map(_outline, weights))}]"
+
+
+def _outline(value: Any) -> str:
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    shape = getattr(value, "shape", None)
+    return f"<{kind}>" if shape is None else f"<{kind} {tuple(shape)}>"
