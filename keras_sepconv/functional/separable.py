@@ -213,7 +213,8 @@ def layer_separable_conv_3d(
     `keras_sepconv.SeparableConv3D`.
     `weights` are the depthwise kernel
     `(*kernel_size, channels, depth_multiplier)`, the pointwise kernel
-    `(1, 1, 1, channels * depth_multiplier, filters)` and, with a bias, `(filters,)`.
+    `(1, 1, 1, channels * depth_multiplier, filters)` and, with a bias,
+    `(filters,)`.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or with the channels first.
