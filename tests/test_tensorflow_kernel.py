@@ -17,6 +17,13 @@ CASES = {
     "large": ((2, 6, 5, 3), (5, 7), 1, {}),
     "one_axis": ((2, 9, 3), (3,), 2, {}),
     "large_one_axis": ((2, 9, 3), (27,), 1, {}),
+    "large_valid": ((2, 8, 7, 3), (5, 6), 1, {"padding": "valid"}),
+    "large_causal": ((2, 9, 3), (10,), 1, {"padding": "causal"}),
+    "volume": ((2, 4, 6, 5, 3), (3, 3, 2), 2, {}),
+    "volume_valid": ((2, 5, 6, 5, 3), (3, 3, 2), 1, {"padding": "valid"}),
+    "volume_large": ((2, 4, 6, 5, 3), (2, 5, 5), 1, {}),
+    "volume_strides": ((2, 4, 6, 5, 3), (3, 3, 3), 1, {"strides": (1, 2, 2)}),
+    "volume_strided": ((2, 4, 6, 5, 3), (3, 3, 3), 1, {"strides": 2}),
 }
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 kernels = pytest.mark.parametrize("kernel", KERNELS)
@@ -65,7 +72,7 @@ def stepped(function):
 
 
 def as_tuple(option, rank):
-    return (option,) * rank
+    return option if isinstance(option, tuple) else (option,) * rank
 
 
 @kernels
@@ -79,8 +86,10 @@ def test_value_and_gradients(kernel, case, batch, xla, rng):
     values = arrays(rng, shape, size, multiplier)
     truth = Convolution(
         *values,
-        padding="same",
-        **{name: as_tuple(o, rank) for name, o in options.items()},
+        **{
+            name: o if name == "padding" else as_tuple(o, rank)
+            for name, o in ({"padding": "same"} | options).items()
+        },
     )
     cotangent = rng.standard_normal(truth.value().shape).astype("float32")
     expected = truth.gradients(cotangent)

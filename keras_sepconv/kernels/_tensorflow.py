@@ -23,9 +23,10 @@ from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 from keras_sepconv.kernels._tensorflow_frames import Stack, merged, plane_of
 from keras_sepconv.kernels._tensorflow_shapes import sizes_of
 
-# From this many taps on, TensorFlow's gradient for the kernel is slow: 31x31
-# takes it 50 times as long as the convolution itself.
+# From this many taps on, and in a row from fewer, TensorFlow's gradient for the
+# kernel is slow: 31x31 takes it 50 times as long as the convolution itself.
 _MANY_TAPS = 25
+_MANY_IN_A_ROW = 9
 
 
 @channels_last
@@ -197,8 +198,10 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 
     if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
-    if _has_large_kernel(spec, kernel):
-        return _large(inputs, kernel)
+    # Of an empty batch, oneDNN's gradients would have the wrong sizes.
+    is_sure = spec.padding == "same" or None not in inputs.shape[1:].as_list()
+    if is_sure and _has_large_kernel(spec, kernel):
+        return _large(spec, inputs, kernel)
     if inputs.shape[0] is not None or not _is_plain(spec):
         return convolve(inputs, kernel)
     return differentiable(convolve, image_gradient, kernel_gradient)(
@@ -277,24 +280,33 @@ def _strided_by_slicing(
 
 
 def _has_large_kernel(spec: ConvSpec, kernel: Tensor) -> bool:
+    many = _MANY_IN_A_ROW if spec.kernel_size[0] == 1 else _MANY_TAPS
     return (
-        math.prod(spec.kernel_size) >= _MANY_TAPS
-        and all(size % 2 for size in spec.kernel_size)
+        math.prod(spec.kernel_size) >= many
         and max(spec.strides + spec.dilation_rate) == 1
-        and spec.padding == "same"
+        and (spec.padding == "valid" or all(n % 2 for n in spec.kernel_size))
         and kernel.shape[-1] == 1
     )
 
 
-def _large(inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves with a large odd kernel, whose gradients are convolutions."""
-    rows, cols = (size // 2 for size in kernel.shape[:2])
-    pads = ((rows, rows), (cols, cols), (0, 0))
+def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves with a large kernel, whose gradients are convolutions.
+
+    One of odd sizes, or without padding.
+    """
+    is_same = spec.padding == "same"
+    rows, cols = (size - 1 for size in spec.kernel_size)
+    before = (rows // 2, cols // 2) if is_same else (0, 0)
+    pads = (*((zeros, zeros) for zeros in before), (0, 0))
 
     def convolve(image: Tensor, kernel: Tensor) -> Tensor:
-        return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "SAME")
+        padding = "SAME" if is_same else "VALID"
+        return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), padding)
 
     def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        if not is_same:
+            around = ((0, 0), (rows, rows), (cols, cols), (0, 0))
+            cotangent = tf.pad(cotangent, around)
         return convolve(cotangent, tf.reverse(kernel, (0, 1)))
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
