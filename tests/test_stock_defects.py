@@ -461,6 +461,24 @@ def test_e13_e14_strides_as_lists_and_numpy_integers(strides):
     )
 
 
+@pytest.mark.parametrize("padding", [1, (0, 2), ((2, 0), (1, 3))], ids=str)
+def test_e15_explicit_padding(padding):
+    """The message of Keras's check offers it, and nothing accepts it."""
+    values = arrays((2, 6, 5, 3))
+    truth = Convolution(*values, padding=padding)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    layer = SeparableConv2D(values[3].shape[0], 3, padding=padding)
+    layer.build(values[0].shape)
+    layer.set_weights(values[1:])
+    x, d, p, b = (tensor(a) for a in values)
+    for found in (
+        layer(x),
+        ops.separable_conv(x, d, p, padding=padding, bias=b),
+    ):
+        assert np.all(np.abs(array(found) - expected) <= bound["value"])
+
+
 class WithGain(SeparableConv2D):
     def build(self, input_shape):
         super().build(input_shape)

@@ -212,7 +212,6 @@ QUICK = (
     "efficientnet_14_480_k5",
     "rgb_64_m2",
     "tcn_4000_64_d8",
-    "video_8_28_128",
 )
 
 SUITES = tuple(dict.fromkeys(case.suite for case in CASES))

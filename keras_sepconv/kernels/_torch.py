@@ -14,6 +14,7 @@ from torch.nn import functional
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels._kernel import Call, Kernel, by_name
 from keras_sepconv.kernels._torch_depthwise import (
+    CONV,
     Window,
     convolve,
     depthwise_conv,
@@ -116,11 +117,8 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     # An unknown size must not be compared; that would make it known.
     is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
     if is_large and _is_tuned(inputs):
-        kernel = matrix.t()[:, :, None, None]
-        if inputs.ndim == 4:
-            return functional.conv2d(inputs, kernel, bias)
-        rows = functional.conv2d(inputs.flatten(2, 3), kernel, bias)
-        return rows.unflatten(2, inputs.shape[2:4])
+        kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
+        return CONV[inputs.ndim - 2](inputs, kernel, bias)
     outputs = functional.linear(inputs.movedim(1, -1), matrix.t(), bias)
     return outputs.movedim(-1, 1)
 

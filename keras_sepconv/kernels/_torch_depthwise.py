@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from keras_sepconv._spec import ConvSpec, Tensor
 
-_CONV = {2: functional.conv2d, 3: functional.conv3d}
+CONV = {2: functional.conv2d, 3: functional.conv3d}
 
 # Numbers in an image from which the kernel's gradient is found image by image;
 # for fewer, the calls cost more than they save.
@@ -123,7 +123,7 @@ def convolve(
 ) -> Tensor:
     """Returns torch's convolution, in as many groups as `kernel` implies."""
     inputs, padding = window.pad(inputs)
-    outputs: Tensor = _CONV[inputs.ndim - 2](
+    outputs: Tensor = CONV[inputs.ndim - 2](
         inputs,
         kernel,
         bias,
