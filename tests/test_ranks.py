@@ -122,8 +122,8 @@ def test_constructor_takes_the_arguments_of_stock_in_order(cls):
     assert [name for name in ours if name in theirs] == list(theirs)
     assert all(ours[name].kind is ours[name].KEYWORD_ONLY for name in added)
     for name, parameter in theirs.items():
-        if name != "padding":
-            assert ours[name].default == parameter.default
+        assert ours[name].default == parameter.default
+        assert ours[name].kind == parameter.kind
 
 
 @with_stock

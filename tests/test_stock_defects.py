@@ -327,7 +327,7 @@ def test_w15_pointwise_kernel_of_the_wrong_depth():
 def test_w16_padding_full():
     """`keras.ops.separable_conv` on torch takes it for "valid"."""
     x, d, p, _ = arrays((2, 8, 7, 3))
-    with pytest.raises(ValueError, match='must be "valid" or "same"'):
+    with pytest.raises(ValueError, match='must be "valid", "same", a'):
         ops.separable_conv(x, d, p, padding="full")
 
 
