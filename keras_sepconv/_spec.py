@@ -84,7 +84,7 @@ def integers(name: str, value: Any, rank: int) -> tuple[int, ...]:
     rule = f"{each}, or {rank} of them" if rank > 1 else each
     is_vector = isinstance(value, np.ndarray) and value.ndim == 1
     items = value.tolist() if is_vector else value
-    if isinstance(items, Sequence) and not isinstance(items, (str, bytes)):
+    if _is_list(items):
         if len(items) != rank:
             raise wrong(name, rule, value)
         try:
@@ -139,7 +139,7 @@ def padding(value: Any, rank: int) -> Padding:
 
     def numbers_in(item: Any, depth: int) -> Any:
         items = item.tolist() if isinstance(item, np.ndarray) else item
-        if not isinstance(items, Sequence):
+        if not _is_list(items):
             return integer("padding", items, rule, 0)
         if depth == 0 or len(items) != (rank if depth == 2 else 2):
             raise wrong("padding", rule, value)
@@ -378,17 +378,23 @@ class ConvSpec:
 
     def _check_fit(self, who: str, axis: int, size: int, ending: str) -> None:
         zeros = self.pad_total(axis, size)
-        if size + zeros >= self.spans[axis]:
+        # Without an input there is no output, as with "same".
+        if size + zeros >= (self.spans[axis] if size else self.spans[axis] - 1):
             return
-        given = '"valid"' if self.padding == "valid" else self.padding
+        given = 'padding="valid"' if not zeros else "its padding"
         padded = f" with {zeros} zeros around it" if zeros else ""
         raise ValueError(
             f"{who}: `inputs` must be as large as the kernel for "
-            f"padding={given}, but along {_AXES[self.rank][axis]} the kernel "
+            f"{given}, but along {_AXES[self.rank][axis]} the kernel "
             f"spans {self.spans[axis]} (kernel_size={self.kernel_size}, "
             f"dilation_rate={self.dilation_rate}) and the input {size}"
             f'{padded}. Use padding="same" or a larger input. {ending}'
         )
+
+
+def _is_list(value: Any) -> bool:
+    no_list = (str, bytes, bytearray)
+    return isinstance(value, Sequence) and not isinstance(value, no_list)
 
 
 def _is_scalar_array(value: Any) -> bool:

@@ -221,7 +221,7 @@ def pointwise_conv(
     return _convolve(
         PointwiseConv,
         (inputs, None, kernel, bias),
-        (1, "valid", data_format, 1),
+        (1, "same", data_format, 1),
         implementation,
     )
 
@@ -491,7 +491,7 @@ def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
     outputs = keras.ops.zeros(shape, call.dtype)
     for tensor in tensors[:3]:
         if tensor is not None:
-            outputs = outputs + 0 * keras.ops.sum(tensor)
+            outputs = outputs + keras.ops.sum(keras.ops.ravel(tensor)[:0])
     bias = tensors[3]
     if bias is not None:
         sides = [1] * len(shape)

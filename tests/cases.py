@@ -38,11 +38,33 @@ CASES = (
     Case("volume_dilated", (6, 5, 6), 3, 2, 4, (3, 2, 3), (1,) * 3, (2, 1, 2)),
 )
 
-# Zeros in numbers, more than "same" has, too.
+# With the padding that matters: zeros in numbers, more than "same" has, too.
 PADDED = (
     Case("causal", (11,), 4, 1, 5, (3,), (1,), (1,), padding="causal"),
     Case("causal_strided", (12,), 3, 2, 4, (4,), (2,), (1,), padding="causal"),
     Case("causal_dilated", (9,), 9, 1, 5, (3,), (1,), (4,), padding="causal"),
+    Case(
+        "one_column_left",
+        (7, 4),
+        1,
+        1,
+        2,
+        (2, 2),
+        (1, 3),
+        padding="valid",
+        batch=3,
+    ),
+    Case(
+        "one_column_of_a_volume",
+        (6, 7, 4),
+        1,
+        1,
+        2,
+        (3, 3, 2),
+        (1, 1, 3),
+        (1,) * 3,
+        padding="valid",
+    ),
     Case("zeros", (6, 7), 9, 1, 5, (3, 3), (2, 2), padding=1),
     Case("zeros_beyond", (3, 5), 3, 1, 4, (3, 2), padding=4),
     Case("zeros_uneven", (5, 6), 9, 2, 4, (3, 4), padding=((2, 0), (0, 1))),

@@ -666,6 +666,7 @@ PAIRS = ("kernel_size", "strides", "dilation_rate")
         ("padding", 0.5, ValueError),
         ("padding", True, TypeError),
         ("padding", {1, 2}, TypeError),
+        ("padding", b"ab", TypeError),
         ("data_format", "NHWC", ValueError),
         ("data_format", 1, TypeError),
         ("use_bias", "no", TypeError),

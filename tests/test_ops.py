@@ -121,6 +121,21 @@ def test_pointwise(name, data_format, rng):
             np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_nothing_to_convolve():
+    nothing = np.zeros((2, 0, 5, 3), "float32")
+    found = ops.pointwise_conv(nothing, POINTWISE[:, :, :3])
+    assert tuple(found.shape) == (2, 0, 5, 5)
+    # Sums of the weights would overflow, and zeros around nothing remain.
+    kernel = np.full((3, 800, 1), 60, "float16")
+    steps = np.zeros((1, 0, 800), "float16")
+    bias = np.ones(800, "float16")
+    found = array(ops.depthwise_conv(steps, kernel, padding=3, bias=bias))
+    np.testing.assert_array_equal(found, np.ones((1, 4, 800)))
+    for padding in ("same", "causal", 1):
+        found = ops.depthwise_conv(steps, kernel, padding=padding)
+        assert tuple(found.shape) == (1, 0, 800)
+
+
 BAD_CALLS = {
     "kernel_rank": (
         {"depthwise_kernel": np.ones((3, 2))},

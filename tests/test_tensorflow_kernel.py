@@ -230,3 +230,20 @@ def test_the_graph_of_inference_is_as_clean_as_tensorflows():
         "Conv2D",
         "DepthwiseConv2dNative",
     ]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("size", [3, 5])
+def test_gradient_of_an_empty_batch_of_images(size, padding):
+    """What sums the gradients of several devices wants the right shape."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 9, 9, 3])])
+    def gradient(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = ops.depthwise_conv(
+                images, tf.ones((size, size, 3, 1)), padding=padding
+            )
+        return tape.gradient(outputs, images)
+
+    assert gradient(tf.zeros((0, 9, 9, 3))).shape == (0, 9, 9, 3)

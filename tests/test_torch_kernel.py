@@ -47,7 +47,7 @@ def always(monkeypatch):
 @pytest.fixture
 def in_float64(monkeypatch, always):
     """Sends float64 down the roads of float32, to compare it closely."""
-    monkeypatch.setattr(_torch, "_is_tuned", lambda inputs: inputs.ndim == 4)
+    monkeypatch.setattr(_torch, "_is_tuned", lambda inputs: True)
 
 
 def run(inputs, depthwise, pointwise, bias, options):

@@ -49,6 +49,9 @@ class GroupedSeparableConv3D(keras.layers.Layer):  # type: ignore[misc]
         kernel = keras.ops.reshape(
             self.depthwise_kernel, (*self._case.kernel_size, 1, -1)
         )
-        between = keras.ops.conv(inputs, kernel, **self._case.options())
-        outputs = keras.ops.conv(between, self.pointwise_kernel)
+        options = self._case.options()
+        between = keras.ops.conv(inputs, kernel, **options)
+        outputs = keras.ops.conv(
+            between, self.pointwise_kernel, data_format=options["data_format"]
+        )
         return keras.ops.add(outputs, self.bias)

@@ -125,7 +125,8 @@ class Contest:
         )
         for name in self._entries.keys() - {"stock", "ours", "floor"}:
             found = self._entries[name].results()[:1]
-            if self._pads_evenly():
+            # torch alone has no other padding than the same on both sides.
+            if name != "torch" or self._pads_evenly():
                 wrong += [
                     f"the peer {name}: {message}"
                     for message in compare(found, expected, magnitudes)

@@ -59,7 +59,7 @@ class Kernel:
     run: Run
 
 
-def by_name(run: Run) -> Run:
+def padded_first(run: Run) -> Run:
     """Lets a kernel for `"valid"` and `"same"` run with zeros in numbers."""
 
     @functools.wraps(run)

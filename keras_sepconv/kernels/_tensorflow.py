@@ -16,8 +16,8 @@ from keras_sepconv.kernels import _tensorflow_taps as taps
 from keras_sepconv.kernels._kernel import (
     Call,
     Kernel,
-    by_name,
     channels_last,
+    padded_first,
 )
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 from keras_sepconv.kernels._tensorflow_frames import Stack, merged, plane_of
@@ -30,7 +30,7 @@ _MANY_IN_A_ROW = 9
 
 
 @channels_last
-@by_name
+@padded_first
 def _run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -198,7 +198,7 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 
     if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
-    # Of an empty batch, oneDNN's gradients would have the wrong sizes.
+    # oneDNN gets the sizes of an empty batch's gradients wrong.
     is_sure = spec.padding == "same" or None not in inputs.shape[1:].as_list()
     if is_sure and _has_large_kernel(spec, kernel):
         return _large(spec, inputs, kernel)
@@ -304,10 +304,12 @@ def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), padding)
 
     def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
-        if not is_same:
-            around = ((0, 0), (rows, rows), (cols, cols), (0, 0))
-            cotangent = tf.pad(cotangent, around)
-        return convolve(cotangent, tf.reverse(kernel, (0, 1)))
+        if is_same:
+            return convolve(cotangent, tf.reverse(kernel, (0, 1)))
+        shape = (sizes_of(cotangent)[0], *sizes_of(inputs)[1:])
+        return tf.nn.depthwise_conv2d_backprop_input(
+            shape, kernel, cotangent, (1, 1, 1, 1), "VALID"
+        )
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
         """Convolves each image with its cotangent, one at a time."""

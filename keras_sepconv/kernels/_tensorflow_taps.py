@@ -17,7 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import by_name, channels_last
+from keras_sepconv.kernels._kernel import channels_last, padded_first
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 from keras_sepconv.kernels._tensorflow_frames import Stack, plane_of
 from keras_sepconv.kernels._tensorflow_shapes import size_of, sizes_of
@@ -53,7 +53,7 @@ class _Geometry:
 
 
 @channels_last
-@by_name
+@padded_first
 def run(
     spec: ConvSpec,
     inputs: Tensor,

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, Kernel, by_name
+from keras_sepconv.kernels._kernel import Call, Kernel, padded_first
 from keras_sepconv.kernels._torch_depthwise import (
     CONV,
     Window,
@@ -52,6 +52,10 @@ def run(
     else:
         # `contiguous(memory_format=...)` does not work under `vmap`.
         inputs = inputs.movedim(1, -1).contiguous().movedim(-1, 1)
+    if inputs.shape[1] == 1:
+        # torch misreads some strides that a single channel may have, and
+        # returns memory it never wrote: give it the usual ones.
+        inputs = inputs.squeeze(1).unsqueeze(1)
     window = Window.of(spec, inputs.shape[2:])
     kernel, matrix = depthwise_kernel, pointwise_kernel
     if kernel is not None:
@@ -77,7 +81,7 @@ def run(
     return outputs
 
 
-_with_zeros = by_name(run)
+_with_zeros = padded_first(run)
 
 
 def _separable(
@@ -149,11 +153,7 @@ def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:
 
 def _is_tuned(inputs: Tensor) -> bool:
     """Says whether the tricks that were measured apply to `inputs`."""
-    tuned: bool = (
-        inputs.device.type == "cpu"
-        and inputs.dtype == torch.float32
-        and inputs.ndim in (4, 5)
-    )
+    tuned: bool = inputs.device.type == "cpu" and inputs.dtype == torch.float32
     return tuned
 
 

@@ -49,7 +49,7 @@ class Window:
         """Returns the window of `spec` for `sizes`: `int` or `torch.SymInt`."""
         pairs = spec.padding
         if isinstance(pairs, str):
-            totals = [_zeros(spec, *size) for size in enumerate(sizes)]
+            totals = [_zeros_in_all(spec, *size) for size in enumerate(sizes)]
             pairs = tuple((zeros // 2, zeros - zeros // 2) for zeros in totals)
         before, after = zip(*pairs, strict=True)
         return cls(spec.strides, spec.dilation_rate, before, after)
@@ -107,7 +107,7 @@ class Window:
         return functional.pad(inputs, zeros), (0,) * len(self.before)
 
 
-def _zeros(spec: ConvSpec, axis: int, size: Any) -> Any:
+def _zeros_in_all(spec: ConvSpec, axis: int, size: Any) -> Any:
     """Returns `spec.pad_total` for a `size` that may be a `torch.SymInt`."""
     if spec.padding == "valid":
         return 0
@@ -274,18 +274,23 @@ def _kernel_gradient_by_frames(
         offset = tap * rate - window.before[0]
         first = max(-(offset // stride), 0)
         last = min((depth - 1 - offset) // stride, outputs - 1)
-        plane = kernel[:, :, tap]
+        plane = kernel.select(2, tap)
         total = torch.zeros_like(plane)
-        for image, weights in zip(inputs, gradient, strict=True):
-            if first > last:
-                break
-            frames = image[:, first * stride + offset :: stride]
-            total = total + _kernel_gradient(
-                window.of_plane,
-                frames[:, : last - first + 1].movedim(1, 0),
-                plane,
-                weights[:, first : last + 1].movedim(1, 0),
-            )
+        if first <= last:
+            start, count = first * stride + offset, last - first + 1
+            end = start + (count - 1) * stride + 1
+            # Indexing has no rule for batches of gradients; this has.
+            met = torch.ops.aten.slice.Tensor(inputs, 2, start, end, stride)
+            meeting = gradient.narrow(2, first, count)
+            for frames, weights in zip(
+                met.split(1), meeting.split(1), strict=True
+            ):
+                total = total + _kernel_gradient(
+                    window.of_plane,
+                    frames.squeeze(0).movedim(1, 0),
+                    plane,
+                    weights.squeeze(0).movedim(1, 0),
+                )
         planes.append(total)
     return torch.stack(planes, 2)
 

@@ -5,17 +5,19 @@ Keras has. On TensorFlow, where Keras's operations are wrong in too many places,
 its name stands for `native` (`_tensorflow.py`), which corrects them.
 """
 
+import dataclasses
+
 import keras
 from keras import ops
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, Kernel, by_name
+from keras_sepconv.kernels._kernel import Call, Kernel, padded_first
 
 _BACKEND = keras.backend.backend()
 _HALF = ("float16", "bfloat16")
 
 
-@by_name
+@padded_first
 def run(
     spec: ConvSpec,
     inputs: Tensor,
@@ -24,6 +26,14 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """A depthwise convolution, a 1x1 convolution, and one number a channel."""
+    is_last = spec.data_format == "channels_last"
+    if _BACKEND == "torch" and is_last and inputs.shape[-1] == 1:
+        # torch misreads the strides that Keras gives a single channel.
+        batch, *sizes, _ = inputs.shape
+        spec = dataclasses.replace(spec, data_format="channels_first")
+        inputs = ops.reshape(inputs, (batch, 1, *sizes))
+        outputs = run(spec, inputs, depthwise_kernel, pointwise_kernel, bias)
+        return ops.moveaxis(outputs, 1, -1)
     outputs = inputs
     if depthwise_kernel is not None:
         outputs = ops.depthwise_conv(

@@ -40,6 +40,8 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     # The attribute of each weight, by the part that its options begin with.
     _attributes: ClassVar[dict[str, str]]
+    # Those of all weights.
+    _weight_names: ClassVar[tuple[str, ...]]
 
     def __init__(
         self, rank: int, options: dict[str, Any], **kwargs: Any
@@ -134,7 +136,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
                 assert shape, "checked just now"
                 self._add_weights(shape)
             except BaseException:
-                for attribute in self._attributes.values():
+                for attribute in self._weight_names:
                     if getattr(self, attribute) is not None:
                         delattr(self, attribute)
                         setattr(self, attribute, None)

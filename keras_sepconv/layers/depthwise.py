@@ -30,6 +30,7 @@ class BaseDepthwiseConv(BaseConv):
         "depthwise": "kernel",
         "bias": "bias",
     }
+    _weight_names = tuple(_attributes.values())
 
     def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
         kernel, bias = weights

@@ -16,8 +16,9 @@ class BaseSeparableConv(BaseConv):
     matrix product, mixes the channels; then come the bias and the activation.
     What it computes is `keras_sepconv.ops.separable_conv`.
 
-    It takes the place of the Keras layer of the same name: the constructor, the
-    weights, the weights files and the config are the same. Two differences are
+    It takes the place of the Keras layer of the same name, where there is one:
+    the constructor, the weights, the weights files and the config are the same,
+    as long as nothing is asked for that Keras lacks. Two differences are
     deliberate:
 
     - A fan-based initializer given *by name* for the depthwise kernel uses the
@@ -93,6 +94,7 @@ class BaseSeparableConv(BaseConv):
         "pointwise": "pointwise_kernel",
         "bias": "bias",
     }
+    _weight_names = (*_attributes.values(), "depthwise_bias")
 
     def __init__(
         self, rank: int, options: dict[str, Any], **kwargs: Any
