@@ -324,6 +324,19 @@ def test_w15_pointwise_kernel_of_the_wrong_depth():
         )
 
 
+def test_w17_one_channel_and_one_column_left():
+    """torch misreads the strides of a single channel in channels_last."""
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((3, 7, 4, 1)).astype("float32")
+    kernel = rng.standard_normal((2, 2, 1, 1)).astype("float32")
+    options = {"strides": (1, 3), "padding": "valid"}
+    truth = Convolution(inputs, kernel, **options)
+    expected = truth.value()
+    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
+    found = ops.depthwise_conv(tensor(inputs), tensor(kernel), **options)
+    assert np.all(np.abs(array(found) - expected) <= bound["value"])
+
+
 def test_w16_padding_full():
     """`keras.ops.separable_conv` on torch takes it for "valid"."""
     x, d, p, _ = arrays((2, 8, 7, 3))
