@@ -33,7 +33,7 @@ RUNS = [
     pytest.param(
         case, padding, data_format, id=f"{case}-{padding}-{data_format}"
     )
-    for case, (padding, data_format) in zip(CASES, PAIRS)
+    for case, (padding, data_format) in zip(CASES, PAIRS, strict=False)
 ]
 RUNS += [
     pytest.param(case, case.padding, data_format, id=f"{case}-{data_format}")
