@@ -1,5 +1,7 @@
 """What the tests need from the active backend, and nothing else does."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -35,31 +37,64 @@ def tensor(values, dtype="float32"):
     return keras.ops.convert_to_tensor(np.asarray(values), dtype=dtype)
 
 
-def gradients(function, tensors, cotangent):
-    """Returns the gradients of `sum(function(*tensors) * cotangent)`.
+def value_and_gradients(function, tensors, cotangent):
+    """Returns a value, and the gradients of `sum(value * cotangent)`.
 
     Args:
-        function: From tensors to a tensor.
+        function: From tensors to a tensor, the value.
         tensors: What to differentiate for.
         cotangent: A tensor of the result's shape and dtype.
     """
     if BACKEND == "jax":
         import jax
 
-        return jax.vjp(function, *tensors)[1](cotangent)
+        value, pull = jax.vjp(function, *tensors)
+        return value, pull(cotangent)
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
         tensors = list(tensors)
         with tf.GradientTape() as tape:
             tape.watch(tensors)
-            outputs = function(*tensors)
-        return tape.gradient(outputs, tensors, cotangent)
+            value = function(*tensors)
+        return value, tape.gradient(value, tensors, cotangent)
     if BACKEND == "torch":
         leaves = [t.detach().clone().requires_grad_(True) for t in tensors]
-        function(*leaves).backward(cotangent)
-        return [leaf.grad for leaf in leaves]
+        value = function(*leaves)
+        value.backward(cotangent)
+        return value.detach(), [leaf.grad for leaf in leaves]
     raise NotImplementedError(f"{BACKEND} has no gradients")
+
+
+def gradients(function, tensors, cotangent):
+    """Returns the gradients of `sum(function(*tensors) * cotangent)`."""
+    return value_and_gradients(function, tensors, cotangent)[1]
+
+
+def ways(function, channel_axis):
+    """Returns the ways a backend runs and differentiates, by name.
+
+    Args:
+        function: Of inputs and weights, to a tensor.
+        channel_axis: The inputs' axis of channels.
+
+    Returns:
+        Functions as `value_and_gradients(function, ...)` is, of tensors and a
+        cotangent.
+    """
+    eager = functools.partial(value_and_gradients, function)
+    if BACKEND == "jax":
+        import jax
+
+        # Op by op, JAX compiles each piece of it, to the same numbers.
+        return {"jit": jax.jit(eager)}
+    if BACKEND == "tensorflow":
+        graph = compiled(function, channel_axis)
+        return {
+            "eager": eager,
+            "graph": functools.partial(value_and_gradients, graph),
+        }
+    return {"eager": eager} if HAS_GRADIENTS else {}
 
 
 def compiled(function, channel_axis):

@@ -3,20 +3,11 @@
 A new kernel needs no new test: `implementations()` names it.
 """
 
-import functools
 import itertools
 
 import numpy as np
 import pytest
-from backends import (
-    BACKEND,
-    EPSILON,
-    array,
-    compiled,
-    gradients,
-    needs_gradients,
-    tensor,
-)
+from backends import BACKEND, EPSILON, array, tensor, ways
 from cases import CASES, PADDED, SHRUNK
 from reference import Convolution
 
@@ -60,88 +51,57 @@ def assert_close(found, expected, bound, what):
 
 
 @battery
-def test_value(case, kernel, data_format, padding, rng):
+def test_separable(case, kernel, data_format, padding, rng):
     arrays = case.arrays(rng, data_format)
     options = case.options(padding, data_format)
-    truth = Convolution(*arrays, **options)
-    expected = truth.value()
-    bounds = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
-    tensors = [tensor(a) for a in arrays]
-    run = functools.partial(_run, kernel=kernel, options=options)
-    axis = 1 if data_format == "channels_first" else -1
-    for how, function in (("eager", run), ("jit", compiled(run, axis))):
-        assert_close(function(*tensors), expected, bounds["value"], how)
 
-
-@needs_gradients
-@battery
-def test_gradients(case, kernel, data_format, padding, rng):
-    arrays = case.arrays(rng, data_format)
-    options = case.options(padding, data_format)
-    truth = Convolution(*arrays, **options)
-    cotangent = rng.standard_normal(truth.value().shape).astype("float32")
-    expected = truth.gradients(cotangent)
-    bounds = truth.tolerances(cotangent, EPSILON["float32"])
-    tensors = [tensor(a) for a in arrays]
-    run = functools.partial(_run, kernel=kernel, options=options)
-    axis = 1 if data_format == "channels_first" else -1
-    for how, function in (("eager", run), ("jit", compiled(run, axis))):
-        found = gradients(function, tensors, tensor(cotangent))
-        names = ("inputs", "depthwise", "pointwise", "bias")
-        for name, gradient in zip(names, found, strict=True):
-            what = f"{how}, gradient of {name}"
-            assert_close(gradient, expected[name], bounds[name], what)
-
-
-@battery
-def test_depthwise_value(case, kernel, data_format, padding, rng):
-    inputs, depthwise, _, _ = case.arrays(rng, data_format)
-    bias = rng.standard_normal(case.channels * case.multiplier)
-    options = case.options(padding, data_format)
-    truth = Convolution(inputs, depthwise, None, bias, **options)
-    expected = truth.value()
-    bound = truth.tolerances(np.ones_like(expected), EPSILON["float32"])
-    found = ops.depthwise_conv(
-        tensor(inputs),
-        tensor(depthwise),
-        implementation=kernel,
-        bias=tensor(bias),
-        **options,
-    )
-    assert_close(found, expected, bound["value"], "depthwise")
-
-
-@needs_gradients
-@battery
-def test_depthwise_gradients(case, kernel, data_format, padding, rng):
-    inputs, depthwise, _, _ = case.arrays(rng, data_format)
-    options = case.options(padding, data_format)
-    truth = Convolution(inputs, depthwise, **options)
-    cotangent = rng.standard_normal(truth.value().shape).astype("float32")
-    expected = truth.gradients(cotangent)
-    bounds = truth.tolerances(cotangent, EPSILON["float32"])
-
-    def run(inputs, depthwise):
-        return ops.depthwise_conv(
-            inputs, depthwise, implementation=kernel, **options
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(
+            inputs,
+            depthwise,
+            pointwise,
+            implementation=kernel,
+            bias=bias,
+            **options,
         )
 
-    found = gradients(
-        run, [tensor(inputs), tensor(depthwise)], tensor(cotangent)
-    )
-    for name, gradient in zip(("inputs", "depthwise"), found, strict=True):
-        assert_close(gradient, expected[name], bounds[name], name)
+    assert_right(run, arrays, Convolution(*arrays, **options), data_format, rng)
 
 
-def _run(inputs, depthwise, pointwise, bias, kernel, options):
-    return ops.separable_conv(
-        inputs,
-        depthwise,
-        pointwise,
-        implementation=kernel,
-        bias=bias,
-        **options,
-    )
+@battery
+def test_depthwise(case, kernel, data_format, padding, rng):
+    inputs, depthwise, _, _ = case.arrays(rng, data_format)
+    bias = rng.standard_normal(case.channels * case.multiplier)
+    bias = bias.astype("float32")
+    options = case.options(padding, data_format)
+
+    def run(inputs, depthwise, bias):
+        return ops.depthwise_conv(
+            inputs, depthwise, implementation=kernel, bias=bias, **options
+        )
+
+    truth = Convolution(inputs, depthwise, None, bias, **options)
+    assert_right(run, (inputs, depthwise, bias), truth, data_format, rng)
+
+
+def assert_right(run, arrays, truth, data_format, rng):
+    """Compares the value by itself, and with its gradients, with the truth."""
+    expected = truth.value()
+    cotangent = rng.standard_normal(expected.shape).astype("float32")
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+    tensors = [tensor(a) for a in arrays]
+    assert_close(run(*tensors), expected, bounds["value"], "value")
+    slopes = truth.gradients(cotangent)
+    names = ["inputs", "depthwise", "pointwise", "bias"]
+    if truth.pointwise is None:
+        names.remove("pointwise")
+    axis = 1 if data_format == "channels_first" else -1
+    for how, function in ways(run, axis).items():
+        value, found = function(tensors, tensor(cotangent))
+        assert_close(value, expected, bounds["value"], how)
+        for name, slope in zip(names, found, strict=True):
+            what = f"{how}, gradient of {name}"
+            assert_close(slope, slopes[name], bounds[name], what)
 
 
 @pytest.fixture
