@@ -10,6 +10,7 @@ from keras_sepconv.layers import (
     SeparableConv2D,
     SeparableConv3D,
 )
+from keras_sepconv.tools import convert_model, load_model, restore_model
 
 __all__ = [
     "DepthwiseConv1D",
@@ -18,6 +19,9 @@ __all__ = [
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConv3D",
+    "convert_model",
+    "load_model",
     "ops",
+    "restore_model",
 ]
 __all__ += functional.__all__

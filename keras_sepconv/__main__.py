@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from keras_sepconv.bench import command as bench
+from keras_sepconv.tools import command as convert
+from keras_sepconv.tools import info
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     bench.add_to(commands)
+    convert.add_to(commands)
+    info.add_to(commands)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code

@@ -26,6 +26,7 @@ LEVELS = (
     "ops",
     "layers",
     "functional",
+    "tools",
     "bench",
     "__main__",
 )
@@ -134,6 +135,8 @@ OF_COMMANDS = {
     "keras_sepconv.__main__",
     "keras_sepconv.bench",
     "matplotlib",
+    "keras_sepconv.tools.command",
+    "keras_sepconv.tools.info",
     "rich.progress",
 }
 
@@ -162,7 +165,10 @@ def test_public_names():
             "SeparableConv2D",
             "SeparableConv3D",
             *functional.__all__,
+            "convert_model",
+            "load_model",
             "ops",
+            "restore_model",
         ]
     )
     for name in keras_sepconv.__all__:

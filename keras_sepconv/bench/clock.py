@@ -57,7 +57,7 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> Quartiles:
 
 
 def measurement(times: Times) -> Measurement:
-    """Returns what the times of `stock`, `ours`, `floor` and peers say."""
+    """Returns what the times of `stock`, `ours` and the others say."""
     ours = times["ours"]
     return {
         "rounds": len(ours),
@@ -66,7 +66,9 @@ def measurement(times: Times) -> Measurement:
             for name, seconds in times.items()
         },
         "speedup": ratios(times["stock"], ours),
-        "over_floor": ratios(ours, times["floor"]),
+        "over_floor": (
+            ratios(ours, times["floor"]) if "floor" in times else None
+        ),
         "peers": {
             name: ratios(seconds, ours)
             for name, seconds in times.items()

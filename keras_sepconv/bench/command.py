@@ -14,6 +14,11 @@ from rich.console import Console
 
 from keras_sepconv import kernels
 from keras_sepconv.bench import report, results
+from keras_sepconv.bench.applications import (
+    APPLICATIONS,
+    SUITE,
+    Application,
+)
 from keras_sepconv.bench.cases import CASES, QUICK, SUITES, Case
 from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.machine import machine
@@ -49,10 +54,11 @@ def add_to(commands: Any) -> None:
     add(
         "--suite",
         nargs="+",
-        choices=SUITES,
+        choices=(*SUITES, SUITE),
         metavar="NAME",
         default=SUITES,
-        help=f"of {', '.join(SUITES)}; default: all",
+        help=f"of {', '.join(SUITES)} and {SUITE}, which are whole networks; "
+        f"default: all but {SUITE}",
     )
     add(
         "--case",
@@ -193,10 +199,11 @@ def _measure(
     }
 
 
-def _cases(options: argparse.Namespace) -> list[Case]:
+def _cases(options: argparse.Namespace) -> list[Case | Application]:
+    every: tuple[Case | Application, ...] = (*CASES, *APPLICATIONS)
     return [
         case
-        for case in CASES
+        for case in every
         if case.suite in options.suite
         and any(fnmatch.fnmatchcase(case.name, p) for p in options.case)
         and (not options.quick or case.name in QUICK)

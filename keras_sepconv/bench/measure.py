@@ -8,14 +8,17 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from keras_sepconv.bench import clock
+from keras_sepconv.bench import applications, clock
+from keras_sepconv.bench.applications import Application, ApplicationContest
 from keras_sepconv.bench.cases import Case
 from keras_sepconv.bench.contest import Contest, Settings
 from keras_sepconv.bench.results import KINDS, BackendResult, CaseResult
 
 
 def measure(
-    cases: Sequence[Case], settings: Settings, begin: Callable[[Case], object]
+    cases: Sequence[Case | Application],
+    settings: Settings,
+    begin: Callable[[Case | Application], object],
 ) -> BackendResult:
     """Returns the measurements of `cases` on the active backend.
 
@@ -28,6 +31,8 @@ def measure(
     native = importlib.import_module(f"keras_sepconv.bench._{name}")
     results = []
     for case in cases:
+        if isinstance(case, Application) and name in case.missing:
+            continue
         begin(case)
         results.append(_measure_case(native, case, settings))
         keras.utils.clear_session()
@@ -38,10 +43,18 @@ def measure(
         "jit_compile": settings.jit_compile,
         "implementation": settings.implementation,
         "seconds": settings.seconds,
-        "versions": {p: _version(p) for p in ("keras", name, *native.PEERS)},
+        "versions": {
+            p: _version(p)
+            for p in ("keras", name, *native.PEERS, *_peers(cases))
+        },
         "device": native.device(),
         "cases": results,
     }
+
+
+def _peers(cases: Sequence[Case | Application]) -> tuple[str, ...]:
+    whole = any(isinstance(case, Application) for case in cases)
+    return ("openvino",) if whole and applications.exports() else ()
 
 
 def _version(package: str) -> str | None:
@@ -53,9 +66,13 @@ def _version(package: str) -> str | None:
 
 
 def _measure_case(
-    native: types.ModuleType, case: Case, settings: Settings
+    native: types.ModuleType, case: Case | Application, settings: Settings
 ) -> CaseResult:
-    contest = Contest(native, case, settings)
+    contest = (
+        ApplicationContest(case, settings)
+        if isinstance(case, Application)
+        else Contest(native, case, settings)
+    )
     result: CaseResult = {
         "name": case.name,
         "description": case.description,

@@ -12,17 +12,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_sepconv.bench import results
+from keras_sepconv.bench.applications import Application
 from keras_sepconv.bench.cases import Case
 from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.measure import measure
 
 
-def here(cases: Sequence[Case], settings: Settings) -> results.BackendResult:
+def here(
+    cases: Sequence[Case | Application], settings: Settings
+) -> results.BackendResult:
     """Measures on the active backend, with a progress bar on stderr."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(cases))
 
-        def begin(case: Case) -> None:
+        def begin(case: Case | Application) -> None:
             progress.update(
                 task,
                 completed=cases.index(case),
@@ -33,7 +36,7 @@ def here(cases: Sequence[Case], settings: Settings) -> results.BackendResult:
 
 
 def elsewhere(
-    backend: str, cases: Sequence[Case], settings: Settings
+    backend: str, cases: Sequence[Case | Application], settings: Settings
 ) -> results.BackendResult:
     """Measures on a backend that is not active: Keras has one a process.
 
@@ -45,6 +48,7 @@ def elsewhere(
         command = [sys.executable, "-m", "keras_sepconv", "bench"]
         command += ["--seconds", str(settings.seconds), "--json", str(path)]
         command += ["--case", *(case.name for case in cases)]
+        command += ["--suite", *{case.suite for case in cases}]
         if settings.jit_compile:
             command += ["--jit-compile"]
         if settings.implementation is not None:

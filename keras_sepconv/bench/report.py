@@ -26,7 +26,8 @@ _LEGEND = (
     "is its SeparableConv1D or 2D, padded by hand where it is causal; for "
     "volumes, Conv3D with as many groups as channels and a 1x1x1 Conv3D. "
     "quartiles: of that ratio. ours/floor: over the pointwise matrix product "
-    "alone (three of them in training)."
+    "alone (three of them in training). Whole networks: predict_on_batch and "
+    "train_on_batch, ours converted; inference is with inference=True."
 )
 
 
@@ -133,11 +134,12 @@ def _measured(case: CaseResult, kind: str, peers: list[str]) -> list[Any]:
     if case["wrong"]:
         return [Text("FAILED", "bold red"), *[""] * (3 + len(peers))]
     measurement = case["measurements"][kind]
+    floor = measurement["over_floor"]
     return [
         _speedup(measurement["speedup"][1]),
         _quartiles(measurement["speedup"]),
         number(measurement["milliseconds"]["ours"][1]),
-        number(measurement["over_floor"][1]),
+        "" if floor is None else number(floor[1]),
         *(_speedup(measurement["peers"][peer][1]) for peer in peers),
     ]
 

@@ -17,14 +17,15 @@ class Measurement(TypedDict):
         rounds: How often each was run.
         milliseconds: The times of each that was run, by name.
         speedup: Stock's time over ours, round by round.
-        over_floor: Our time over the floor's, round by round.
+        over_floor: Our time over the floor's, round by round; `None` for
+            whole networks, which have no such floor.
         peers: A peer's time over ours, round by round, by name.
     """
 
     rounds: int
     milliseconds: dict[str, Quartiles]
     speedup: Quartiles
-    over_floor: Quartiles
+    over_floor: Quartiles | None
     peers: dict[str, Quartiles]
 
 

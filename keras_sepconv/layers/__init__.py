@@ -1,6 +1,7 @@
 """The layers, and the initializer that fits them."""
 
 from keras_sepconv.layers._initializers import DepthwiseFans
+from keras_sepconv.layers.convolution import Conv1D, Conv2D, Conv3D
 from keras_sepconv.layers.depthwise import (
     DepthwiseConv1D,
     DepthwiseConv2D,
@@ -13,6 +14,9 @@ from keras_sepconv.layers.separable import (
 )
 
 __all__ = [
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "DepthwiseConv3D",

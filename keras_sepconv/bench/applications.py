@@ -1,0 +1,188 @@
+"""Whole networks: those of `keras.applications`, stock and converted."""
+
+import dataclasses
+import functools
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sepconv.bench import _openvino
+from keras_sepconv.bench.contest import Settings
+from keras_sepconv.bench.results import Costs
+from keras_sepconv.tools import convert_model
+from keras_sepconv.tools._verify import disagreement
+
+SUITE = "applications"
+
+# How much the sums of a training step may differ from stock Keras's, beside
+# their size: rounding adds up over a hundred layers and their normalisations.
+_UPDATES = 1e-2
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """A network with random weights.
+
+    Attributes:
+        network: Its name in `keras.applications`.
+        batch: The number of images.
+        missing: The backends on which Keras does not make it.
+    """
+
+    network: str
+    batch: int
+    missing: tuple[str, ...] = ()
+    suite = SUITE
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What reports call it, and `--case` selects by."""
+        return f"{self.network.lower()}_b{self.batch}"
+
+    @property
+    def description(self) -> str:
+        """The case in full, as reports print it."""
+        return f"{self.network}, {self.batch} images"
+
+
+APPLICATIONS = tuple(
+    Application(network, batch, missing)
+    for network, missing in (
+        ("MobileNet", ()),
+        ("MobileNetV2", ()),
+        ("MobileNetV3Small", ()),
+        ("EfficientNetB0", ()),
+        ("EfficientNetV2B0", ()),
+        ("Xception", ()),
+        ("NASNetMobile", ("torch",)),
+        ("ConvNeXtTiny", ()),
+    )
+    for batch in (8, 1)
+)
+
+
+def exports() -> bool:
+    """Tells whether Keras exports to OpenVINO from the active backend."""
+    return keras.backend.backend() in ("tensorflow", "torch")
+
+
+class ApplicationContest:
+    """All that is run for one network.
+
+    Prediction and training steps are those of users, `predict_on_batch` and
+    `train_on_batch`, with all that Keras does around them. What predicts is
+    also the network converted with `inference=True`, and where it is installed
+    OpenVINO with the stock network.
+
+    Args:
+        case: The network.
+        settings: How to measure.
+    """
+
+    def __init__(self, case: Application, settings: Settings) -> None:
+        keras.utils.set_random_seed(0)
+        stock = getattr(keras.applications, case.network)(weights=None)
+        _give_signal(stock)
+        self._models = {
+            "stock": stock,
+            "ours": convert_model(
+                stock, verify=False, implementation=settings.implementation
+            ),
+            "inference": convert_model(
+                stock,
+                inference=True,
+                verify=False,
+                implementation=settings.implementation,
+            ),
+        }
+        jit_compile = settings.jit_compile or "auto"
+        for name, model in self._models.items():
+            if name != "inference":
+                model.compile(
+                    keras.optimizers.SGD(0.01),
+                    "categorical_crossentropy",
+                    jit_compile=jit_compile,
+                )
+            elif settings.jit_compile:
+                model.compile(jit_compile=True)
+        rng = np.random.default_rng(0)
+        sizes = stock.input_shape[1:]
+        shape = (case.batch, *(size or 224 for size in sizes))
+        self._inputs = rng.standard_normal(shape, dtype="float32")
+        labels = rng.integers(0, stock.output_shape[-1], case.batch)
+        self._labels = np.eye(stock.output_shape[-1], dtype="float32")[labels]
+        self._predict: dict[str, Callable[[], Any]] = {
+            name: functools.partial(model.predict_on_batch, self._inputs)
+            for name, model in self._models.items()
+        }
+        if exports() and importlib.util.find_spec("openvino") is not None:
+            self._predict["openvino"] = _openvino.predictor(stock, self._inputs)
+
+    def runs(self, kind: str) -> dict[str, Callable[[], object]]:
+        """Returns what to time, by name."""
+        if kind == "forward":
+            return dict(self._predict)
+        return {
+            name: functools.partial(
+                self._models[name].train_on_batch, self._inputs, self._labels
+            )
+            for name in ("stock", "ours")
+        }
+
+    def costs(self) -> dict[str, Costs]:
+        """Returns nothing; what compiles these is Keras."""
+        return {}
+
+    def wrong(self) -> list[str]:
+        """Returns what is wrong with all but stock, and warms all up."""
+        values = {name: predict() for name, predict in self._predict.items()}
+        wrong = [
+            f"{name} predicts something else: {found}"
+            for name, value in values.items()
+            if (found := disagreement([values["stock"]], [value]))
+        ]
+        before = self._models["stock"].get_weights()
+        updates = {}
+        for name, run in self.runs("training").items():
+            run()
+            after = self._models[name].get_weights()
+            updates[name] = [a - b for a, b in zip(after, before, strict=True)]
+        far, size = (
+            sum(float(np.sum(np.square(array, dtype="float64"))) for array in x)
+            for x in (
+                map(np.subtract, updates["ours"], updates["stock"]),
+                updates["stock"],
+            )
+        )
+        relative = (far / size) ** 0.5
+        if not relative <= _UPDATES:
+            wrong.append(
+                f"ours, after a training step, is off by {relative:.2g} of the "
+                f"step, which rounding explains up to {_UPDATES:.2g}"
+            )
+        return wrong
+
+
+def _give_signal(model: Any) -> None:
+    """Lets a model of random weights tell one image from another.
+
+    With the fans that Keras takes for a depthwise kernel, all predictions are
+    the same. These are those of He et al. (2015) for what each sums over.
+    """
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        if variable.name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+            axes = -2 if "depthwise" in variable.path else -1
+            fan_in = np.prod(variable.shape[:axes])
+            values = rng.standard_normal(variable.shape)
+            variable.assign(values * np.sqrt(2 / fan_in))
+        elif variable.name == "moving_mean":
+            variable.assign(0.1 * rng.standard_normal(variable.shape))
+        elif variable.name == "moving_variance":
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))

@@ -1,0 +1,124 @@
+"""Plain convolutions that run fast where they are depthwise or pointwise."""
+
+from typing import Any
+
+import keras
+
+from keras_sepconv import kernels, ops
+from keras_sepconv._spec import Tensor
+
+
+class BaseConvolution:
+    """What a convolution of Keras computes, by our operations where they can.
+
+    With `groups` equal to the input's channels it is a depthwise convolution,
+    and with a kernel of size 1 a matrix product. Anything else is left to the
+    layer of Keras, whose constructor, weights, weights files and config are the
+    same here.
+
+    Args:
+        *args: Those of the Keras layer, in its order.
+        implementation: `None` for the fastest that can, or a name from
+            `keras_sepconv.ops.implementations()`.
+        **kwargs: Those of the Keras layer.
+
+    Raises:
+        TypeError: An argument of the wrong type.
+        ValueError: An argument with the wrong value.
+    """
+
+    def __init__(
+        self, *args: Any, implementation: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.implementation = kernels.check_name(implementation)
+
+    def call(self: Any, inputs: Tensor) -> Tensor:
+        """Returns `activation(convolution(inputs) + bias)`."""
+        kernel, bias = self.kernel, self.bias
+        pointwise = self.groups == 1 and max(self.kernel_size) == 1
+        depthwise = self.groups > 1 and int(kernel.shape[-2]) == 1
+        if not pointwise and not depthwise:
+            return super().call(inputs)  # type: ignore[misc]
+        inputs, kernel, bias = (
+            None if one is None else keras.ops.cast(one, self.compute_dtype)
+            for one in (inputs, kernel, bias)
+        )
+        if pointwise:
+            outputs = ops.pointwise_conv(
+                inputs[self._strided],
+                kernel,
+                self.data_format,
+                self.implementation,
+                bias=bias,
+            )
+        else:
+            shape = (*self.kernel_size, self.groups, -1)
+            outputs = ops.depthwise_conv(
+                inputs,
+                keras.ops.reshape(kernel, shape),
+                self.strides,
+                self.padding,
+                self.data_format,
+                self.dilation_rate,
+                self.implementation,
+                bias=bias,
+            )
+        return outputs if self.activation is None else self.activation(outputs)
+
+    @property
+    def _strided(self: Any) -> tuple[slice, ...]:
+        """The inputs that a kernel of size 1 reads, whatever the padding."""
+        every = tuple(slice(None, None, stride) for stride in self.strides)
+        if self.data_format == "channels_first":
+            return (slice(None), slice(None), *every)
+        return (slice(None), *every)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the config of the Keras layer, and what differs from it."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        if self.implementation is not None:
+            config["implementation"] = self.implementation
+        return config
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class Conv1D(BaseConvolution, keras.layers.Conv1D):  # type: ignore[misc]
+    """`keras.layers.Conv1D`; see `BaseConvolution` for what differs.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sepconv.layers import Conv1D
+    >>> layer = Conv1D(8, 3, groups=4)
+    >>> tuple(layer(np.ones((2, 28, 4), "float32")).shape)
+    (2, 26, 8)
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class Conv2D(BaseConvolution, keras.layers.Conv2D):  # type: ignore[misc]
+    """`keras.layers.Conv2D`; see `BaseConvolution` for what differs.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sepconv.layers import Conv2D
+    >>> layer = Conv2D(8, 1, strides=2)
+    >>> tuple(layer(np.ones((2, 28, 28, 4), "float32")).shape)
+    (2, 14, 14, 8)
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_sepconv")
+class Conv3D(BaseConvolution, keras.layers.Conv3D):  # type: ignore[misc]
+    """`keras.layers.Conv3D`; see `BaseConvolution` for what differs.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_sepconv.layers import Conv3D
+    >>> layer = Conv3D(8, 3, groups=4)
+    >>> tuple(layer(np.ones((2, 9, 28, 28, 4), "float32")).shape)
+    (2, 7, 26, 26, 8)
+    """

@@ -1,0 +1,155 @@
+"""Makes a model again from a changed config, with all that it had learned."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_sepconv.tools import _fold
+from keras_sepconv.tools._tree import Node, Path, layers, replaced, shared
+
+
+def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
+    """Returns the model of `node`, with the weights of `model`.
+
+    Args:
+        model: The model.
+        node: What Keras serialised of it, with layers replaced or folded.
+        folds: What was folded.
+
+    Raises:
+        ValueError: A layer cannot be made again from its config, or then has
+            other weights.
+    """
+    numbers = shared(model)
+    made: dict[int, Any] = {}
+
+    class Shared:
+        """Makes a layer once that has several places."""
+
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            number = config["number"]
+            if number not in made:
+                made[number] = _made(config["node"], objects)
+            return made[number]
+
+    def once(path: Path, inner: Node) -> Node | None:
+        if path not in numbers:
+            return None
+        config = {"number": numbers[path], "node": inner}
+        stand_in = {"module": None, "registered_name": "Shared"}
+        return {**inner, **stand_in, "class_name": "Shared", "config": config}
+
+    objects = {**own_objects(model), "Shared": Shared}
+    plain = {key: item for key, item in node.items() if key != "compile_config"}
+    try:
+        other = _made(
+            {**plain, "config": replaced(node["config"], once)}, objects
+        )
+    except Exception as error:
+        raise ValueError(
+            f"`model` must be one that Keras can make again from its config, "
+            f"but: {error}. Received: model={model}"
+        ) from error
+    _carry(model, other, (), folds)
+    return other
+
+
+def _made(node: Node, objects: dict[str, Any]) -> Any:
+    # These are the objects of this process, not those of a file.
+    return keras.saving.deserialize_keras_object(
+        node, custom_objects=objects, safe_mode=False
+    )
+
+
+def own_objects(model: Any) -> dict[str, Any]:
+    """Returns the classes and functions in a model that Keras has not."""
+    found: dict[str, Any] = {}
+    for layer in [model, *(layer for _, layer in layers(model))]:
+        values = [type(layer), *vars(layer).values()]
+        for value in values:
+            kind = value if callable(value) else type(value)
+            name = getattr(kind, "__name__", "<lambda>")
+            home = str(getattr(kind, "__module__", "keras")).split(".")[0]
+            known = home in ("keras", "keras_sepconv", "builtins")
+            if not known and name != "<lambda>":
+                found[name] = kind
+    return found
+
+
+def _carry(old: Any, new: Any, path: Path, folds: _fold.Folds) -> None:
+    """Gives the weights of a layer to its twin."""
+    norms = folds.into.get(path)
+    if norms is not None:
+        _fold.apply(old, norms, new)
+        return
+    if not any(into[: len(path)] == path for into in folds.into):
+        _copy(old, new)
+        return
+    for name, inner in _inside(new):
+        below = (*path, name)
+        _carry(dict(_inside(old))[name], inner, below, folds)
+
+
+def _inside(layer: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(layer, keras.layers.TimeDistributed):
+        yield layer.layer.name, layer.layer
+        return
+    for inner in layer.layers:
+        yield inner.name, inner
+
+
+def _copy(old: Any, new: Any) -> None:
+    for one, other in zip(
+        _same(old, new, "variables"), new.variables, strict=True
+    ):
+        _assign(other, one)
+        if other.trainable != one.trainable:
+            other.trainable = one.trainable
+
+
+def _assign(variable: Any, other: Any) -> None:
+    # JAX would share the array, and Keras's steps give theirs away.
+    variable.assign(keras.ops.copy(other.value))
+
+
+def _same(old: Any, new: Any, what: str) -> list[Any]:
+    """Returns the variables of `old`, which are those of `new` in order."""
+    before, after = getattr(old, what), getattr(new, what)
+    for one, other in itertools.zip_longest(before, after):
+        if one is None or other is None or one.shape != other.shape:
+            raise ValueError(
+                "`model` must be one that Keras can make again from its "
+                f"config, but then {_described(other)} stands where there is "
+                f"{_described(one)}. Received: {old.name!r}, with "
+                f"{len(before)} {what}, then {len(after)}"
+            )
+    return list(before)
+
+
+def _described(variable: Any) -> str:
+    if variable is None:
+        return "nothing"
+    return f"{variable.path} of the shape {tuple(variable.shape)}"
+
+
+def compile_alike(model: Any, other: Any) -> str | None:
+    """Compiles `other` as `model` is; returns why not if it cannot."""
+    if not model.compiled:
+        return None
+    try:
+        with keras.saving.custom_object_scope(own_objects(model)):
+            other.compile_from_config(model.get_compile_config())
+    except Exception as error:  # Whatever a user's loss or metric raises.
+        return f"its compile state cannot be made again: {error}"
+    if model.optimizer.built:
+        other.optimizer.build(other.trainable_variables)
+        for one, two in zip(
+            _same(model.optimizer, other.optimizer, "variables"),
+            other.optimizer.variables,
+            strict=True,
+        ):
+            _assign(two, one)
+    return None

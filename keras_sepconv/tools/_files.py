@@ -1,0 +1,227 @@
+"""Opens files that nobody vouches for, and reads them as what they are."""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import numpy as np
+
+# No genuine file stores so little of so much.
+_FLOOR_BYTES = 1 << 28
+_MAX_EXPANSION = 100
+
+
+class RefusedError(Exception):
+    """Why a file does not load; the message completes "cannot load, since"."""
+
+
+def check(name: str, path: Any) -> str:
+    """Returns the path of a file, or a folder of Keras 3, that exists.
+
+    Args:
+        name: The argument's name.
+        path: Its value.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        IsADirectoryError: Another directory.
+        TypeError: No path.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            f"`{name}` must be a path. Received: {name}={path!r} "
+            f"(of type {type(path).__name__})"
+        )
+    text = os.fspath(path)
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if os.path.isdir(text) and not is_folder_of_keras(text):
+        way_out = ""
+        if os.path.exists(os.path.join(text, "saved_model.pb")):
+            way_out = (
+                ", in the SavedModel format, which Keras 3 does not load. Save "
+                "the model in tf.keras as `.keras` or `.h5`, or wrap the "
+                "folder in a `keras.layers.TFSMLayer`"
+            )
+        raise IsADirectoryError(
+            f"`{name}` must be a file; this is a directory{way_out}. "
+            f"Received: {name}={text!r}"
+        )
+    if not os.path.exists(text):
+        raise FileNotFoundError(
+            f"`{name}` must be a file that exists. Received: {name}={text!r}"
+        )
+    return text
+
+
+def is_folder_of_keras(path: str) -> bool:
+    """Tells whether this is a folder as Keras 3 saves a model, or Orbax."""
+    return os.path.isdir(path) and any(
+        name == "config.json" or name.isdigit() for name in os.listdir(path)
+    )
+
+
+def kind(path: str) -> str:
+    """Returns `"zip"`, `"hdf5"`, `"json"` or `"folder"`, whatever the name.
+
+    Raises:
+        RefusedError: None of these.
+    """
+    if os.path.isdir(path):
+        return "folder"
+    with open(path, "rb") as file:
+        head = file.read(64)
+    if not head:
+        raise RefusedError("it is empty")
+    if head.startswith(b"PK"):
+        return "zip"
+    if h5py.is_hdf5(path):
+        return "hdf5"
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
+        return "json"
+    raise RefusedError(
+        "it is neither a `.keras` archive, nor HDF5, nor JSON: is it whole, "
+        "and a model?"
+    )
+
+
+def parsed(text: str | bytes, what: str) -> dict[str, Any]:
+    """Returns a JSON object.
+
+    Raises:
+        RefusedError: Something else; `what` names it.
+    """
+    try:
+        result = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"{what} is not JSON ({error})") from error
+    if not isinstance(result, dict):
+        raise RefusedError(f"{what} is not a JSON object")
+    return result
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Returns what a JSON file of a model's architecture says."""
+    config = parsed(pathlib.Path(path).read_bytes(), "it")
+    if "class_name" not in config or "config" not in config:
+        raise RefusedError(
+            "it is JSON, but no model's: there is no `class_name`"
+        )
+    return config
+
+
+@contextlib.contextmanager
+def archive(path: str) -> Iterator[zipfile.ZipFile]:
+    """Opens a `.keras` archive, with every member's name and size checked.
+
+    Raises:
+        RefusedError: A broken archive, or one that is no model.
+    """
+    try:
+        opened = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise RefusedError(
+            f"it is not a whole zip archive ({error})"
+        ) from error
+    with opened:
+        for info in opened.infolist():
+            parts = info.filename.replace("\\", "/").split("/")
+            if ".." in parts or not parts[0] or ":" in parts[0]:
+                raise RefusedError(
+                    "its archive has a member that points outside: "
+                    f"{info.filename!r}"
+                )
+            if _is_bomb(info.file_size, info.compress_size):
+                raise RefusedError(
+                    f"its archive has a member of {info.file_size} bytes that "
+                    f"stores {info.compress_size}: {info.filename!r}"
+                )
+        if "config.json" not in opened.namelist():
+            raise RefusedError("it is a zip archive without a `config.json`")
+        yield opened
+
+
+def member(opened: zipfile.ZipFile, name: str) -> bytes:
+    """Returns a member's bytes; raises `RefusedError` if they are damaged."""
+    try:
+        return opened.read(name)
+    except (zipfile.BadZipFile, KeyError, RuntimeError, OSError) as error:
+        raise RefusedError(f"its `{name}` cannot be read ({error})") from error
+
+
+@contextlib.contextmanager
+def hdf5(file: Any) -> Iterator[h5py.File]:
+    """Opens an HDF5 file, from a path or from memory."""
+    try:
+        opened = h5py.File(file, "r")
+    except OSError as error:
+        raise RefusedError(f"it is not a whole HDF5 file ({error})") from error
+    with opened:
+        yield opened
+
+
+def text(attribute: Any) -> str:
+    """Returns an HDF5 attribute that is a string."""
+    if isinstance(attribute, bytes):
+        return attribute.decode("utf-8")
+    return str(attribute)
+
+
+def names(group: h5py.Group, key: str) -> list[str]:
+    """Returns a list of names, which HDF5 may have split in pieces."""
+    pieces = [key] if key in group.attrs else []
+    while not pieces or f"{key}{len(pieces)}" in group.attrs:
+        if f"{key}{len(pieces)}" not in group.attrs:
+            break
+        pieces.append(f"{key}{len(pieces)}")
+    return [text(name) for piece in pieces for name in group.attrs[piece]]
+
+
+def slashless(name: Any) -> Any:
+    """Returns a layer's name as Keras 3 takes it; whatever else as it is."""
+    return name.replace("/", "_") if isinstance(name, str) else name
+
+
+def below(group: h5py.Group, path: str) -> Any:
+    """Returns what `path` names in a group of this same file.
+
+    Raises:
+        RefusedError: Nothing is there, or a link leads elsewhere.
+    """
+    found: Any = group
+    for part in path.split("/"):
+        if not isinstance(found, h5py.Group) or part not in found:
+            raise RefusedError(f"its weights lack '{path}'")
+        if not isinstance(found.get(part, getlink=True), h5py.HardLink):
+            raise RefusedError(f"its weights have a link at '{path}'")
+        found = found[part]
+    return found
+
+
+def array(group: h5py.Group, path: str) -> np.ndarray:
+    """Returns the numbers at `path`.
+
+    Raises:
+        RefusedError: No numbers, numbers of another file, or far too many.
+    """
+    dataset = below(group, path)
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
+        raise RefusedError(f"its weights have no numbers at '{path}'")
+    if dataset.external or dataset.is_virtual:
+        raise RefusedError(f"its weights are in another file, at '{path}'")
+    size = math.prod(dataset.shape) * dataset.dtype.itemsize
+    if _is_bomb(size, dataset.id.get_storage_size()):
+        raise RefusedError(
+            f"it stores far fewer weights than it says, at '{path}'"
+        )
+    return np.asarray(dataset)
+
+
+def _is_bomb(size: int, stored: int) -> bool:
+    return size > _FLOOR_BYTES and size > _MAX_EXPANSION * max(stored, 1)

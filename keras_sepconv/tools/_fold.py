@@ -1,0 +1,298 @@
+"""Folds batch normalisation into the layer before it, for inference.
+
+In inference, batch normalisation is `scale * (x - mean) + beta` for each
+channel, with `scale = gamma / sqrt(variance + epsilon)` (Ioffe and Szegedy,
+2015). After a linear layer, that is the layer with its kernel times `scale`
+and the bias `(bias - mean) * scale + beta`.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sepconv.tools._tree import Node, Path, is_node
+
+# The weight that makes the output, and what its axes are from its last ones on.
+_KERNELS = {
+    "Dense": "kernel",
+    **{f"Conv{rank}D": "kernel" for rank in (1, 2, 3)},
+    **{f"Conv{rank}DTranspose": "kernel" for rank in (1, 2, 3)},
+    **{f"DepthwiseConv{rank}D": "kernel" for rank in (1, 2, 3)},
+    **{f"SeparableConv{rank}D": "pointwise_kernel" for rank in (1, 2, 3)},
+}
+_HOMES = ("keras.layers", "keras_sepconv.layers")
+
+
+@dataclasses.dataclass
+class Folds:
+    """What was folded, and what was not.
+
+    Attributes:
+        into: The normalisations that each layer takes in, by its path.
+        paths: The path of each normalisation folded away, with the layer's.
+        left: The path of each one that stays, with the reason.
+    """
+
+    into: dict[Path, list[Any]] = dataclasses.field(default_factory=dict)
+    paths: dict[Path, Path] = dataclasses.field(default_factory=dict)
+    left: dict[Path, str] = dataclasses.field(default_factory=dict)
+
+
+def fold(model: Any, node: Node) -> tuple[Node, Folds]:
+    """Returns a model's node without the normalisations that can be folded.
+
+    Args:
+        model: The model.
+        node: What Keras serialised of it.
+    """
+    folds = Folds()
+    return _folded(model, node, (), folds), folds
+
+
+def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
+    """Returns `node`, folded inside."""
+    config = node["config"]
+    if isinstance(layer, keras.layers.TimeDistributed) and is_node(
+        config.get("layer")
+    ):
+        inner = layer.layer
+        below = _folded(inner, config["layer"], (*path, inner.name), folds)
+        return {**node, "config": {**config, "layer": below}}
+    if not isinstance(layer, keras.Model) or "layers" not in config:
+        return node
+    nodes = [
+        item
+        if item["config"].get("name") not in _names(layer)
+        else _folded(
+            layer.get_layer(item["config"]["name"]),
+            item,
+            (*path, item["config"]["name"]),
+            folds,
+        )
+        for item in config["layers"]
+    ]
+    edges: _Chain | _Graph = (
+        _Graph(nodes, config["output_layers"])
+        if "output_layers" in config
+        else _Chain(nodes)
+    )
+    for item in nodes:
+        if item["class_name"] != "BatchNormalization":
+            continue
+        name = item["config"]["name"]
+        before = edges.before(name)
+        why_not = (
+            "nothing but one layer may come before it"
+            if before is None
+            else _why_not(before, item, edges.uses(before["config"]["name"]))
+        )
+        if why_not is not None:
+            folds.left[(*path, name)] = why_not
+            continue
+        assert before is not None, "there is a layer to fold into"
+        into = (*path, before["config"]["name"])
+        folds.into.setdefault(into, []).append(layer.get_layer(name))
+        folds.paths[(*path, name)] = into
+        before["config"] = {**before["config"], "use_bias": True}
+        edges.remove(name)
+    return {**node, "config": {**config, **edges.config()}}
+
+
+def _names(model: Any) -> set[str]:
+    return {layer.name for layer in model.layers}
+
+
+def _why_not(before: Node, norm: Node, uses: int) -> str | None:
+    """Returns why a normalisation cannot go into the layer before it."""
+    name = before["class_name"]
+    config = before["config"]
+    home = str(before.get("module")).startswith(_HOMES)
+    if name not in _KERNELS or not home:
+        return f"{config.get('name')} before it is {name}"
+    if uses != 1:
+        return f"{config['name']} before it is used elsewhere too"
+    if config["activation"] not in (None, "linear"):
+        return f"{config['name']} before it has an activation"
+    if config["dtype"] != norm["config"]["dtype"]:
+        return f"{config['name']} before it has another dtype"
+    if config.get("lora_rank") or "Quantized" in str(config["dtype"]):
+        return f"{config['name']} before it has more than its kernel"
+    rank = len(norm["build_config"]["input_shape"])
+    first = config.get("data_format") == "channels_first"
+    axis: Any = norm["config"]["axis"]
+    if axis not in (1 if first else rank - 1, (1 - rank) if first else -1):
+        return "it does not normalise the channels"
+    return None
+
+
+class _Chain:
+    """The layers of a Sequential."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._nodes = list(nodes)
+
+    def before(self, name: str) -> Node | None:
+        names = [node["config"].get("name") for node in self._nodes]
+        at = names.index(name)
+        return self._nodes[at - 1] if at > 0 else None
+
+    def uses(self, name: str) -> int:
+        return 1
+
+    def remove(self, name: str) -> None:
+        self._nodes = [
+            node for node in self._nodes if node["config"].get("name") != name
+        ]
+
+    def config(self) -> dict[str, Any]:
+        return {"layers": self._nodes}
+
+
+class _Graph:
+    """The layers of a functional model.
+
+    A tensor is the name of the layer that made it, in which call, and which of
+    its outputs it is.
+    """
+
+    def __init__(self, nodes: list[Node], outputs: Any) -> None:
+        self._nodes = {node["name"]: node for node in nodes}
+        self._outputs = outputs
+        self._renamed: dict[str, str] = {}
+
+    def before(self, name: str) -> Node | None:
+        calls = self._nodes[name]["inbound_nodes"]
+        tensors = list(_histories(calls))
+        if len(calls) != 1 or len(tensors) != 1:
+            return None
+        return self._nodes[self._now(tensors[0][0])]
+
+    def _now(self, name: str) -> str:
+        while name in self._renamed:
+            name = self._renamed[name]
+        return name
+
+    def uses(self, name: str) -> int:
+        """Returns how many read what a layer makes, in all of its calls."""
+        found = collections.Counter(
+            self._now(history[0])
+            for node in self._nodes.values()
+            for history in _histories(node["inbound_nodes"])
+        )
+        ends = sum(self._now(end[0]) == name for end in _ends(self._outputs))
+        return max(found[name] + ends, len(self._nodes[name]["inbound_nodes"]))
+
+    def remove(self, name: str) -> None:
+        before = self.before(name)
+        assert before is not None, "checked before"
+        self._renamed[name] = before["name"]
+        del self._nodes[name]
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "layers": [
+                {**node, "inbound_nodes": self._rewired(node["inbound_nodes"])}
+                for node in self._nodes.values()
+            ],
+            "output_layers": self._moved(self._outputs),
+        }
+
+    def _rewired(self, value: Any) -> Any:
+        if _is_tensor(value):
+            name, *rest = value["config"]["keras_history"]
+            history = [self._now(name), *rest]
+            config = {**value["config"], "keras_history": history}
+            return {**value, "config": config}
+        if isinstance(value, dict):
+            return {k: self._rewired(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._rewired(item) for item in value)
+        return value
+
+    def _moved(self, ends: Any) -> Any:
+        if _is_end(ends):
+            return [self._now(ends[0]), *ends[1:]]
+        if isinstance(ends, dict):
+            return {key: self._moved(end) for key, end in ends.items()}
+        return [self._moved(end) for end in ends]
+
+
+def _is_tensor(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("class_name") == "__keras_tensor__"
+    )
+
+
+def _histories(value: Any) -> Iterator[list[Any]]:
+    """Yields where each tensor of a call's arguments comes from."""
+    if _is_tensor(value):
+        yield value["config"]["keras_history"]
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _histories(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _histories(item)
+
+
+def _is_end(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and all(isinstance(item, int) for item in value[1:])
+    )
+
+
+def _ends(value: Any) -> Iterator[Any]:
+    """Yields the tensors that a model returns."""
+    if _is_end(value):
+        yield value
+    else:
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _ends(item)
+
+
+def apply(before: Any, norms: list[Any], after: Any) -> None:
+    """Gives `after` the weights of `before` with `norms` behind it."""
+    name = _KERNELS[type(after).__name__]
+    wide = {
+        weight.name: np.asarray(
+            keras.ops.convert_to_numpy(weight), dtype="float64"
+        )
+        for weight in before.weights
+    }
+    kernel_name = getattr(before, name).name
+    channels = int(norms[0].moving_mean.shape[0])
+    wide.setdefault("bias", np.zeros(channels))
+    for norm in norms:
+        mean, variance, gamma, beta = (
+            np.asarray(keras.ops.convert_to_numpy(value), dtype="float64")
+            if value is not None
+            else default
+            for value, default in (
+                (norm.moving_mean, None),
+                (norm.moving_variance, None),
+                (norm.gamma if norm.scale else None, 1.0),
+                (norm.beta if norm.center else None, 0.0),
+            )
+        )
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        wide["bias"] = (wide["bias"] - mean) * scale + beta
+        kernel = wide[kernel_name]
+        if "Depthwise" in type(after).__name__:
+            wide[kernel_name] = kernel * scale.reshape(kernel.shape[-2:])
+        elif "Transpose" in type(after).__name__:
+            wide[kernel_name] = kernel * scale[:, None]
+        else:
+            wide[kernel_name] = kernel * scale
+    for weight in after.weights:
+        double = weight.dtype == "float64"
+        weight.assign(
+            wide[weight.name].astype("float64" if double else "float32")
+        )

@@ -1,0 +1,254 @@
+"""Makes of a config of tf.keras up to 2.15 one that Keras 3 takes.
+
+Nothing that the file says is imported: the modules it names are dropped, and
+each class is looked up anew, in Keras's public namespaces and among the objects
+that the caller knows.
+"""
+
+from typing import Any
+
+import keras
+
+from keras_sepconv.tools import _legacy_graph
+from keras_sepconv.tools import _legacy_tables as _tables
+from keras_sepconv.tools._files import RefusedError, slashless
+
+Node = dict[str, Any]
+
+
+def base_name(node: Node) -> str:
+    """Returns the class a node names, without its package."""
+    return str(node["class_name"]).split(">")[-1]
+
+
+def without_slashes(data: Any) -> Any:
+    """Returns a config with no `/` in a name, which Keras 3 refuses."""
+    if isinstance(data, dict):
+        result = {key: without_slashes(item) for key, item in data.items()}
+        if isinstance(result.get("name"), str):
+            result["name"] = slashless(result["name"])
+        return result
+    if not isinstance(data, list):
+        return data
+    if len(data) in (3, 4) and isinstance(data[1], int) and data[1] >= 0:
+        # What one layer takes from another, which the name begins.
+        data = [slashless(item) for item in data[:1]] + data[1:]
+    return [without_slashes(item) for item in data]
+
+
+class Rewriter:
+    """Rewrites one model.
+
+    Args:
+        custom_objects: As `keras.models.load_model` takes them.
+        safe_mode: Whether to refuse code that the file carries.
+    """
+
+    def __init__(self, custom_objects: dict[str, Any], safe_mode: bool) -> None:
+        self.custom_objects = custom_objects
+        self.safe_mode = safe_mode
+        # What the user should be told.
+        self.notes: list[str] = []
+
+    def known(self, name: Any) -> bool:
+        """Tells whether the caller gave, or registered, this name."""
+        return isinstance(name, str) and bool(
+            keras.saving.get_registered_object(name, self.custom_objects)
+        )
+
+    def layer(self, node: Node) -> Node:
+        """Returns the node of a layer or model, rewritten.
+
+        Raises:
+            RefusedError: What Keras 3 lacks, or what is unsafe.
+        """
+        base = base_name(node)
+        for name in (node.get("registered_name"), node["class_name"]):
+            if self.known(name):
+                config = self._values(node["config"])
+                build = {k: v for k, v in node.items() if k == "build_config"}
+                return {**build, **_named(base, config, name)}
+        if base in _tables.MODELS:
+            return self._model(base, node)
+        config = self._values(node["config"])
+        if base == "InputLayer":
+            config["batch_shape"] = node["config"].get("batch_input_shape")
+        if base == "Lambda":
+            self._check_lambda(config)
+        if base in _tables.UNSAFE and self.safe_mode:
+            raise RefusedError(f"it has a layer {base}, which runs code")
+        base, renamed = _tables.RENAMED.get(base, (base, {}))
+        for old, new in renamed.items():
+            if old in config:
+                config[new] = config.pop(old)
+        self._drop(base, config)
+        return self._class(base, config)
+
+    def _class(self, base: str, config: Node) -> Node:
+        if base == "SeparableConv1D" and config.get("padding") == "causal":
+            name = config.get("name")
+            self.notes.append(
+                f"layer '{name}' has padding='causal', which Keras 3's "
+                "SeparableConv1D lacks: it is a keras_sepconv.SeparableConv1D"
+            )
+            return _named(base, config, f"keras_sepconv>{base}")
+        cls = getattr(keras.layers, base, None)
+        if not (isinstance(cls, type) and issubclass(cls, keras.layers.Layer)):
+            raise RefusedError(
+                f"layer '{config.get('name')}' is a {base}, which Keras 3 does "
+                f"not have. Pass custom_objects={{'{base}': <a class>}}, or "
+                "replace the layer in tf.keras and save again"
+            )
+        return {"module": "keras.layers", "class_name": base, "config": config}
+
+    def _model(self, base: str, node: Node) -> Node:
+        config = node["config"]
+        if base == "Sequential":
+            config = self._sequential(config, node.get("build_config"))
+            return {"module": "keras", "class_name": base, "config": config}
+        if "input_layers" not in config:
+            raise RefusedError(
+                "it is a subclassed model. Pass its class in custom_objects"
+            )
+        config = _legacy_graph.functional(config, self)
+        return {"module": "keras", "class_name": "Model", "config": config}
+
+    def _sequential(self, config: Any, build: Any) -> Node:
+        # Keras 2.0 to 2.2 wrote the bare list of layers.
+        config = {"layers": config} if isinstance(config, list) else config
+        nodes = config["layers"]
+        layers = [self.layer(node) for node in nodes]
+        shape = nodes[0]["config"].get("batch_input_shape") if nodes else None
+        if shape is not None and base_name(nodes[0]) != "InputLayer":
+            config_of_input = {"batch_shape": shape}
+            layers.insert(0, self._class("InputLayer", config_of_input))
+        result = {"name": "sequential", **config, "layers": layers}
+        if isinstance(build, dict) and "input_shape" in build:
+            result.setdefault("build_input_shape", build["input_shape"])
+        return result
+
+    def _drop(self, base: str, config: Node) -> None:
+        """Takes out what Keras 3 does not take."""
+        for key in (*_tables.UNUSED, *_tables.UNUSED_BY_CLASS.get(base, ())):
+            config.pop(key, None)
+        for key, neutral in _tables.NEUTRAL.items():
+            if config.pop(key, neutral) != neutral:
+                raise RefusedError(
+                    f"layer '{config.get('name')}' ({base}) has a `{key}`, "
+                    "which Keras 3 does not have. Change the layer in tf.keras "
+                    "and save again"
+                )
+        axis = config.get("axis")
+        if base == "BatchNormalization":
+            config.pop("fused", None)
+            if isinstance(axis, list) and len(axis) == 1:
+                config["axis"] = axis[0]
+
+    def _check_lambda(self, config: Node) -> None:
+        functions = [config.get(k) for k in ("function", "output_shape")]
+        # As legacy files have it: the code, its defaults and its closure.
+        is_list = isinstance(functions[0], list)
+        if self.safe_mode and (is_list or any(map(_is_lambda, functions))):
+            raise RefusedError(
+                f"layer '{config.get('name')}' is a Lambda, whose Python code "
+                "the file carries. If you trust the file, pass safe_mode=False"
+            )
+        if isinstance(functions[0], list):
+            code, defaults, closure = functions[0]
+            config["function"] = _named_lambda(code, defaults, closure)
+        elif isinstance(functions[0], str):
+            config["function"] = self._function("function", functions[0])
+        for key in (
+            "module",
+            "function_type",
+            "output_shape_type",
+            "output_shape_module",
+        ):
+            config.pop(key, None)
+
+    def _function(self, key: str, name: Any) -> Any:
+        """Returns a function that a config names, never one of Python's."""
+        if self.known(name):
+            return _named("function", name, name)
+        if key.endswith("activation") and hasattr(keras.activations, name):
+            return name
+        raise RefusedError(
+            f"its `{key}` is a function {name!r}, which is not Keras's. Pass "
+            f"custom_objects={{{name!r}: <the function>}}"
+        )
+
+    def _values(self, config: Node) -> Node:
+        return {key: self._value(key, value) for key, value in config.items()}
+
+    def _value(self, key: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._value(key, item) for item in value]
+        if isinstance(value, str):
+            if not key.endswith("activation"):
+                return value
+            value = _tables.CHANGED.get(value, value)
+            return self._function(key, value) if self.known(value) else value
+        if not isinstance(value, dict):
+            return value
+        if "class_name" not in value:
+            return self._values(value)
+        return self._object(key, value)
+
+    def _object(self, key: str, value: Node) -> Any:
+        """Returns an object inside a layer's config, rewritten."""
+        base = base_name(value)
+        if base in ("__tuple__", "TensorShape"):
+            return self._value(key, value["items"])
+        if base == "__lambda__":
+            if self.safe_mode:
+                raise RefusedError(
+                    f"it carries Python code as `{key}`. If you trust the "
+                    "file, pass safe_mode=False"
+                )
+            return value
+        if base in _tables.DATA:
+            return value
+        if base == "function":
+            return self._function(key, value["config"])
+        if base.startswith("Policy"):
+            name = str(value["config"]["name"])
+            return None if name.endswith("infer") else name
+        for registered in (value.get("registered_name"), value["class_name"]):
+            if self.known(registered):
+                return _named(base, self._values(value["config"]), registered)
+        namespace = _tables.NAMESPACES.get(key.rsplit("_", 1)[-1])
+        if namespace is None:
+            return self.layer(value)
+        config = self._values(value["config"])
+        config.pop("dtype", None)
+        if config.get("distribution") == "normal":
+            config["distribution"] = "truncated_normal"
+        if not isinstance(getattr(namespace, base, None), type):
+            raise RefusedError(
+                f"its `{key}` is a {base}, which Keras 3 does not have. Pass "
+                f"custom_objects={{'{base}': <a class>}}"
+            )
+        module = namespace.__name__.rsplit(".", 1)[-1]
+        return {
+            "module": f"keras.{module}",
+            "class_name": base,
+            "config": config,
+        }
+
+
+def _named(base: str, config: Any, registered: Any) -> Node:
+    return {
+        "module": None,
+        "class_name": base,
+        "config": config,
+        "registered_name": registered,
+    }
+
+
+def _named_lambda(code: Any, defaults: Any, closure: Any) -> Node:
+    config = {"code": code, "defaults": defaults, "closure": closure}
+    return {"class_name": "__lambda__", "config": config}
+
+
+def _is_lambda(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("class_name") == "__lambda__"

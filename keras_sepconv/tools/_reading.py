@@ -1,0 +1,215 @@
+"""Reads the files of models, each in its way."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_sepconv.tools import _files, _legacy_compile, _legacy_weights
+from keras_sepconv.tools._files import RefusedError
+from keras_sepconv.tools._legacy_config import Node, Rewriter, without_slashes
+
+_WEIGHTS = "model.weights.h5"
+
+
+class Reader:
+    """Reads one file; the arguments are those of `load_model`."""
+
+    def __init__(
+        self,
+        path: str,
+        custom_objects: dict[str, Any],
+        compile: bool,
+        safe_mode: bool,
+    ) -> None:
+        self.path = path
+        self.custom_objects = custom_objects
+        self.compile = compile
+        self.safe_mode = safe_mode
+        # What the user should be told.
+        self.notes: list[str] = []
+
+    def from_json(self, weights: Any) -> Any:
+        """Returns the model of an architecture and a file of weights."""
+        with refusing("filepath", self.path):
+            config = _files.read_json(self.path)
+            if weights is None:
+                raise RefusedError(
+                    "it is an architecture without weights. Name their file "
+                    "with `weights=`"
+                )
+        source = _files.check("weights", weights)
+        with refusing("filepath", self.path):
+            old = "module" not in config or _is_old(config.get("keras_version"))
+            if old:
+                config = without_slashes(config)
+                model = self._made(config)
+            else:
+                model = self._deserialized(config)
+        with refusing("weights", source):
+            if not old:
+                model.load_weights(source)
+                return model
+            kind = _files.kind(source)
+            if kind not in ("hdf5", "zip"):
+                raise RefusedError("it is no HDF5, which weights are")
+            with _weights_of(source, kind) as file:
+                _legacy_weights.load(model, _legacy_weights.Order(config), file)
+        return model
+
+    def whole(self, kind: str) -> Any:
+        """Returns the model of a file, or a folder, that has all of it."""
+        if kind == "zip":
+            return self.from_zip()
+        return self.from_hdf5() if kind == "hdf5" else self._by_keras()
+
+    def from_zip(self) -> Any:
+        """Returns the model of a `.keras` archive."""
+        with _files.archive(self.path) as archive:
+            names = archive.namelist()
+            version = None
+            if "metadata.json" in names:
+                text = _files.member(archive, "metadata.json")
+                metadata = _files.parsed(text, "its `metadata.json`")
+                version = metadata.get("keras_version")
+            text = _files.member(archive, "config.json")
+            config = _files.parsed(text, "its `config.json`")
+            if not _is_old(version):
+                return self._by_keras()
+        config = without_slashes(config)
+        model = self._made(config)
+        with _weights_of(self.path, "zip") as file:
+            _legacy_weights.load(model, _legacy_weights.Order(config), file)
+            self._compile(model, config.get("compile_config"))
+        return model
+
+    def from_hdf5(self) -> Any:
+        """Returns the model of an HDF5 file."""
+        with _files.hdf5(self.path) as file:
+            text = file.attrs.get("model_config")
+            if text is None:
+                raise RefusedError(
+                    "it is HDF5 without a `model_config`, so weights at most. "
+                    "Pass the JSON of the model's architecture as `filepath`, "
+                    "and this as `weights`"
+                )
+            version = file.attrs.get("keras_version", "1")
+            if not _is_old(_files.text(version)):
+                model = self._by_keras()
+                _legacy_compile.renew_optimizer(
+                    model, file, self.custom_objects
+                )
+                return model
+            config = _files.parsed(_files.text(text), "its `model_config`")
+            config = without_slashes(config)
+            model = self._made(config)
+            _legacy_weights.load(model, _legacy_weights.Order(config), file)
+            training = file.attrs.get("training_config")
+            if training is not None:
+                training = _files.parsed(
+                    _files.text(training), "its `training_config`"
+                )
+            self._compile(model, training)
+        return model
+
+    def _by_keras(self) -> Any:
+        def load(compile: bool) -> Any:
+            return keras.models.load_model(
+                self.path, self.custom_objects, compile, self.safe_mode
+            )
+
+        try:
+            return load(self.compile)
+        except Exception as error:
+            if not self.compile:
+                raise
+            try:
+                model = load(False)
+            except Exception:
+                # What is wrong is not the compile state.
+                raise error from None
+            self._not_compiled(error)
+            return model
+
+    def _made(self, config: Node) -> Any:
+        """Returns the model of a config of tf.keras, its weights unset."""
+        rewriter = Rewriter(self.custom_objects, self.safe_mode)
+        node = rewriter.layer(config)
+        model = self._deserialized(node)
+        self.notes += rewriter.notes
+        return model
+
+    def _deserialized(self, node: Node) -> Any:
+        model = keras.saving.deserialize_keras_object(
+            node, self.custom_objects, self.safe_mode
+        )
+        if not isinstance(model, keras.Model):
+            raise RefusedError(f"it is a {type(model).__name__}, not a model")
+        if not model.built:
+            raise RefusedError(
+                "its model has no input shape, so it has no weights"
+            )
+        return model
+
+    def _compile(self, model: Any, config: Any) -> None:
+        if not self.compile or not config:
+            return
+        try:
+            _legacy_compile.compile_alike(model, config, self.custom_objects)
+        except Exception as error:
+            self._not_compiled(error)
+        else:
+            self.notes.append(
+                "the optimizer's state is that of tf.keras, so it is not "
+                "restored. Pass compile=False to load the model without this "
+                "warning"
+            )
+
+    def _not_compiled(self, error: Exception) -> None:
+        self.notes.append(
+            "the optimizer, loss or metrics are not those that Keras knows, so "
+            f"the model is not compiled: {_said(error)}. Compile it to train "
+            "it, and pass compile=False to load it without this warning"
+        )
+
+
+def _is_old(version: Any) -> bool:
+    """Tells whether a file is of Keras before 3."""
+    major = str(version).split(".")[0]
+    return major.isdigit() and int(major) < 3
+
+
+@contextlib.contextmanager
+def _weights_of(path: str, kind: str) -> Iterator[Any]:
+    if kind == "hdf5":
+        with _files.hdf5(path) as file:
+            yield file
+        return
+    with _files.archive(path) as archive:
+        content = _files.member(archive, _WEIGHTS)
+    with _files.hdf5(io.BytesIO(content)) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def refusing(name: str, path: str) -> Iterator[None]:
+    """Makes of whatever goes wrong with a file one clear error."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, RefusedError) else error
+        raise ValueError(
+            f"`{name}` must be a model's file that can be loaded: "
+            f"{_said(error)}. Received: {name}={path!r}"
+        ) from cause
+
+
+def _said(error: Exception) -> str:
+    """Returns what an error says; Keras's put whole configs around it."""
+    text = " ".join(str(error).split("Exception encountered: ")[-1].split())
+    text = text or type(error).__name__
+    return text.rstrip(".") if len(text) <= 400 else f"{text[:400]}..."

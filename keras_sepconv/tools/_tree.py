@@ -1,0 +1,92 @@
+"""The layers inside a model: as its config lists them, and as they live."""
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import keras
+
+# The names on the way to a layer, from the model down.
+Path: TypeAlias = tuple[str, ...]
+
+# A layer's config with its class, as Keras serialises it.
+Node: TypeAlias = dict[str, Any]
+
+# How often one name may stand in a path.
+_DEEPEST = 3
+
+
+def is_node(value: Any) -> bool:
+    """Tells whether `value` is a layer, or another object, serialised."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("class_name"), str)
+        and isinstance(value.get("config"), dict)
+    )
+
+
+def replaced(
+    data: Any, change: Callable[[Path, Node], Node | None], path: Path = ()
+) -> Any:
+    """Returns a copy of what Keras serialised, with some nodes replaced.
+
+    Args:
+        data: A node, or what stands in one.
+        change: Returns what a node is to be, `None` for itself with whatever
+            changes inside.
+        path: The names above `data`.
+    """
+    if is_node(data):
+        name = data["config"].get("name")
+        path = path if name is None else (*path, name)
+        other = change(path, data)
+        if other is not None:
+            return other
+    if isinstance(data, dict):
+        return {k: replaced(v, change, path) for k, v in data.items()}
+    if isinstance(data, (list, tuple)):
+        return type(data)(replaced(v, change, path) for v in data)
+    return copy.deepcopy(data)
+
+
+def layers(layer: Any) -> Iterator[tuple[Path, Any]]:
+    """Yields every layer inside `layer`, each once, with its path.
+
+    Those too that a layer of someone's own keeps in an attribute.
+    """
+    for paths, inner in _found(layer).values():
+        yield paths[0], inner
+
+
+def shared(layer: Any) -> dict[Path, int]:
+    """Returns a number for each layer that has several paths, by path."""
+    return {
+        path: number
+        for number, (paths, _) in enumerate(_found(layer).values())
+        if len(paths) > 1
+        for path in paths
+    }
+
+
+def _found(layer: Any) -> dict[int, tuple[list[Path], Any]]:
+    """Returns the layers inside, with all their paths, by identity."""
+    found: dict[int, tuple[list[Path], Any]] = {}
+
+    def look(value: Any, path: Path) -> None:
+        if isinstance(value, keras.layers.Layer):
+            path = (*path, value.name)
+            paths, _ = found.setdefault(id(value), ([], value))
+            # A layer may know the one around it.
+            if path in paths or path.count(value.name) > _DEEPEST:
+                return
+            paths.append(path)
+            value = list(vars(value).values())
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, (list, tuple, set)):
+            for item in value:
+                look(item, path)
+
+    look(list(vars(layer).values()), ())
+    found.pop(id(layer), None)
+    return found

@@ -1,0 +1,169 @@
+"""Whether two models compute the same, up to rounding."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_sepconv.tools._tree import layers
+
+# What a size is that a model leaves open; the first that it can take.
+_SIZES = (32, 64, 128, 224)
+_BATCH = 2
+
+# Unit roundoffs.
+_EPSILON = {
+    "float64": 2.0**-53,
+    "float32": 2.0**-24,
+    "float16": 2.0**-11,
+    "bfloat16": 2.0**-8,
+}
+# How many of them the layers of a deep model add up to, beside what differs
+# from example to example, and beside the output itself.
+_DEPTH = 2**14
+_ROUNDOFFS = 64
+
+
+def difference(model: Any, other: Any) -> str | None:
+    """Returns how the outputs differ by more than rounding, if they do.
+
+    Both predict the same random batch. A difference is rounding if it is small
+    beside what distinguishes the examples of the batch from each other.
+
+    Args:
+        model: The model.
+        other: What should compute the same.
+    """
+    inputs = sample(model)
+    state = [
+        (variable, keras.ops.copy(variable.value))
+        for one in (model, other)
+        for variable in one.non_trainable_variables
+    ]
+    try:
+        expected, found = (_outputs(one, inputs) for one in (model, other))
+        epsilon = _epsilon(model)
+        wrong = disagreement(expected, found, epsilon)
+        if wrong is not None:
+            return f"{_first(model, other, inputs, epsilon)}: {wrong}"
+    finally:
+        # A random layer's seed, or the state of a recurrent one.
+        for variable, value in state:
+            variable.assign(value)
+    return None
+
+
+def sample(model: Any) -> Any:
+    """Returns a random batch that a model can take."""
+    for size in _SIZES:
+        rng = np.random.default_rng(0)
+        inputs = keras.tree.map_structure(
+            lambda tensor, size=size, rng=rng: _random(tensor, size, rng),
+            _input(model),
+        )
+        try:
+            model.compute_output_spec(
+                keras.tree.map_structure(
+                    lambda array: keras.KerasTensor(array.shape, array.dtype),
+                    inputs,
+                )
+            )
+        except Exception:  # Too small for some layer.
+            if size != _SIZES[-1]:
+                continue
+        return inputs
+    raise AssertionError("unreachable")
+
+
+def _input(model: Any) -> Any:
+    """Returns the input, as a model was made with; a Sequential has one."""
+    sequential = isinstance(model, keras.Sequential)
+    return model.inputs[0] if sequential else model.input
+
+
+def _random(tensor: Any, size: int, rng: np.random.Generator) -> np.ndarray:
+    batch, *sizes = tensor.shape
+    shape = (batch or _BATCH, *(n or size for n in sizes))
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if "int" in dtype or dtype == "bool":
+        return rng.integers(0, 2, shape).astype(dtype)
+    return rng.standard_normal(shape).astype(
+        "float64" if dtype == "float64" else "float32"
+    )
+
+
+def _outputs(model: Any, inputs: Any) -> list[np.ndarray]:
+    """Returns what a model predicts, in float32 or wider."""
+    # Compiled: layer by layer, JAX takes ten times as long.
+    return [
+        np.asarray(array, "float64" if array.dtype == "float64" else "float32")
+        for array in keras.tree.flatten(model.predict_on_batch(inputs))
+    ]
+
+
+def disagreement(
+    expected: list[np.ndarray],
+    found: list[np.ndarray],
+    epsilon: float = _EPSILON["float32"],
+) -> str | None:
+    """Returns how the outputs of a batch differ, `None` for rounding alone.
+
+    Args:
+        expected: What one model returns.
+        found: What the other returns.
+        epsilon: The unit roundoff.
+    """
+    for one, other in zip(expected, found, strict=True):
+        if one.shape != other.shape:
+            return f"its output has the shape {other.shape}, not {one.shape}"
+        if not one.size:
+            continue
+        spread = np.ptp(one, axis=0) if len(one) > 1 else np.ptp(one)
+        bound = min(0.25, _DEPTH * epsilon) * np.max(spread)
+        bound += _ROUNDOFFS * epsilon * np.max(np.abs(one))
+        far = float(np.max(np.abs(one - other)))
+        # A NaN is beyond any bound, unless both are.
+        if not far <= bound and not np.array_equal(one, other, equal_nan=True):
+            return (
+                f"its output is off by {far:.2g}, and rounding explains "
+                f"{bound:.2g}"
+            )
+    return None
+
+
+def _epsilon(model: Any) -> float:
+    """Returns the unit roundoff of a model's least precise layer."""
+    dtypes = {layer.compute_dtype for _, layer in layers(model)}
+    return max(_EPSILON.get(dtype, 0.0) for dtype in (*dtypes, "float32"))
+
+
+def _first(model: Any, other: Any, inputs: Any, epsilon: float) -> str:
+    """Returns the name of the first layer that computes something else."""
+    names = [layer.name for layer in other.layers if _has_output(layer)]
+    names = [
+        name
+        for name in names
+        if name in {layer.name for layer in model.layers if _has_output(layer)}
+    ]
+    if names:
+        expected, found = (
+            _outputs(_until(one, names), inputs) for one in (model, other)
+        )
+        # One layer may have several outputs.
+        if len(expected) == len(found) == len(names):
+            for name, *arrays in zip(names, expected, found, strict=True):
+                if disagreement([arrays[0]], [arrays[1]], epsilon) is not None:
+                    return f"layer '{name}'"
+    return f"model '{model.name}'"
+
+
+def _has_output(layer: Any) -> bool:
+    try:
+        return bool(keras.tree.flatten(layer.output))
+    except (AttributeError, ValueError):  # Called never, or more than once.
+        return False
+
+
+def _until(model: Any, names: list[str]) -> Any:
+    outputs = [model.get_layer(name).output for name in names]
+    return keras.Model(_input(model), outputs)

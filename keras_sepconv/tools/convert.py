@@ -1,0 +1,212 @@
+"""Makes a model that exists faster, and the way back."""
+
+import functools
+import warnings
+from typing import Any
+
+import keras
+
+from keras_sepconv import kernels
+from keras_sepconv._spec import boolean, wrong
+from keras_sepconv.tools import _fold, _swap, _verify
+from keras_sepconv.tools._carry import compile_alike, remade
+from keras_sepconv.tools._tree import Node, Path, layers, replaced
+from keras_sepconv.tools.counts import multiply_adds
+from keras_sepconv.tools.report import ConversionReport, Row
+
+
+def convert_model(
+    model: Any,
+    *,
+    inference: bool = False,
+    verify: bool = True,
+    implementation: str | None = None,
+) -> Any:
+    """Returns a model that computes the same, faster.
+
+    The separable and depthwise convolutions of Keras in it, the plain ones with
+    as many groups as channels, and those with a kernel of size 1 become the
+    layers of this package, wherever they stand: in Sequential and functional
+    models, nested and shared ones, and in wrappers. The result has its own copy
+    of the weights, and the names, trainable flags, dtype policies,
+    regularizers, constraints, compile state and optimizer state of `model`,
+    which stays as it was.
+
+    What cannot be replaced stays as it is and is listed, with the reason, in
+    the result's `conversion_report`: layers of a class of its own, those that
+    the code of another layer makes, quantized ones, and those with an argument
+    that ours refuse, as a stride together with a dilation.
+
+    Args:
+        model: A `keras.Model`.
+        inference: Whether to fold `BatchNormalization` into the convolution or
+            `Dense` before it, which is exact in inference. The result predicts
+            only: it is not compiled, nothing in it is trainable, and fitting
+            it warns. To train, use a conversion without this.
+        verify: Whether to compare the results of both models on a random
+            batch.
+        implementation: What our layers are to run by; see
+            `keras_sepconv.ops.implementations`. `None` for the fastest.
+
+    Returns:
+        The new model, with a `keras_sepconv.tools.ConversionReport` as its
+        `conversion_report`.
+
+    Raises:
+        TypeError: `model` is no model of Keras 3, or a flag is no flag.
+        ValueError: `model` cannot be made again from its config; or the results
+            differ by more than rounding, and then the message names the layer.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_sepconv
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 4)),
+    ...     keras.layers.SeparableConv2D(6, 3, name="separable"),
+    ... ])
+    >>> fast = keras_sepconv.convert_model(model)
+    >>> fast.conversion_report.converted
+    (Row(layer='separable', before='SeparableConv2D', after='SeparableConv2D', \
+reason=None),)
+    """
+    _check(model)
+    boolean("inference", inference)
+    boolean("verify", verify)
+    kernels.check_name(implementation)
+    swap = _swap.to_ours(implementation)
+    return _converted(model, swap, _swap.candidate, inference, verify)
+
+
+def restore_model(model: Any, *, verify: bool = True) -> Any:
+    """Returns a model of the layers of Keras that computes the same.
+
+    It is the way back from `convert_model`: what this package's layers do
+    becomes Keras's own again, with the same weights, names and compile state.
+    What Keras has no layer for stays and is listed in `conversion_report`. What
+    was folded stays folded.
+
+    Args:
+        model: A `keras.Model`.
+        verify: Whether to compare the results of both models on a random
+            batch.
+
+    Raises:
+        TypeError: `model` is no model of Keras 3, or `verify` is no flag.
+        ValueError: As `convert_model`.
+
+    Example:
+
+    >>> import keras
+    >>> import keras_sepconv
+    >>> model = keras.Sequential([
+    ...     keras.Input((8, 8, 4)),
+    ...     keras_sepconv.SeparableConv2D(6, 3),
+    ... ])
+    >>> stock = keras_sepconv.restore_model(model)
+    >>> type(stock.layers[0]) is keras.layers.SeparableConv2D
+    True
+    """
+    _check(model)
+    boolean("verify", verify)
+
+    def left(layer: Any) -> str | None:
+        made = "the code of the layer around it makes it"
+        return made if _swap.is_ours(layer) else None
+
+    return _converted(model, _swap.to_stock, left, False, verify)
+
+
+def _check(model: Any) -> None:
+    if not isinstance(model, keras.Model):
+        hint = ""
+        if "keras" in type(model).__module__ and hasattr(model, "layers"):
+            hint = "; a model of Keras 2 is one after `load_model` of its file"
+        raise wrong("model", f"a keras.Model{hint}", model, TypeError)
+
+
+def _converted(
+    model: Any,
+    swap: _swap.Swap,
+    why_left: Any,
+    inference: bool,
+    verify: bool,
+) -> Any:
+    node: Node = keras.saving.serialize_keras_object(model)
+    folds = _fold.Folds()
+    if inference:
+        node, folds = _fold.fold(model, node)
+    refused: dict[Path, str] = {}
+    converted: list[Row] = []
+
+    def change(path: Path, inner: Node) -> Node | None:
+        found = swap(inner)
+        if isinstance(found, str):
+            refused[path] = found
+        if not isinstance(found, dict):
+            return None
+        name, after = inner["class_name"], found["class_name"]
+        converted.append(Row("/".join(path), name, after))
+        return found
+
+    config = replaced(node["config"], change)
+    other = remade(model, {**node, "config": config}, folds)
+    notes = []
+    if inference:
+        _predict_only(other)
+    else:
+        notes = [note for note in [compile_alike(model, other)] if note]
+    if verify:
+        notes += _verified(model, other)
+    other.conversion_report = ConversionReport(
+        model.name,
+        tuple(converted),
+        tuple(
+            Row("/".join(path), type(layer).__name__, None, reason)
+            for path, layer in layers(other)
+            if (reason := refused.get(path) or why_left(layer))
+        ),
+        tuple(
+            Row("/".join(path), "BatchNormalization", "/".join(into))
+            for path, into in folds.paths.items()
+        ),
+        tuple(
+            Row("/".join(path), "BatchNormalization", None, reason)
+            for path, reason in folds.left.items()
+        ),
+        (multiply_adds(model), multiply_adds(other)),
+        tuple(notes),
+    )
+    return other
+
+
+def _verified(model: Any, other: Any) -> list[str]:
+    if not getattr(model, "inputs", None):
+        return ["Not verified, because its input's shape is not known yet."]
+    found = _verify.difference(model, other)
+    if found is not None:
+        raise ValueError(
+            f"`model` must compute the same after conversion, but {found}. "
+            f"`verify=False` returns it nevertheless. Received: model={model}"
+        )
+    return []
+
+
+def _predict_only(model: Any) -> None:
+    """Freezes a model, and lets it warn where someone trains it."""
+    model.trainable = False
+    for name in ("fit", "train_on_batch"):
+        method = getattr(model, name)
+
+        @functools.wraps(method)
+        def warn(*args: Any, method: Any = method, **kwargs: Any) -> Any:
+            warnings.warn(
+                "This model was converted with `inference=True`: its "
+                "BatchNormalization is folded away and nothing in it is "
+                "trainable. Train the model that it was made from, or "
+                "`restore_model` of a conversion without `inference=True`.",
+                stacklevel=2,
+            )
+            return method(*args, **kwargs)
+
+        setattr(model, name, warn)

@@ -1,0 +1,91 @@
+"""What a conversion did to a model, and what it left alone."""
+
+import dataclasses
+import io
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What became of one layer.
+
+    Attributes:
+        layer: Its name, after the names of the models around it.
+        before: Its class.
+        after: The class that took its place; for a normalisation that was
+            folded, the layer it went into. `None` if it stays.
+        reason: Why it stays.
+    """
+
+    layer: str
+    before: str
+    after: str | None = None
+    reason: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Attributes:
+        model: The model's name.
+        converted: The layers that were replaced.
+        left: Those that could not be, with the reason.
+        folded: The normalisations that went into the layer before them.
+        unfolded: Those that could not, with the reason.
+        multiply_adds: Those of a prediction for one example, estimated before
+            and after; `None` where a size is unknown.
+        notes: Whatever else a user should know, in sentences.
+    """
+
+    model: str
+    converted: tuple[Row, ...]
+    left: tuple[Row, ...] = ()
+    folded: tuple[Row, ...] = ()
+    unfolded: tuple[Row, ...] = ()
+    multiply_adds: tuple[int | None, int | None] = (None, None)
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Returns the report as a table and a few sentences."""
+        text = io.StringIO()
+        self.print(Console(file=text, width=80))
+        return text.getvalue().rstrip()
+
+    def print(self, console: Console) -> None:
+        """Prints the report."""
+        table = Table(box=box.SIMPLE, title=self._title(), title_justify="left")
+        table.add_column("layer", overflow="fold")
+        table.add_column("was")
+        table.add_column("is now", overflow="fold")
+        for row in self.converted:
+            table.add_row(row.layer, row.before, f"keras_sepconv {row.after}")
+        for row in self.folded:
+            table.add_row(row.layer, row.before, f"folded into {row.after}")
+        for row in (*self.left, *self.unfolded):
+            table.add_row(row.layer, row.before, f"unchanged: {row.reason}")
+        console.print(table if table.row_count else self._title())
+        before, after = self.multiply_adds
+        if before is not None:
+            text = f"Multiply-adds for one example, estimated: {before:,}"
+            if after != before and after is not None:
+                text += f", now {after:,}"
+            console.print(f"{text}.")
+        for note in self.notes:
+            console.print(note)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the report in plain types, as for JSON."""
+        return dataclasses.asdict(self)
+
+    def _title(self) -> str:
+        left = len(self.left) + len(self.unfolded)
+        folded = f", {len(self.folded)} folded" if self.folded else ""
+        return (
+            f"{self.model}: {len(self.converted)} converted{folded}, "
+            f"{left} left as they are"
+        )

@@ -1,0 +1,168 @@
+"""`python -m keras_sepconv convert`; `info` is in test_info."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_sepconv import layers
+from keras_sepconv.__main__ import main
+
+
+@pytest.fixture
+def source(tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((9, 9, 3)),
+            keras.layers.SeparableConv2D(4, 3, name="separable"),
+            keras.layers.BatchNormalization(name="bn"),
+            keras.layers.Conv2D(2, 1, name="pointwise"),
+        ],
+        name="small",
+    )
+    path = tmp_path / "in.keras"
+    model.save(path)
+    return path
+
+
+def kinds(path):
+    return [type(layer) for layer in keras.models.load_model(path).layers]
+
+
+def test_convert_and_back(source, tmp_path, capsys):
+    fast, stock = tmp_path / "fast.keras", tmp_path / "stock.keras"
+    assert main(["convert", str(source), str(fast)]) == 0
+    text = capsys.readouterr().out
+    assert "small: 2 converted, 0 left as they are" in text
+    assert "keras_sepconv SeparableConv2D" in text
+    normalisation = keras.layers.BatchNormalization
+    assert kinds(fast) == [
+        layers.SeparableConv2D,
+        normalisation,
+        layers.Conv2D,
+    ]
+    assert main(["convert", "--restore", str(fast), str(stock)]) == 0
+    assert kinds(stock) == kinds(source)
+    x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
+    before, *after = (
+        keras.models.load_model(path).predict(x, verbose=0)
+        for path in (source, fast, stock)
+    )
+    for found in after:
+        np.testing.assert_allclose(found, before, atol=1e-5)
+    assert sorted(os.listdir(tmp_path)) == [
+        "fast.keras",
+        "in.keras",
+        "stock.keras",
+    ]
+
+
+def test_inference_and_json(source, tmp_path, capsys):
+    fast = tmp_path / "fast.keras"
+    arguments = ["convert", "--inference", "--json", str(source), str(fast)]
+    assert main([*arguments, "--implementation", "portable"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["model"] == "small"
+    (folded,) = report["folded"]
+    assert (folded["layer"], folded["after"]) == ("bn", "separable")
+    assert report["multiply_adds"] == [7 * 7 * (9 * 3 + 3 * 4 + 4 * 2)] * 2
+    first, _ = keras.models.load_model(fast).layers
+    assert first.implementation == "portable"
+
+
+def test_an_existing_file_needs_force(source, tmp_path, capsys):
+    target = tmp_path / "out.keras"
+    target.write_text("precious")
+    with pytest.raises(SystemExit) as end:
+        main(["convert", str(source), str(target)])
+    assert end.value.code == 2
+    assert "--force" in capsys.readouterr().err
+    assert target.read_text() == "precious"
+    assert main(["convert", "--force", str(source), str(target)]) == 0
+    assert kinds(target)[0] is layers.SeparableConv2D
+    # In place, too.
+    assert main(["convert", "--force", str(source), str(source)]) == 0
+    assert kinds(source)[0] is layers.SeparableConv2D
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_the_old_file(
+    source, tmp_path, monkeypatch, error
+):
+    target = tmp_path / "out.keras"
+    target.write_text("precious")
+
+    def save(model, path):
+        pathlib.Path(path).write_text("half")
+        raise error
+
+    monkeypatch.setattr(keras.Model, "save", save)
+    arguments = ["convert", "--force", str(source), str(target)]
+    if isinstance(error, OSError):
+        assert main(arguments) == 1
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            main(arguments)
+    assert target.read_text() == "precious"
+    assert sorted(os.listdir(tmp_path)) == ["in.keras", "out.keras"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["IN", "out.h5"], "must be a .keras file in a folder that exists"),
+        (["IN", "nowhere/out.keras"], "must be a .keras file in a folder"),
+        (["--restore", "--inference", "IN", "OUT"], "must stand without"),
+        (["--implementation", "fastest", "IN", "OUT"], "`implementation` must"),
+        (["IN"], "the following arguments are required"),
+    ],
+)
+def test_bad_arguments(source, tmp_path, capsys, arguments, message):
+    names = {"IN": str(source), "OUT": str(tmp_path / "out.keras")}
+    with pytest.raises(SystemExit) as end:
+        main(["convert", *(names.get(a, a) for a in arguments)])
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["in.keras"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"nonsense", b"PK\3\4cut"])
+def test_a_file_that_is_no_model(tmp_path, capsys, content):
+    source, target = tmp_path / "in.keras", tmp_path / "out.keras"
+    if content is not None:
+        source.write_bytes(content)
+    assert main(["convert", str(source), str(target)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "in.keras" in line
+    assert not target.exists()
+
+
+def test_a_model_that_would_compute_something_else(
+    source, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(
+        "keras_sepconv.tools._verify.difference",
+        lambda *_: "layer 'separable': its output is off",
+    )
+    target = tmp_path / "out.keras"
+    assert main(["convert", str(source), str(target)]) == 1
+    assert "layer 'separable'" in capsys.readouterr().err
+    assert not target.exists()
+    assert main(["convert", "--no-verify", str(source), str(target)]) == 0
+
+
+def test_the_process_ends_with_the_code(source, tmp_path):
+    command_line = [sys.executable, "-m", "keras_sepconv", "convert"]
+    target = tmp_path / "out.keras"
+    for code in (0, 2):
+        run = subprocess.run(
+            [*command_line, str(source), str(target)],
+            capture_output=True,
+            check=False,
+        )
+        assert run.returncode == code

@@ -1,0 +1,537 @@
+"""Conversion of whole models; the layers' numbers are in test_layers."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, array, needs_gradients
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_sepconv import convert_model, layers, restore_model
+from keras_sepconv.tools import _verify
+
+L = keras.layers
+
+
+def shaken(model, seed=0):
+    """Gives every variable values of its own, as training does."""
+    rng = np.random.default_rng(seed)
+    for variable in model.variables:
+        if "int" not in str(variable.dtype):
+            values = rng.uniform(0.2, 1.0, variable.shape)
+            sign = -1.0 if "variance" not in variable.name else 1.0
+            values *= np.where(rng.random(variable.shape) < 0.5, sign, 1.0)
+            variable.assign(values)
+    return model
+
+
+def sequential():
+    return keras.Sequential(
+        [
+            keras.Input((16, 14, 3)),
+            L.Conv2D(8, 3, strides=2, use_bias=False, name="stem"),
+            L.BatchNormalization(name="stem_bn"),
+            L.ReLU(),
+            L.SeparableConv2D(10, 3, padding="same", name="separable"),
+            L.BatchNormalization(scale=False, name="separable_bn"),
+            L.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise"),
+            L.BatchNormalization(center=False, name="depthwise_bn"),
+            L.Activation("relu6"),
+            L.Conv2D(12, 1, name="pointwise", use_bias=False),
+            L.BatchNormalization(name="pointwise_bn"),
+            L.Conv2D(12, 3, groups=12, name="grouped"),
+            L.BatchNormalization(name="grouped_bn"),
+            L.GlobalAveragePooling2D(),
+            L.Dense(6, name="dense"),
+            L.BatchNormalization(name="dense_bn"),
+            L.Dense(4, activation="softmax", name="classes"),
+        ],
+        name="sequential_one",
+    )
+
+
+def inverted_residuals():
+    """A functional model with branches, a shared layer and two ends."""
+    left = keras.Input((12, 12, 4), name="left")
+    right = keras.Input((12, 12, 4), name="right")
+    shared = L.SeparableConv2D(6, 3, padding="same", name="shared")
+    x, y = shared(left), shared(right)
+    z = keras.ops.relu(x) + 2.0 * y
+    z = L.Conv2D(12, 1, name="expand")(z)
+    z = L.BatchNormalization(name="expand_bn")(z)
+    z = L.ReLU(6.0)(z)
+    z = L.ZeroPadding2D(((0, 1), (0, 1)))(z)
+    z = L.DepthwiseConv2D(3, 2, name="depthwise", use_bias=False)(z)
+    z = L.BatchNormalization(name="depthwise_bn")(z)
+    z = L.ReLU(6.0)(z)
+    z = L.Conv2D(5, 1, name="project")(z)
+    project = L.BatchNormalization(name="project_bn")(z)
+    pooled = L.GlobalAveragePooling2D()(project)
+    return keras.Model(
+        {"left": left, "right": right},
+        {"features": project, "classes": L.Dense(3)(pooled)},
+        name="residuals",
+    )
+
+
+def inner_model(name):
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            L.SeparableConv2D(5, 3, name="separable"),
+            L.BatchNormalization(name="bn"),
+        ],
+        name=name,
+    )
+
+
+def nested():
+    """Models as layers, one of them used twice, one over time."""
+    inner = inner_model("inner")
+    a, b = keras.Input((8, 8, 3)), keras.Input((4, 8, 8, 3))
+    small = keras.Input((6, 6, 5))
+    hidden = L.DepthwiseConv2D(3, name="small_depthwise")(small)
+    hidden = L.BatchNormalization(name="small_bn")(hidden)
+    twice = keras.Model(small, hidden, name="twice")
+    over_time = L.TimeDistributed(inner_model("frame"), name="over_time")(b)
+    summed = keras.ops.sum(over_time, axis=1)
+    return keras.Model(
+        [a, b], L.Add()([twice(inner(a)), twice(summed)]), name="nested"
+    )
+
+
+def sequences():
+    return keras.Sequential(
+        [
+            keras.Input((20, 4)),
+            L.SeparableConv1D(6, 3, name="separable"),
+            L.DepthwiseConv1D(3, name="depthwise"),
+            L.Conv1D(6, 3, groups=6, padding="causal", name="causal"),
+            L.Conv1D(5, 1, padding="causal", name="pointwise"),
+            L.Bidirectional(L.LSTM(3), name="lstm"),
+        ]
+    )
+
+
+def volumes():
+    return keras.Sequential(
+        [
+            keras.Input((5, 6, 7, 3)),
+            L.Conv3D(6, 3, groups=3, padding="same", name="depthwise"),
+            L.BatchNormalization(),
+            L.Conv3D(4, 1, strides=2, name="pointwise"),
+        ]
+    )
+
+
+MODELS = [sequential, inverted_residuals, nested, sequences, volumes]
+
+
+@pytest.fixture(params=MODELS, ids=lambda build: build.__name__)
+def model(request):
+    return shaken(request.param())
+
+
+def outputs(model, inputs):
+    return keras.tree.flatten(model.predict_on_batch(inputs))
+
+
+def assert_alike(model, other):
+    inputs = _verify.sample(model)
+    for one, two in zip(
+        outputs(model, inputs), outputs(other, inputs), strict=True
+    ):
+        scale = np.abs(one).max()
+        np.testing.assert_allclose(two, one, rtol=0, atol=3e-5 * scale)
+
+
+def test_a_converted_model_computes_the_same(model):
+    fast = convert_model(model)
+    assert type(fast) is type(model)
+    assert fast.name == model.name
+    assert [x.name for x in fast.layers] == [x.name for x in model.layers]
+    assert fast.conversion_report.converted
+    assert not fast.conversion_report.left
+    assert_alike(model, fast)
+
+
+def test_a_restored_model_is_the_one_before(model):
+    fast = convert_model(model, verify=False)
+    restored = restore_model(fast, verify=False)
+    before, after = model.get_config(), restored.get_config()
+    assert before == after
+    for one, two in zip(
+        model.get_weights(), restored.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_an_inference_model_computes_the_same(model):
+    fast = convert_model(model, inference=True, verify=False)
+    kinds = [type(layer) for layer in fast.layers]
+    report = fast.conversion_report
+    assert not report.unfolded
+    assert L.BatchNormalization not in kinds
+    assert len(report.folded) == sum(
+        row.layer.endswith("bn") or row.before == "BatchNormalization"
+        for row in report.folded
+    )
+    assert not fast.trainable_variables
+    assert_alike(model, fast)
+
+
+def test_every_layer_that_can_be_converted_is():
+    fast = convert_model(shaken(sequential()))
+    assert {
+        layer.name: type(layer)
+        for layer in fast.layers
+        if type(layer).__module__.startswith("keras_sepconv")
+    } == {
+        "separable": layers.SeparableConv2D,
+        "depthwise": layers.DepthwiseConv2D,
+        "pointwise": layers.Conv2D,
+        "grouped": layers.Conv2D,
+    }
+    rows = convert_model(shaken(nested())).conversion_report.converted
+    assert {row.layer for row in rows} == {
+        "inner/separable",
+        "over_time/frame/separable",
+        "twice/small_depthwise",
+    }
+
+
+def test_shared_layers_stay_shared():
+    model = shaken(inverted_residuals())
+    fast = convert_model(model, inference=True)
+    assert len(fast.layers) == len(model.layers) - 3
+    # A model of its own, and in a wrapper.
+    a, b = keras.Input((8, 8, 3)), keras.Input((4, 8, 8, 3))
+    inner = inner_model("inner")
+    over_time = L.TimeDistributed(inner, name="over_time")(b)
+    model = keras.Model([a, b], [inner(a), over_time])
+    for inference in (False, True):
+        fast = convert_model(shaken(model), inference=inference, verify=False)
+        assert fast.get_layer("over_time").layer is fast.get_layer("inner")
+        assert_alike(model, fast)
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_the_model_stays_as_it_was(model, inference):
+    config, weights = model.get_config(), model.get_weights()
+    fast = convert_model(model, inference=inference, verify=False)
+    for variable in fast.variables:
+        if "int" not in str(variable.dtype):
+            variable.assign(variable + 1.0)
+    assert model.get_config() == config
+    for one, two in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_flags_policies_and_penalties_are_kept():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            L.SeparableConv2D(
+                4,
+                3,
+                dtype="mixed_bfloat16",
+                depthwise_regularizer=keras.regularizers.L2(0.3),
+                pointwise_constraint="unit_norm",
+                bias_initializer=keras.initializers.Constant(2.0),
+                name="a",
+            ),
+            L.Conv2D(5, 1, kernel_regularizer="l1", name="b"),
+            L.DepthwiseConv2D(3, trainable=False, name="c"),
+        ]
+    )
+    model.get_layer("b").bias.trainable = False
+    fast = convert_model(shaken(model))
+    for layer, twin in zip(model.layers, fast.layers, strict=True):
+        config = layer.get_config()
+        assert twin.get_config() == config
+        assert twin.dtype_policy.name == layer.dtype_policy.name
+        assert twin.trainable == layer.trainable
+    assert [v.name for v in fast.trainable_variables] == [
+        v.name for v in model.trainable_variables
+    ]
+    losses = [[float(array(loss)) for loss in m.losses] for m in (model, fast)]
+    assert losses[0] == pytest.approx(losses[1])
+
+
+@needs_gradients
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_training_goes_on_where_it_was(optimizer):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((8, 16, 14, 3)).astype("float32")
+    y = rng.integers(0, 4, 8)
+    model = sequential()
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    model.fit(x, y, batch_size=4, epochs=2, verbose=0, shuffle=False)
+    fast = convert_model(model)
+    assert fast.compiled
+    assert int(array(fast.optimizer.iterations)) == 4
+    histories = [
+        one.fit(x, y, batch_size=4, epochs=3, verbose=0, shuffle=False).history
+        for one in (model, fast)
+    ]
+    for name, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][name], values, rtol=2e-3)
+
+
+def test_a_file_of_a_converted_model_loads(model, tmp_path):
+    fast = convert_model(model, verify=False)
+    fast.save(tmp_path / "fast.keras")
+    assert_alike(model, keras.models.load_model(tmp_path / "fast.keras"))
+
+
+@needs_gradients
+def test_fitting_an_inference_model_warns():
+    model = shaken(sequential())
+    fast = convert_model(model, inference=True)
+    assert not fast.compiled
+    fast.compile("sgd", "mse")
+    x, y = np.ones((2, 16, 14, 3)), np.ones((2, 4))
+    before = fast.get_weights()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fast.train_on_batch(x, y)
+    assert "inference=True" in str(caught[0].message)
+    for one, two in zip(before, fast.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+class Block(L.Layer):
+    """A layer whose code makes its own convolution."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = L.DepthwiseConv2D(3, name="hidden")
+
+    def build(self, shape):
+        self.convolution.build(shape)
+
+    def call(self, inputs):
+        return self.convolution(inputs)
+
+
+class Padded(L.SeparableConv2D):
+    """A convolution of someone's own."""
+
+
+def test_what_cannot_be_converted_is_reported():
+    model = keras.Sequential(
+        [
+            keras.Input((12, 12, 4)),
+            Block(name="block"),
+            Padded(4, 3, name="own"),
+            L.DepthwiseConv2D(3, 2, dilation_rate=2, name="both")
+            if BACKEND == "numpy"
+            else L.Conv2D(4, 3, name="dense"),
+            L.SeparableConv2D(4, 1, 2, dilation_rate=2, name="strided"),
+        ]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_sepconv.tools._verify.difference", lambda *_: None)
+        fast = convert_model(shaken(model))
+    left = {row.layer: row.reason for row in fast.conversion_report.left}
+    assert left["own"] == "Padded is a class of its own"
+    assert left["block/hidden"] == "the code of the layer around it makes it"
+    assert "`strides` other than 1" in left["strided"]
+    assert "dense" not in left
+    text = str(fast.conversion_report)
+    assert "0 converted" in text
+    assert "block/hidden" in text
+
+
+def test_what_keras_has_no_layer_for_is_reported():
+    model = keras.Sequential(
+        [
+            keras.Input((5, 6, 7, 3)),
+            layers.SeparableConv3D(2, 3, name="volume"),
+            layers.Conv3D(2, 1, name="pointwise"),
+        ]
+    )
+    stock = restore_model(model)
+    assert [type(layer) for layer in stock.layers] == [
+        layers.SeparableConv3D,
+        L.Conv3D,
+    ]
+    (row,) = stock.conversion_report.left
+    assert (row.layer, row.reason) == ("volume", "Keras has no SeparableConv3D")
+
+
+def test_padding_that_keras_lacks_is_reported():
+    model = keras.Sequential(
+        [keras.Input((9, 9, 3)), layers.DepthwiseConv2D(3, padding=2)]
+    )
+    (row,) = restore_model(model).conversion_report.left
+    assert "padding" in row.reason
+
+
+def test_normalisations_that_cannot_be_folded_say_why():
+    inputs = keras.Input((8, 8, 4))
+    used = L.Conv2D(4, 1, name="used")(inputs)
+    a = L.BatchNormalization(name="beside")(used)
+    active = L.Conv2D(4, 1, activation="relu", name="active")(inputs)
+    b = L.BatchNormalization(name="after_relu")(active)
+    c = L.BatchNormalization(name="first")(inputs)
+    rows = L.Conv2D(8, 1, name="rows")(inputs)
+    d = L.BatchNormalization(axis=1, name="of_rows")(rows)
+    half = L.Conv2D(4, 1, dtype="mixed_bfloat16", name="half")(inputs)
+    e = L.BatchNormalization(name="of_half")(half)
+    model = keras.Model(inputs, [used, a, b, c, d, e])
+    fast = convert_model(shaken(model), inference=True)
+    assert not fast.conversion_report.folded
+    reasons = {r.layer: r.reason for r in fast.conversion_report.unfolded}
+    assert reasons == {
+        "beside": "used before it is used elsewhere too",
+        "after_relu": "active before it has an activation",
+        "first": f"{model.layers[0].name} before it is InputLayer",
+        "of_rows": "it does not normalise the channels",
+        "of_half": "half before it has another dtype",
+    }
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **k: L.Conv2D(6, 3, **k),
+        lambda **k: L.Conv2D(6, 3, groups=2, **k),
+        lambda **k: L.Conv2DTranspose(6, 3, **k),
+        lambda **k: L.SeparableConv2D(6, 3, depth_multiplier=2, **k),
+        lambda **k: L.DepthwiseConv2D(3, depth_multiplier=3, **k),
+    ],
+)
+def test_folding_in_both_formats(make, data_format):
+    first = data_format == "channels_first"
+    if first and BACKEND in ("tensorflow", "numpy"):
+        # Stock layers run channels_last alone there; ours are not concerned.
+        make_layer = make(data_format=data_format)
+        if not isinstance(make_layer, (L.SeparableConv2D, L.DepthwiseConv2D)):
+            return
+    model = keras.Sequential(
+        [
+            keras.Input((4, 9, 9) if first else (9, 9, 4)),
+            make(data_format=data_format, use_bias=False),
+            L.BatchNormalization(axis=1 if first else -1),
+        ]
+    )
+    shaken(model)
+    fast = convert_model(model, inference=True)
+    assert len(fast.layers) == 1
+    assert_alike(model, fast)
+
+
+def test_a_wrong_conversion_is_refused(monkeypatch):
+    convert = "keras_sepconv.tools._carry._assign"
+
+    def forget(variable, other):
+        if "depthwise" not in variable.path:
+            variable.assign(keras.ops.copy(other.value))
+
+    monkeypatch.setattr(convert, forget)
+    model = shaken(sequential())
+    with pytest.raises(ValueError, match="layer 'separable': its output is"):
+        convert_model(model)
+    assert convert_model(model, verify=False).conversion_report.converted
+
+
+def test_a_model_without_a_shape_is_converted_and_not_verified():
+    model = keras.Sequential([L.SeparableConv2D(3, 3), L.Flatten()])
+    fast = convert_model(model)
+    assert isinstance(fast.layers[0], layers.SeparableConv2D)
+    assert "Not verified" in fast.conversion_report.notes[0]
+
+
+def test_an_implementation_is_handed_on():
+    fast = convert_model(shaken(sequential()), implementation="portable")
+    assert fast.get_layer("separable").implementation == "portable"
+    assert fast.get_layer("pointwise").implementation == "portable"
+    assert (
+        fast.get_layer("stem")
+        .get_config()
+        .keys()
+        .isdisjoint({"implementation"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("model",), TypeError, "`model` must be a keras.Model.* Received"),
+        ((L.Dense(2),), TypeError, "`model` must be a keras.Model"),
+        ((None,), TypeError, "`model` must be a keras.Model"),
+    ],
+)
+def test_what_is_no_model_is_refused(arguments, error, message):
+    for function in (convert_model, restore_model):
+        with pytest.raises(error, match=message):
+            function(*arguments)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"verify": 1}, {"inference": "yes"}, {"implementation": "fastest"}],
+)
+def test_wrong_options_are_refused(options):
+    (name,) = options
+    with pytest.raises((TypeError, ValueError), match=f"`{name}` must be"):
+        convert_model(sequential(), **options)
+
+
+def test_a_loss_of_someones_own_is_kept():
+    def my_loss(y, p):
+        return keras.ops.mean((y - p) ** 2)
+
+    def my_activation(x):
+        return keras.ops.tanh(x)
+
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            L.SeparableConv2D(3, 3, activation=my_activation),
+            L.Lambda(lambda x: 2.0 * x),
+        ]
+    )
+    model.compile("sgd", my_loss)
+    fast = convert_model(shaken(model))
+    assert fast.layers[0].activation is my_activation
+    assert fast.compiled
+    assert fast.loss is my_loss
+
+
+KINDS = st.sampled_from(
+    [
+        lambda f, s: L.SeparableConv2D(f, 3, s, padding="same"),
+        lambda f, s: L.DepthwiseConv2D(3, s, padding="same"),
+        lambda f, s: L.Conv2D(f, 1, s),
+        lambda f, s: L.Conv2D(f, 3, s, padding="same", use_bias=False),
+        lambda f, s: L.BatchNormalization(),
+        lambda f, s: L.ReLU(),
+        lambda f, s: L.ZeroPadding2D(((0, 1), (1, 0))),
+    ]
+)
+
+
+@settings(max_examples=8 if BACKEND == "jax" else 20)
+@given(
+    st.lists(
+        st.tuples(KINDS, st.integers(1, 5), st.integers(1, 2)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_chain_is_converted_folded_and_restored(chain):
+    model = keras.Sequential([keras.Input((11, 10, 3))])
+    for kind, filters, stride in chain:
+        model.add(kind(filters, stride))
+    shaken(model)
+    fast = convert_model(model)
+    assert_alike(model, convert_model(model, inference=True, verify=False))
+    restored = restore_model(fast, verify=False)
+    assert restored.get_config() == model.get_config()

@@ -1,0 +1,396 @@
+"""The multiply-adds, against sums of ones and against published numbers."""
+
+import keras
+import numpy as np
+import pytest
+from backends import array
+
+import keras_sepconv
+from keras_sepconv.layers import Conv2D
+from keras_sepconv.tools.counts import (
+    Counts,
+    layer_counts,
+    model_counts,
+    multiply_adds,
+    sum_counts,
+)
+
+stock = keras.layers
+
+
+def with_kernels(layer, shape, *kernels):
+    """Returns a layer built for a batch of one, with weights given.
+
+    Args:
+        layer: The layer, without a bias.
+        shape: Its input's shape, without the batch.
+        *kernels: Functions from the shape of a weight to its values.
+    """
+    if not layer.built:
+        layer.build((1, *shape))
+    layer.set_weights(
+        [
+            kernel(weight.shape)
+            for kernel, weight in zip(kernels, layer.weights, strict=True)
+        ]
+    )
+    return layer
+
+
+def sum_for_ones(layer, shape):
+    """Returns the sum of what a layer makes of ones.
+
+    With kernels of ones each multiplication adds a one to it.
+    """
+    return float(array(layer(np.ones((1, *shape), "float32"))).sum())
+
+
+def counted(layer, shape):
+    shape = (None, *shape)
+    return layer_counts(layer, shape, layer.compute_output_shape(shape))
+
+
+def first_tap(shape):
+    """A depthwise kernel that copies, so that ones stay ones."""
+    kernel = np.zeros(shape)
+    kernel[(0,) * (len(shape) - 2)] = 1
+    return kernel
+
+
+def first_filter(shape):
+    """A pointwise kernel with one filter that is not zero."""
+    kernel = np.zeros(shape)
+    kernel[..., 0] = 1
+    return kernel
+
+
+SIZES = {1: (9,), 2: (9, 8), 3: (5, 6, 7)}
+
+
+@pytest.mark.parametrize("module", [stock, keras_sepconv])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"dilation_rate": 2}])
+def test_separable(module, rank, options):
+    kind = getattr(module, f"SeparableConv{rank}D", None)
+    if kind is None:  # Keras has none for volumes.
+        assert (module, rank) == (stock, 3)
+        return
+    shape = (*SIZES[rank], 3)
+    layer = kind(5, 2, depth_multiplier=2, use_bias=False, **options)
+    found = counted(layer, shape)
+    with_kernels(layer, shape, np.ones, first_filter)
+    assert found.depthwise == sum_for_ones(layer, shape)
+    with_kernels(layer, shape, first_tap, np.ones)
+    assert found.pointwise == sum_for_ones(layer, shape)
+    assert found.other == 0
+
+
+@pytest.mark.parametrize("module", [stock, keras_sepconv])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"dilation_rate": 2}])
+def test_depthwise(module, rank, options):
+    kind = getattr(module, f"DepthwiseConv{rank}D", None)
+    if kind is None:
+        assert (module, rank) == (stock, 3)
+        return
+    shape = (*SIZES[rank], 3)
+    layer = kind(2, depth_multiplier=2, use_bias=False, **options)
+    with_kernels(layer, shape, np.ones)
+    expected = Counts(depthwise=int(sum_for_ones(layer, shape)))
+    assert counted(layer, shape) == expected
+
+
+PLAIN = {
+    "dense": (stock.Conv2D, 3, {}, "other"),
+    "strided": (stock.Conv2D, 3, {"strides": 2}, "other"),
+    "line": (stock.Conv1D, 3, {"dilation_rate": 2}, "other"),
+    "volume": (stock.Conv3D, 2, {}, "other"),
+    "grouped": (stock.Conv2D, 3, {"groups": 2}, "other"),
+    "depthwise": (stock.Conv2D, 3, {"groups": 4}, "depthwise"),
+    "depthwise_of_1": (stock.Conv2D, 1, {"groups": 4}, "depthwise"),
+    "pointwise": (stock.Conv2D, 1, {}, "pointwise"),
+    "pointwise_strided": (stock.Conv1D, 1, {"strides": 2}, "pointwise"),
+    "pointwise_grouped": (stock.Conv2D, 1, {"groups": 2}, "pointwise"),
+    "ours": (Conv2D, 3, {"groups": 4}, "depthwise"),
+    "line_up": (stock.Conv1DTranspose, 3, {}, "other"),
+    "up": (stock.Conv2DTranspose, 3, {"strides": 2}, "other"),
+    "up_of_1": (stock.Conv2DTranspose, 1, {}, "other"),
+    "volume_up": (stock.Conv3DTranspose, 2, {}, "other"),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "options", "part"), PLAIN.values(), ids=PLAIN.keys()
+)
+def test_plain(kind, size, options, part):
+    layer = kind(8, size, use_bias=False, **options)
+    rank = 1 if "1D" in kind.__name__ else 3 if "3D" in kind.__name__ else 2
+    shape = (*SIZES[rank], 4)
+    with_kernels(layer, shape, np.ones)
+    expected = Counts(**{part: int(sum_for_ones(layer, shape))})
+    assert counted(layer, shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (stock.Dense(5, use_bias=False), (7,)),
+        (stock.Dense(5, use_bias=False), (2, 3, 7)),
+        (stock.EinsumDense("ab,bc->ac", 5), (7,)),
+        (stock.EinsumDense("abc,cde->abde", (None, 2, 5)), (3, 7)),
+        (stock.EinsumDense("...x,xy->...y", 5), (3, 4, 7)),
+    ],
+)
+def test_dense(layer, shape):
+    with_kernels(layer, shape, np.ones)
+    assert counted(layer, shape) == Counts(
+        other=int(sum_for_ones(layer, shape))
+    )
+
+
+def test_zeros_of_padding_count():
+    shape = (9, 8, 3)
+    layer = with_kernels(
+        stock.DepthwiseConv2D(3, padding="same", use_bias=False), shape, np.ones
+    )
+    found = counted(layer, shape).total
+    assert found == 9 * 8 * 3 * 9
+    # As if there were inputs in the place of the zeros; they add nothing.
+    valid = stock.DepthwiseConv2D(3)
+    assert found == counted(valid, (11, 10, 3)).total
+    assert found > sum_for_ones(layer, shape)
+    up = stock.Conv2DTranspose(5, 3, strides=2)
+    cut = stock.Conv2DTranspose(5, 3, strides=2, padding="same")
+    assert counted(up, shape) == counted(cut, shape)
+
+
+@pytest.mark.parametrize(
+    "kind", ["SeparableConv2D", "Conv2D", "DepthwiseConv2D"]
+)
+def test_channels_first(kind):
+    counts = []
+    for data_format in ("channels_last", "channels_first"):
+        arguments = (3,) if kind.startswith("Depthwise") else (5, 3)
+        layer = getattr(stock, kind)(*arguments, data_format=data_format)
+        last = data_format == "channels_last"
+        counts.append(counted(layer, (9, 8, 3) if last else (3, 9, 8)))
+    assert counts[0] == counts[1]
+    assert counts[0].total
+
+
+def test_what_multiplies_nothing_and_what_is_not_counted():
+    shape = (None, 8, 8, 4)
+
+    class Own(stock.Layer):
+        def __init__(self, axes):
+            super().__init__()
+            self.axes = axes
+
+        def build(self, shape):
+            self.weight = self.add_weight(shape=self.axes * shape[-1:])
+
+    none, vector, matrix = (Own(axes) for axes in range(3))
+    for layer in (none, vector, matrix):
+        assert layer_counts(layer, shape, shape) is None
+        layer.build(shape)
+    for layer in (stock.ReLU(), stock.BatchNormalization(), none, vector):
+        assert layer_counts(layer, shape, shape) == Counts()
+    for layer in (matrix, stock.Attention(), stock.LSTM(3)):
+        assert layer_counts(layer, shape, shape) is None
+    unknown = (None, 8, None, 4)
+    assert layer_counts(stock.Conv2D(4, 1), unknown, unknown) is None
+    assert layer_counts(stock.DepthwiseConv2D(1), unknown, unknown) is None
+    assert layer_counts(stock.Dense(4), unknown, unknown) is None
+    normed = stock.SpectralNormalization(stock.Conv2D(4, 1))
+    assert layer_counts(normed, shape, shape) == Counts(pointwise=1024)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("MobileNetV2", 300_774_272), ("MobileNet", 568_740_352)],
+)
+def test_published_numbers(name, published):
+    model = getattr(keras.applications, name)(weights=None)
+    rows = model_counts(model)
+    counts, complete = sum_counts(rows)
+    assert complete
+    assert counts.total == published == multiply_adds(model)
+    assert sum(row.parameters for row in rows) == model.count_params()
+    # The layers of Keras that hold an input stay unnamed.
+    assert len(rows) == len(model.layers) - 1
+    # All but the first convolution and the last layer.
+    assert {"/".join(row.path) for row in rows if row.counts.other} < {
+        *("Conv1", "conv1", "predictions", "conv_preds")
+    }
+
+
+def paths(model, **options):
+    return ["/".join(row.path) for row in model_counts(model, **options)]
+
+
+@pytest.fixture
+def encoder():
+    """A model with an unknown size; see `PLACE`."""
+    return keras.Sequential(
+        [
+            keras.Input((None, 8, 4)),
+            stock.SeparableConv2D(8, 3, padding="same", name="separable"),
+            stock.ReLU(name="relu"),
+            stock.Conv2D(12, 1, name="point"),
+        ],
+        name="encoder",
+    )
+
+
+# The encoder's, for one of its places.
+PLACE = Counts(depthwise=9 * 4, pointwise=4 * 8 + 8 * 12)
+
+
+def test_nested_and_shared(encoder):
+    left, right = keras.Input((5, 8, 4)), keras.Input((6, 8, 4))
+    tensors = {"a": keras.Input((None, 8, 4), name="a")}
+    tensors["b"] = keras.Input((None, 8, 4), name="b")
+    inner = keras.Model(
+        # Not in the order of the alphabet.
+        [tensors["b"], tensors["a"]],
+        {"y": encoder(tensors["b"]), "x": encoder(tensors["a"])},
+        name="inner",
+    )
+    x, y = keras.tree.flatten(inner({"a": left, "b": right}))
+    outputs = stock.Concatenate(axis=1, name="join")([x, y]) + 1.0
+    model = keras.Model([left, right], [outputs, encoder(right)])
+    before, weights = model.get_config(), len(model.weights)
+    rows = model_counts(model)
+    once = ["separable", "relu", "point"]
+    found = ["/".join(row.path) for row in rows]
+    assert sorted(found) == sorted(
+        [
+            *2 * [f"inner/encoder/{name}" for name in once],
+            *[f"encoder/{name}" for name in once],
+            "join",
+            next(name for name in found if name.startswith("add")),
+        ]
+    )
+    counts, complete = sum_counts(rows)
+    assert complete
+    assert counts == PLACE * (8 * (5 + 6 + 6))
+    assert sum(row.parameters for row in rows) == model.count_params()
+    assert max(row.output_shapes[0][1] for row in rows) == 11
+    # The model is as it was.
+    assert model.get_config() == before
+    assert len(model.weights) == weights
+    assert len(inner.get_layer("encoder").layers) == 3
+    assert model.layers[-1].output is not None
+
+
+def test_steps(encoder):
+    inputs = keras.Input((7, 5, 8, 4))
+    twice = stock.TimeDistributed(encoder, name="each")
+    model = keras.Model(inputs, twice(inputs))
+    rows = model_counts(model)
+    assert paths(model) == [
+        f"each/encoder/{name}" for name in ("separable", "relu", "point")
+    ]
+    assert {row.steps for row in rows} == {7}
+    assert sum_counts(rows) == (PLACE * (5 * 8 * 7), True)
+    inputs = keras.Input((None, 5, 8, 4))
+    model = keras.Model(inputs, twice(inputs))
+    assert multiply_adds(model) is None
+    rows = model_counts(model, [(2, 5, 8, 4)])
+    assert sum_counts(rows) == (PLACE * (5 * 8 * 2), True)
+
+
+def test_unknown_sizes(encoder):
+    assert multiply_adds(encoder) is None
+    rows = model_counts(encoder)
+    assert [row.counts for row in rows] == [None, Counts(), None]
+    assert rows[0].output_shapes == ((None, None, 8, 8),)
+    rows = model_counts(encoder, [(5, 8, 4)])
+    assert sum_counts(rows) == (PLACE * (5 * 8), True)
+    assert rows[0].output_shapes == ((None, 5, 8, 8),)
+
+
+@pytest.mark.parametrize("shapes", [[], [(5, 8)], [(5, 9, 4)], [(5, 8, 4)] * 2])
+def test_shapes_that_do_not_fit(encoder, shapes):
+    message = r"(?s)'encoder' can take.* its inputs are \(None, 8, 4\)\. Rec"
+    with pytest.raises(ValueError, match=message):
+        model_counts(encoder, shapes)
+
+
+def test_a_layer_that_does_not_fit():
+    inputs = keras.Input((None, 3))
+    outputs = keras_sepconv.DepthwiseConv1D(5)(inputs)
+    model = keras.Model(inputs, outputs, name="narrow")
+    message = (
+        r"(?s)'narrow' can take.*input 4.* Received: input_shapes=\[\(4, 3"
+    )
+    with pytest.raises(ValueError, match=message) as caught:
+        model_counts(model, [(4, 3)])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_is_not_built():
+    model = keras.Sequential(
+        [stock.SeparableConv2D(8, 3, padding="same"), stock.Conv2D(12, 1)]
+    )
+    rows = model_counts(model)
+    assert [row.counts for row in rows] == [None, None]
+    assert [row.parameters for row in rows] == [None, None]
+    assert multiply_adds(model) is None
+    rows = model_counts(model, [(5, 8, 4)])
+    assert sum_counts(rows) == (PLACE * (5 * 8), True)
+    assert not model.built
+    with pytest.raises(ValueError, match="it has one input"):
+        model_counts(model, [(5, 8, 4)] * 2)
+
+
+class OfItsOwn(keras.Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+        self.last = stock.ReLU(name="last")
+
+    def call(self, inputs):
+        return self.last(self.inner(inputs))
+
+
+def test_models_with_code_of_their_own(encoder):
+    model = OfItsOwn(encoder)
+    model(np.ones((1, 5, 8, 4), "float32"))
+    names = [f"encoder/{name}" for name in ("separable", "relu", "point")]
+    assert paths(model) == [*names, "last"]
+    assert multiply_adds(model) is None
+    inputs = keras.Input((5, 8, 4))
+    around = keras.Model(inputs, stock.ReLU()(model(inputs)))
+    first, last = model_counts(around)
+    assert (first.counts, last.counts) == (None, Counts())
+    assert first.parameters == model.count_params()
+
+
+class Shy(stock.Layer):
+    """What works in a call only, as some layers in mixed precision do."""
+
+    asked = 0
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_output_spec(self, inputs):
+        self.asked += 1
+        if self.asked > 1:
+            raise TypeError("not now")
+        return keras.KerasTensor(inputs.shape)
+
+
+def test_a_layer_that_cannot_be_asked():
+    inputs = keras.Input((5, 8, 4))
+    model = keras.Model(inputs, Shy(name="shy")(stock.Conv2D(3, 1)(inputs)))
+    assert multiply_adds(model) is None
+    assert paths(model)[-1] == "shy"
+    with pytest.raises(ValueError, match="not now"):
+        model_counts(model, [(5, 8, 4)])
+
+
+def test_sums():
+    assert Counts(1, 2, 3) + Counts(4, 5, 6) == Counts(5, 7, 9)
+    assert (Counts(1, 2, 3) * 2).total == 12
