@@ -1,9 +1,10 @@
-"""Folds batch normalisation into the layer before it, for inference.
+"""Folds what stands around convolutions into them, for inference.
 
 In inference, batch normalisation is `scale * (x - mean) + beta` for each
 channel, with `scale = gamma / sqrt(variance + epsilon)` (Ioffe and Szegedy,
 2015). After a linear layer, that is the layer with its kernel times `scale`
-and the bias `(bias - mean) * scale + beta`.
+and the bias `(bias - mean) * scale + beta`. And zeros around an image of known
+size are the convolution's own padding, where they are those of `"same"`.
 """
 
 import collections
@@ -14,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_sepconv._spec import ConvSpec
 from keras_sepconv.tools._tree import Node, Path, is_node
 
 # The weight that makes the output, and what its axes are from its last ones on.
@@ -24,6 +26,7 @@ _KERNELS = {
     **{f"DepthwiseConv{rank}D": "kernel" for rank in (1, 2, 3)},
     **{f"SeparableConv{rank}D": "pointwise_kernel" for rank in (1, 2, 3)},
 }
+_PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 _HOMES = ("keras.layers", "keras_sepconv.layers")
 
 
@@ -33,17 +36,18 @@ class Folds:
 
     Attributes:
         into: The normalisations that each layer takes in, by its path.
-        paths: The path of each normalisation folded away, with the layer's.
-        left: The path of each one that stays, with the reason.
+        away: The path and class of each layer folded away, with the path of
+            the one it went into.
+        left: The path of each normalisation that stays, with the reason.
     """
 
     into: dict[Path, list[Any]] = dataclasses.field(default_factory=dict)
-    paths: dict[Path, Path] = dataclasses.field(default_factory=dict)
+    away: dict[tuple[Path, str], Path] = dataclasses.field(default_factory=dict)
     left: dict[Path, str] = dataclasses.field(default_factory=dict)
 
 
 def fold(model: Any, node: Node) -> tuple[Node, Folds]:
-    """Returns a model's node without the normalisations that can be folded.
+    """Returns a model's node without the layers that can be folded.
 
     Args:
         model: The model.
@@ -81,9 +85,16 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         else _Chain(nodes)
     )
     for item in nodes:
-        if item["class_name"] != "BatchNormalization":
+        kind, name = item["class_name"], item["config"].get("name")
+        if kind in _PADDING and item["module"] == "keras.layers":
+            after = edges.after(name)
+            if after is not None and _is_same(item, after):
+                into = (*path, after["config"]["name"])
+                folds.away[(*path, name), kind] = into
+                after["config"] = {**after["config"], "padding": "same"}
+                edges.remove(name)
+        if kind != "BatchNormalization":
             continue
-        name = item["config"]["name"]
         before = edges.before(name)
         why_not = (
             "nothing but one layer may come before it"
@@ -96,7 +107,7 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         assert before is not None, "there is a layer to fold into"
         into = (*path, before["config"]["name"])
         folds.into.setdefault(into, []).append(layer.get_layer(name))
-        folds.paths[(*path, name)] = into
+        folds.away[(*path, name), kind] = into
         before["config"] = {**before["config"], "use_bias": True}
         edges.remove(name)
     return {**node, "config": {**config, **edges.config()}}
@@ -129,6 +140,41 @@ def _why_not(before: Node, norm: Node, uses: int) -> str | None:
     return None
 
 
+def _is_same(zeros: Node, after: Node) -> bool:
+    """Tells whether zeros are what `after` would pad with for `"same"`."""
+    name, config = after["class_name"], after["config"]
+    home = str(after.get("module")).startswith(_HOMES)
+    shape = zeros.get("build_config", {}).get("input_shape")
+    if (
+        name not in _KERNELS
+        or name == "Dense"
+        or name.endswith("Transpose")
+        or not home
+        or not shape
+        or config["padding"] != "valid"
+        or zeros["config"].get("data_format", "channels_last")
+        != config["data_format"]
+    ):
+        return False
+    spec = ConvSpec.normalise(
+        tuple(config["kernel_size"]),
+        config["strides"],
+        "same",
+        config["data_format"],
+        config["dilation_rate"],
+    )
+    sizes = [shape[position] for position in spec.spatial_axes]
+    if None in sizes:
+        return False
+    pads: Any = zeros["config"]["padding"]
+    if spec.rank == 1:
+        pads = (pads,)
+    return all(
+        tuple(pads[axis]) == spec.pads(axis, size)
+        for axis, size in enumerate(sizes)
+    )
+
+
 class _Chain:
     """The layers of a Sequential."""
 
@@ -139,6 +185,11 @@ class _Chain:
         names = [node["config"].get("name") for node in self._nodes]
         at = names.index(name)
         return self._nodes[at - 1] if at > 0 else None
+
+    def after(self, name: str) -> Node | None:
+        names = [node["config"].get("name") for node in self._nodes]
+        at = names.index(name) + 1
+        return self._nodes[at] if at < len(names) else None
 
     def uses(self, name: str) -> int:
         return 1
@@ -162,34 +213,48 @@ class _Graph:
     def __init__(self, nodes: list[Node], outputs: Any) -> None:
         self._nodes = {node["name"]: node for node in nodes}
         self._outputs = outputs
-        self._renamed: dict[str, str] = {}
+        self._instead: dict[str, list[Any]] = {}
 
     def before(self, name: str) -> Node | None:
         calls = self._nodes[name]["inbound_nodes"]
         tensors = list(_histories(calls))
         if len(calls) != 1 or len(tensors) != 1:
             return None
-        return self._nodes[self._now(tensors[0][0])]
+        return self._nodes[self._now(tensors[0])[0]]
 
-    def _now(self, name: str) -> str:
-        while name in self._renamed:
-            name = self._renamed[name]
-        return name
+    def after(self, name: str) -> Node | None:
+        """Returns the one layer that reads what a layer makes, once."""
+        readers = [
+            node
+            for node in self._nodes.values()
+            for history in _histories(node["inbound_nodes"])
+            if self._now(history)[0] == name
+        ]
+        alone = len(readers) == self.uses(name) == 1
+        if not alone or len(readers[0]["inbound_nodes"]) != 1:
+            return None
+        return readers[0]
+
+    def _now(self, history: Any) -> list[Any]:
+        """Returns where a tensor comes from, without what was removed."""
+        while history[0] in self._instead:
+            history = self._instead[history[0]]
+        return list(history)
 
     def uses(self, name: str) -> int:
         """Returns how many read what a layer makes, in all of its calls."""
         found = collections.Counter(
-            self._now(history[0])
+            self._now(history)[0]
             for node in self._nodes.values()
             for history in _histories(node["inbound_nodes"])
         )
-        ends = sum(self._now(end[0]) == name for end in _ends(self._outputs))
-        return max(found[name] + ends, len(self._nodes[name]["inbound_nodes"]))
+        ends = sum(self._now(end)[0] == name for end in _ends(self._outputs))
+        calls: list[Any] = self._nodes[name]["inbound_nodes"]
+        return int(max(found[name] + ends, len(calls)))
 
     def remove(self, name: str) -> None:
-        before = self.before(name)
-        assert before is not None, "checked before"
-        self._renamed[name] = before["name"]
+        (history,) = _histories(self._nodes[name]["inbound_nodes"])
+        self._instead[name] = history
         del self._nodes[name]
 
     def config(self) -> dict[str, Any]:
@@ -203,8 +268,7 @@ class _Graph:
 
     def _rewired(self, value: Any) -> Any:
         if _is_tensor(value):
-            name, *rest = value["config"]["keras_history"]
-            history = [self._now(name), *rest]
+            history = self._now(value["config"]["keras_history"])
             config = {**value["config"], "keras_history": history}
             return {**value, "config": config}
         if isinstance(value, dict):
@@ -215,7 +279,7 @@ class _Graph:
 
     def _moved(self, ends: Any) -> Any:
         if _is_end(ends):
-            return [self._now(ends[0]), *ends[1:]]
+            return self._now(ends)
         if isinstance(ends, dict):
             return {key: self._moved(end) for key, end in ends.items()}
         return [self._moved(end) for end in ends]

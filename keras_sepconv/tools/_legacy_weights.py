@@ -187,7 +187,7 @@ def _matched(
     where they put underscores.
     """
     turns: dict[str, list[str]] = {}
-    for key in sorted(group, reverse=True):
+    for key in sorted(group, key=_number):
         turns.setdefault(_plain(key), []).append(key)
     for layer, class_name in layers:
         keys = turns.get(_plain(class_name), [])

@@ -59,6 +59,8 @@ def to_stock(node: Node) -> Node | str | None:
         return f"Keras has no {name}"
     config = dict(node["config"])
     config.pop("implementation", None)
+    if not isinstance(config["padding"], str):
+        return f"Keras's {name} has no padding by numbers"
     return _as(_STOCK[name], node, config)
 
 

@@ -40,9 +40,11 @@ def convert_model(
     Args:
         model: A `keras.Model`.
         inference: Whether to fold `BatchNormalization` into the convolution or
-            `Dense` before it, which is exact in inference. The result predicts
-            only: it is not compiled, nothing in it is trainable, and fitting
-            it warns. To train, use a conversion without this.
+            `Dense` before it, which is exact in inference, and `ZeroPadding`
+            into the convolution after it where that is padding `"same"`. The
+            result predicts only: it is not compiled, nothing in it is
+            trainable, and fitting it warns. To train, use a conversion without
+            this.
         verify: Whether to compare the results of both models on a random
             batch.
         implementation: What our layers are to run by; see
@@ -167,8 +169,8 @@ def _converted(
             if (reason := refused.get(path) or why_left(layer))
         ),
         tuple(
-            Row("/".join(path), "BatchNormalization", "/".join(into))
-            for path, into in folds.paths.items()
+            Row("/".join(path), kind, "/".join(into))
+            for (path, kind), into in folds.away.items()
         ),
         tuple(
             Row("/".join(path), "BatchNormalization", None, reason)

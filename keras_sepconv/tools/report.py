@@ -16,8 +16,8 @@ class Row:
     Attributes:
         layer: Its name, after the names of the models around it.
         before: Its class.
-        after: The class that took its place; for a normalisation that was
-            folded, the layer it went into. `None` if it stays.
+        after: The class that took its place; for what was folded, the layer it
+            went into. `None` if it stays.
         reason: Why it stays.
     """
 
@@ -35,8 +35,9 @@ class ConversionReport:
         model: The model's name.
         converted: The layers that were replaced.
         left: Those that could not be, with the reason.
-        folded: The normalisations that went into the layer before them.
-        unfolded: Those that could not, with the reason.
+        folded: The normalisations that went into the layer before them, and
+            the zeros that went into the one after.
+        unfolded: The normalisations that could not, with the reason.
         multiply_adds: Those of a prediction for one example, estimated before
             and after; `None` where a size is unknown.
         notes: Whatever else a user should know, in sentences.
