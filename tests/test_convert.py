@@ -456,6 +456,15 @@ def test_zeros_are_folded_where_they_are_same(
     assert_alike(model, fast)
 
 
+def test_an_adapted_normalization_is_carried():
+    normalization = L.Normalization()
+    normalization.adapt(np.random.default_rng(0).random((8, 5, 5, 2)))
+    model = keras.Sequential(
+        [keras.Input((5, 5, 2)), normalization, L.SeparableConv2D(3, 3)]
+    )
+    assert_alike(model, convert_model(model))
+
+
 def test_a_wrong_conversion_is_refused(monkeypatch):
     convert = "keras_sepconv.tools._carry._assign"
 
@@ -468,6 +477,8 @@ def test_a_wrong_conversion_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="layer 'separable': its output is"):
         convert_model(model)
     assert convert_model(model, verify=False).conversion_report.converted
+    with pytest.raises(ValueError, match="layer 'over_time': its output is"):
+        convert_model(shaken(nested()))
 
 
 def test_a_model_without_a_shape_is_converted_and_not_verified():

@@ -150,6 +150,8 @@ class ApplicationContest:
         before = self._models["stock"].get_weights()
         updates = {}
         for name, run in self.runs("training").items():
+            # For torch's dropout, which takes what is drawn next.
+            keras.utils.set_random_seed(0)
             run()
             after = self._models[name].get_weights()
             updates[name] = [a - b for a, b in zip(after, before, strict=True)]

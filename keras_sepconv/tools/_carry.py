@@ -54,6 +54,10 @@ def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
             f"but: {error}. Received: model={model}"
         ) from error
     _carry(model, other, (), folds)
+    for _, layer in layers(other):
+        if isinstance(layer, keras.layers.Normalization):
+            # It computes with numbers made of its variables.
+            layer.finalize_state()
     return other
 
 

@@ -158,6 +158,9 @@ def _first(model: Any, other: Any, inputs: Any, epsilon: float) -> str:
 
 
 def _has_output(layer: Any) -> bool:
+    # Of a model used as a layer, it is a tensor of its own graph.
+    if isinstance(layer, keras.Model):
+        return False
     try:
         return bool(keras.tree.flatten(layer.output))
     except (AttributeError, ValueError):  # Called never, or more than once.

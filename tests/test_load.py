@@ -1,0 +1,884 @@
+import io
+import json
+import pathlib
+import shutil
+import warnings
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from backends import HAS_GRADIENTS, array, needs_gradients
+
+import keras_sepconv
+from keras_sepconv.tools.load import load_model
+
+LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
+
+WHOLE = {
+    "sequential.h5": "sequential",
+    "sequential.keras": "sequential",
+    "functional.h5": "functional",
+    "functional.keras": "functional",
+    "causal.h5": "causal",
+    "causal.keras": "causal",
+    "mixed.keras": "mixed",
+    "adapted.h5": "adapted",
+    "adapted.keras": "adapted",
+    "layout_2_13.keras": "layout_2_13",
+}
+WEIGHTS = (
+    "functional.weights.h5",
+    "functional_by_layer.h5",
+    "functional.h5",
+    "functional.keras",
+)
+OURS = (
+    keras_sepconv.SeparableConv1D,
+    keras_sepconv.SeparableConv2D,
+    keras_sepconv.DepthwiseConv1D,
+    keras_sepconv.DepthwiseConv2D,
+)
+
+
+@pytest.fixture(scope="module")
+def legacy(tmp_path_factory):
+    """The folder of what tf.keras saved."""
+    folder = tmp_path_factory.mktemp("legacy")
+    for path in LEGACY.glob("*.zip"):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    return folder
+
+
+def check_predictions(model, legacy, name):
+    expected = {}
+    for path in legacy.glob("keras_*.npz"):
+        with np.load(path) as arrays:
+            expected.update(arrays)
+    outputs = array(model(expected[f"{name}_inputs"], training=False))
+    wanted = expected[f"{name}_outputs"].astype("float32")
+    tolerance = 2e-3 if name == "mixed" else 2e-6
+    np.testing.assert_allclose(
+        outputs, wanted, atol=tolerance * np.abs(wanted).max(), rtol=0
+    )
+
+
+def quietly(path, **options):
+    """Loads without the notes on what has no equal in Keras 3."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In .*", UserWarning)
+        return load_model(path, **options)
+
+
+@pytest.mark.parametrize("file", WHOLE)
+def test_whole_models_predict_what_tf_keras_predicted(legacy, file):
+    model = quietly(legacy / file)
+    check_predictions(model, legacy, WHOLE[file])
+    if WHOLE[file] != "causal":
+        assert not any(isinstance(x, OURS) for x in model._flatten_layers())
+
+
+@pytest.mark.parametrize("file", WEIGHTS)
+def test_architecture_and_weights(legacy, file):
+    model = load_model(legacy / "functional.json", weights=legacy / file)
+    check_predictions(model, legacy, "functional")
+    assert not model.compiled
+
+
+@pytest.mark.parametrize("file", ["functional.keras", "sequential.h5"])
+def test_convert(legacy, file):
+    model = quietly(legacy / file, convert=True)
+    check_predictions(model, legacy, WHOLE[file])
+    convolutions = [
+        layer
+        for layer in model._flatten_layers()
+        if type(layer).__name__.startswith(("Separable", "Depthwise"))
+    ]
+    assert convolutions
+    assert all(isinstance(layer, OURS) for layer in convolutions)
+
+
+@pytest.mark.parametrize("file", ["functional.keras", "functional.h5"])
+def test_what_the_layers_were_stays(legacy, file):
+    model = load_model(legacy / file)
+    inner = model.get_layer("m")
+    frozen = [x.name for x in inner.layers if not x.trainable]
+    assert len(frozen) == 1
+    assert isinstance(inner.get_layer(frozen[0]), keras.layers.DepthwiseConv2D)
+    distributed = model.get_layer("time_distributed")
+    assert type(distributed.layer) is keras.layers.SeparableConv2D
+    assert type(model.get_layer("shared")) is keras.layers.SeparableConv2D
+    assert sum(layer.name == "shared" for layer in model.layers) == 1
+    # Keras 3 takes no `/` in a name.
+    assert model.get_layer("a_before").built
+
+
+@pytest.mark.parametrize("file", ["functional.keras", "causal.h5"])
+def test_loaded_models_save_and_load_again(legacy, file, tmp_path):
+    model = quietly(legacy / file)
+    model.save(tmp_path / "again.keras")
+    again = load_model(tmp_path / "again.keras")
+    check_predictions(again, legacy, WHOLE[file])
+
+
+def test_the_name_does_not_matter(legacy, tmp_path):
+    # tf.keras before 2.12 wrote HDF5 into `.keras` files.
+    for name in ("model.keras", "model", "model.bin"):
+        shutil.copy(legacy / "functional.h5", tmp_path / name)
+        check_predictions(load_model(tmp_path / name), legacy, "functional")
+
+
+def test_mixed_precision(legacy):
+    model = load_model(legacy / "mixed.keras")
+    policies = [layer.dtype_policy.name for layer in model.layers]
+    assert policies == ["float32", "mixed_float16", "float32"]
+
+
+@pytest.mark.parametrize("file", ["causal.h5", "causal.keras"])
+def test_causal_padding_is_ours_and_said(legacy, file):
+    with pytest.warns(UserWarning, match=r"padding='causal'.*SeparableConv1D"):
+        model = load_model(legacy / file)
+    assert isinstance(model.layers[0], keras_sepconv.SeparableConv1D)
+    assert model.layers[0].padding == "causal"
+
+
+# Compile state.
+
+
+@pytest.mark.parametrize("file", ["sequential.h5", "sequential.keras"])
+def test_compiled_as_it_was(legacy, file):
+    with pytest.warns(UserWarning, match="optimizer's state"):
+        model = load_model(legacy / file)
+    assert model.compiled
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+    if HAS_GRADIENTS:
+        x, y = np.zeros((4, 6, 6, 2), "float32"), np.array([0, 1, 2, 0])
+        model.fit(x, y, verbose=0)
+        assert "accuracy" in model.evaluate(x, y, verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize("file", ["sequential.h5", "sequential.keras"])
+def test_not_compiled(legacy, file):
+    assert not load_model(legacy / file, compile=False).compiled
+
+
+def with_training(legacy, folder, **changes):
+    """Returns a copy of a model with other compile state."""
+    path = folder / "changed.h5"
+    shutil.copy(legacy / "sequential.h5", path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["training_config"])
+        file.attrs["training_config"] = json.dumps({**config, **changes})
+    return path
+
+
+def my_loss(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_true - y_pred), -1)
+
+
+UNIT = {"class_name": "Custom>SGD", "config": {"lr": 0.5, "decay": 0.0}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "optimizer"),
+    [
+        (
+            {
+                "loss": {
+                    "class_name": "CategoricalCrossentropy",
+                    "config": {"reduction": "auto", "from_logits": True},
+                },
+                "metrics": ["accuracy", {"class_name": "AUC", "config": {}}],
+            },
+            "adam",
+        ),
+        ({"loss": "my_loss", "metrics": None}, "adam"),
+        ({"optimizer_config": UNIT}, "sgd"),
+        (
+            {
+                "optimizer_config": {
+                    "class_name": "LossScaleOptimizer",
+                    "config": {"inner_optimizer": UNIT, "dynamic": True},
+                }
+            },
+            "sgd",
+        ),
+        (
+            {
+                "optimizer_config": {
+                    "class_name": "Custom>RMSprop",
+                    "config": {
+                        "learning_rate": {
+                            "class_name": "ExponentialDecay",
+                            "config": {
+                                "initial_learning_rate": 0.1,
+                                "decay_steps": 10,
+                                "decay_rate": 0.5,
+                                "staircase": False,
+                                "name": None,
+                            },
+                        }
+                    },
+                }
+            },
+            "rmsprop",
+        ),
+    ],
+)
+def test_compile_states(legacy, tmp_path, changes, optimizer):
+    path = with_training(legacy, tmp_path, **changes)
+    with pytest.warns(UserWarning, match="optimizer's state"):
+        model = load_model(path, custom_objects={"my_loss": my_loss})
+    assert model.compiled
+    assert type(model.optimizer).__name__.lower() == optimizer
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "no_such_loss"},
+        {"metrics": [{"class_name": "NoSuchMetric", "config": {}}]},
+        {"optimizer_config": {"class_name": "Custom>NoSuch", "config": {}}},
+        {"optimizer_config": 3},
+    ],
+)
+def test_strange_compile_state_leaves_the_model_uncompiled(
+    legacy, tmp_path, changes
+):
+    path = with_training(legacy, tmp_path, **changes)
+    with pytest.warns(UserWarning, match="the model is not compiled"):
+        model = load_model(path)
+    assert not model.compiled
+    check_predictions(model, legacy, "sequential")
+
+
+# Models of Keras 3.
+
+
+def stock_model():
+    return keras.Sequential(
+        [keras.Input((5, 5, 2)), keras.layers.SeparableConv2D(3, 3)]
+    )
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "folder"])
+def test_what_keras_3_wrote_goes_to_keras(tmp_path, name):
+    model = stock_model()
+    model.compile("adam", keras.losses.MeanSquaredError())
+    path = tmp_path / name
+    # Keras warns where a file's optimizer has no state.
+    model.optimizer.build(model.trainable_variables)
+    if name == "folder":
+        keras.saving.save_model(model, path, zipped=False)
+    else:
+        model.save(path)
+    loaded = load_model(path)
+    assert loaded.compiled
+    for value, wanted in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(array(value), array(wanted))
+    assert type(loaded.layers[0]) is keras.layers.SeparableConv2D
+    converted = load_model(str(path), convert=True)
+    assert type(converted.layers[0]) is keras_sepconv.SeparableConv2D
+
+
+@needs_gradients
+def test_training_goes_on_after_hdf5_of_keras_3(tmp_path):
+    model = stock_model()
+    model.compile("adam", keras.losses.MeanSquaredError())
+    x, y = np.ones((2, 5, 5, 2)), np.ones((2, 3, 3, 3))
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.h5")
+    loaded = load_model(tmp_path / "model.h5")
+    assert float(array(loaded.optimizer.iterations)) == 1
+    for trained in (model, loaded):
+        trained.fit(x, y, verbose=0)
+    for value, wanted in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_allclose(array(value), array(wanted), rtol=1e-5)
+
+
+def test_an_unknown_loss_in_what_keras_3_wrote(tmp_path):
+    model = stock_model()
+    model.compile("adam", my_loss)
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    with pytest.warns(UserWarning, match=r"not compiled: .*my_loss"):
+        loaded = load_model(tmp_path / "model.keras")
+    assert not loaded.compiled
+    loaded = load_model(
+        tmp_path / "model.keras", custom_objects={"my_loss": my_loss}
+    )
+    assert loaded.compiled
+
+
+def test_architecture_of_keras_3(tmp_path):
+    model = stock_model()
+    (tmp_path / "model.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = load_model(
+        tmp_path / "model.json", weights=tmp_path / "model.weights.h5"
+    )
+    for value, wanted in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(array(value), array(wanted))
+
+
+# What was not in the files that tf.keras saved: configs made up of them.
+
+
+def node(class_name, **config):
+    return {"class_name": class_name, "config": config}
+
+
+SEPARABLE = node(
+    "SeparableConv2D",
+    name="separable",
+    filters=2,
+    kernel_size=[3, 3],
+    groups=1,
+    kernel_initializer=None,
+)
+INPUT = node("InputLayer", name="in", batch_input_shape=[None, 5, 5, 2])
+
+
+def sequential(*layers):
+    return node("Sequential", name="s", layers=list(layers))
+
+
+def load_config(folder, config, stock=None, **options):
+    """Loads a config of tf.keras with the weights of `stock`."""
+    (folder / "m.json").write_text(
+        json.dumps({**config, "keras_version": "2.15.0"})
+    )
+    stock = stock or stock_model()
+    stock.save_weights(folder / "m.weights.h5")
+    return load_model(
+        folder / "m.json", weights=folder / "m.weights.h5", **options
+    )
+
+
+def stock_of(*layers):
+    return keras.Sequential([keras.Input((5, 5, 2)), *layers])
+
+
+def same(model, stock, rng):
+    x = rng.normal(size=(2, 5, 5, 2)).astype("float32")
+    np.testing.assert_allclose(
+        array(model(x)), array(stock(x)), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "stock"),
+    [
+        (
+            node("ThresholdedReLU", theta=0.5),
+            lambda: keras.layers.ReLU(threshold=0.5),
+        ),
+        (
+            node("LeakyReLU", alpha=0.5),
+            lambda: keras.layers.LeakyReLU(negative_slope=0.5),
+        ),
+        (
+            node("BatchNormalizationV1", axis=[3], fused=True, renorm=False),
+            lambda: keras.layers.BatchNormalization(axis=3),
+        ),
+        (
+            node("DepthwiseConv2D", kernel_size=[2, 2], groups=2),
+            lambda: keras.layers.DepthwiseConv2D(2),
+        ),
+        (
+            node("Conv2DTranspose", filters=2, kernel_size=[2, 2], groups=1),
+            lambda: keras.layers.Conv2DTranspose(2, 2),
+        ),
+        (
+            node("SpatialDropout2D", rate=0.2, trainable=True),
+            lambda: keras.layers.SpatialDropout2D(0.2),
+        ),
+        (
+            node(
+                "Conv2D",
+                filters=2,
+                kernel_size=1,
+                kernel_initializer=node(
+                    "VarianceScaling", distribution="normal", dtype="float32"
+                ),
+                dtype=node("Policy", name="float32"),
+            ),
+            lambda: keras.layers.Conv2D(2, 1),
+        ),
+    ],
+    ids=lambda x: x["class_name"] if isinstance(x, dict) else "",
+)
+def test_layers_around(tmp_path, rng, layer, stock):
+    model = stock_of(keras.layers.SeparableConv2D(2, 3), stock())
+    loaded = load_config(tmp_path, sequential(INPUT, SEPARABLE, layer), model)
+    same(loaded, model, rng)
+    assert len(loaded.layers) == 2
+
+
+def test_recurrent_layers(tmp_path, rng):
+    layer = node("ConvLSTM2D", filters=2, kernel_size=[2, 2], time_major=False)
+    model = stock_of(
+        keras.layers.Reshape((5, 5, 2, 1)), keras.layers.ConvLSTM2D(2, 2)
+    )
+    reshape = node("Reshape", target_shape=[5, 5, 2, 1])
+    loaded = load_config(tmp_path, sequential(INPUT, reshape, layer), model)
+    for value, wanted in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(array(value), array(wanted))
+
+
+def test_a_sequential_without_an_input_layer(tmp_path, rng):
+    model = stock_of(keras.layers.SeparableConv2D(2, 3))
+    first = node(
+        "SeparableConv2D",
+        **{**SEPARABLE["config"], "batch_input_shape": [None, 5, 5, 2]},
+    )
+    same(load_config(tmp_path, sequential(first), model), model, rng)
+    # As Keras 2.0 to 2.2 wrote it.
+    old = {"class_name": "Sequential", "config": [first]}
+    same(load_config(tmp_path, old, model), model, rng)
+
+
+class Tolerant(keras.layers.SeparableConv2D):
+    def __init__(self, groups=1, kernel_initializer=None, **options):
+        self.groups = groups
+        super().__init__(**options)
+
+
+def doubled(x):
+    return 2 * x
+
+
+def test_custom_objects_come_first(tmp_path):
+    model = load_config(
+        tmp_path,
+        sequential(INPUT, SEPARABLE),
+        stock_of(keras.layers.SeparableConv2D(2, 3)),
+        custom_objects={"SeparableConv2D": Tolerant},
+    )
+    assert isinstance(model.layers[0], Tolerant)
+    assert model.layers[0].groups == 1
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "doubled",
+        {"class_name": "function", "module": "builtins", "config": "doubled"},
+    ],
+)
+def test_custom_functions(tmp_path, activation):
+    layers = [
+        node("Activation", activation=activation),
+        node("Lambda", function="doubled", function_type="function"),
+    ]
+    model = load_config(
+        tmp_path,
+        sequential(INPUT, SEPARABLE, *layers),
+        stock_of(keras.layers.SeparableConv2D(2, 3)),
+        custom_objects={"doubled": doubled},
+    )
+    assert model.layers[1].activation is doubled
+    assert model.layers[2].function is doubled
+
+
+def functional(*layers, outputs):
+    return node(
+        "Functional",
+        name="f",
+        layers=[{**layer, "name": layer["config"]["name"]} for layer in layers],
+        input_layers=[["in", 0, 0]],
+        output_layers=[[*outputs, 0, 0]],
+    )
+
+
+def test_each_call_of_a_nested_model(tmp_path, rng):
+    inner = functional(
+        {**INPUT, "inbound_nodes": []},
+        {**SEPARABLE, "inbound_nodes": [[["in", 0, 0, {}]]]},
+        outputs=["separable"],
+    )
+    inner["config"]["name"] = "m"
+    config = functional(
+        {**INPUT, "inbound_nodes": []},
+        {**node("ReLU", name="r"), "inbound_nodes": [[["in", 0, 0, {}]]]},
+        {**inner, "inbound_nodes": [[["in", 0, 0, {}]], [["r", 0, 0, {}]]]},
+        outputs=["m"],
+    )
+    # tf.keras counts making the model as its first call.
+    config["config"]["output_layers"] = [["m", 1, 0], ["m", 2, 0]]
+    stock = stock_of(keras.layers.SeparableConv2D(2, 3))
+    outer = keras.Input((5, 5, 2))
+    nested = keras.Model(stock.inputs, stock.outputs)
+    model = load_config(tmp_path, config, keras.Model(outer, nested(outer)))
+    x = rng.normal(size=(2, 5, 5, 2)).astype("float32")
+    for output, y in zip(model(x), (x, np.maximum(x, 0)), strict=True):
+        np.testing.assert_allclose(
+            array(output), array(stock(y)), rtol=1e-5, atol=1e-5
+        )
+
+
+def operation(function, *inbound):
+    return {
+        **node("TFOpLambda", name="op", function=function),
+        "inbound_nodes": list(inbound),
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "inbound", "wanted"),
+    [
+        ("math.add", ["in", 0, 0, {"y": 2.0}], lambda x: x + 2),
+        ("math.subtract", ["in", 0, 0, {"y": 2}], lambda x: x - 2),
+        (
+            "__operators__.sub",
+            ["in", 0, 0, {"y": ["in", 0, 0]}],
+            lambda x: 0 * x,
+        ),
+        ("math.multiply", ["in", 0, 0, {"y": ["in", 0, 0]}], lambda x: x * x),
+        ("math.truediv", ["in", 0, 0, {"y": 4.0}], lambda x: x / 4),
+        (
+            "math.subtract",
+            ["_CONSTANT_VALUE", -1, 3.0, {"y": ["in", 0, 0]}],
+            lambda x: 3 - x,
+        ),
+        ("nn.relu", ["in", 0, 0, {"name": None}], lambda x: np.maximum(x, 0)),
+        ("math.tanh", ["in", 0, 0, {}], np.tanh),
+    ],
+)
+def test_operations(tmp_path, rng, function, inbound, wanted):
+    config = functional(
+        {**INPUT, "inbound_nodes": []},
+        operation(function, inbound),
+        outputs=["op"],
+    )
+    stock = stock_of(keras.layers.ReLU())
+    x = rng.normal(size=(2, 5, 5, 2)).astype("float32")
+    model = load_config(tmp_path, config, stock)
+    np.testing.assert_allclose(array(model(x)), wanted(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (node("SeparableConv2D", filters=2, kernel_size=3), "not a model"),
+        (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
+        (
+            sequential(INPUT, node("LocallyConnected2D", name="x")),
+            "Keras 3 does not have",
+        ),
+        (
+            sequential(INPUT, node("LSTM", name="x", units=1, time_major=True)),
+            "`time_major`",
+        ),
+        (sequential(INPUT, node("Dense", units="many")), "many"),
+        (sequential(SEPARABLE), "no input shape"),
+        (node("Model", name="x"), "subclassed"),
+        (
+            sequential(INPUT, node("Activation", activation=node("NoSuch"))),
+            "NoSuch",
+        ),
+        (
+            sequential(INPUT, node("ReLU", kernel_initializer=node("No"))),
+            "`kernel_initializer` is a No",
+        ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation("image.resize", ["in", 0, 0, {"size": [2, 2]}]),
+                outputs=["op"],
+            ),
+            "'image.resize with size'",
+        ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                {
+                    **node("ReLU", name="a"),
+                    "inbound_nodes": [[["b", 0, 0, {}]]],
+                },
+                {
+                    **node("ReLU", name="b"),
+                    "inbound_nodes": [[["a", 0, 0, {}]]],
+                },
+                outputs=["a"],
+            ),
+            "loops",
+        ),
+        (functional(INPUT, outputs=["nobody"]), "outputs"),
+        (node("Sequential", layers=[3]), ""),
+        (node("Functional", layers={}, input_layers=1, output_layers=2), ""),
+    ],
+)
+def test_configs_that_do_not_load(tmp_path, config, message):
+    with pytest.raises(ValueError, match=r"filepath='.*m\.json'") as error:
+        load_config(tmp_path, config)
+    assert message in str(error.value)
+    assert len(str(error.value)) < 800
+
+
+# Files that nobody vouches for.
+
+
+@pytest.mark.parametrize("file", ["lambda.h5", "lambda.keras"])
+def test_code_in_a_file_is_refused(legacy, file, monkeypatch):
+    import marshal
+
+    monkeypatch.setattr(marshal, "loads", None)
+    with pytest.raises(ValueError, match=r"is a Lambda.*safe_mode=False"):
+        load_model(legacy / file)
+
+
+def test_code_of_a_file_that_is_trusted(legacy, rng):
+    model = load_model(legacy / "lambda.h5", safe_mode=False)
+    x = rng.normal(size=(1, 3, 3, 1)).astype("float32")
+    np.testing.assert_allclose(
+        array(model(x)), 2 * array(model.layers[0](x)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        node("Lambda", function="eval", function_type="function"),
+        node("Lambda", function=["YQ==", None, None], function_type="lambda"),
+        node("Lambda", function=node("__lambda__", code="YQ==")),
+        node("Activation", activation=node("__lambda__", code="YQ==")),
+        node(
+            "Activation",
+            activation={
+                "module": "builtins",
+                "class_name": "function",
+                "config": "eval",
+            },
+        ),
+        node("Activation", activation="eval"),
+        {**node("Popen", args="ls"), "module": "subprocess"},
+        {**node("Popen", args="ls"), "registered_name": "subprocess>Popen"},
+        node("TFSMLayer", filepath="x"),
+        {**node("get_file", origin="x"), "module": "keras.utils"},
+    ],
+)
+def test_code_that_a_file_names_is_refused(tmp_path, layer):
+    with pytest.raises(ValueError, match="Received: filepath="):
+        load_config(tmp_path, sequential(INPUT, layer))
+
+
+def write_zip(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "."), content)
+
+
+def archive_with(folder, **members):
+    path = folder / "model.keras"
+    write_zip(path, **members)
+    return path
+
+
+def truncated(path, folder, part):
+    content = path.read_bytes()
+    result = folder / path.name
+    result.write_bytes(content[: int(len(content) * part)])
+    return result
+
+
+def written(folder, name, content):
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+OLD = b'{"keras_version": "2.15.0"}'
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda f, _: written(f, "m.h5", b""), "empty"),
+        (lambda f, _: written(f, "m.keras", PNG), "neither"),
+        (lambda f, _: written(f, "m.h5", b"some words"), "neither"),
+        (lambda f, _: written(f, "m.json", b'{"a": '), "not JSON"),
+        (lambda f, _: written(f, "m.json", b'{"a": 1}'), "no model's"),
+        (lambda f, _: written(f, "m.json", b"[1]"), "not a JSON object"),
+        (lambda f, _: written(f, "m.json", b"[" * 99999), "not JSON"),
+        (lambda f, _: written(f, "m.json", b'{"\xff": 1}'), "not JSON"),
+        (
+            lambda f, _: written(f, "m.h5", bytes(range(256)) * 9),
+            "neither",
+        ),
+        (lambda f, x: truncated(x / "causal.keras", f, 0.6), "whole zip"),
+        (lambda f, x: truncated(x / "causal.h5", f, 0.6), "whole HDF5"),
+        (lambda f, x: truncated(x / "causal.h5", f, 0.01), "whole HDF5"),
+        (lambda f, x: x / "functional.weights.h5", "`model_config`"),
+        (lambda f, x: x / "functional_by_layer.h5", "`model_config`"),
+        (lambda f, x: x / "keras_2_15.npz", "`config.json`"),
+        (lambda f, _: archive_with(f, metadata__json=OLD), "`config.json`"),
+        (
+            lambda f, _: archive_with(
+                f, metadata__json=b"?", config__json="{}"
+            ),
+            "`metadata.json` is not JSON",
+        ),
+        (
+            lambda f, _: archive_with(f, metadata__json=OLD, config__json="3"),
+            "not a JSON object",
+        ),
+        (
+            lambda f, _: archive_with(f, metadata__json=OLD, config__json="{}"),
+            "class_name",
+        ),
+        (lambda f, _: archive_with(f, config__json="{}"), ""),
+        (
+            lambda f, _: archive_with(
+                f,
+                metadata__json=OLD,
+                config__json=json.dumps(sequential(INPUT, SEPARABLE)),
+            ),
+            "model.weights.h5",
+        ),
+    ],
+)
+def test_files_that_are_no_models(legacy, tmp_path, make, message):
+    path = make(tmp_path, legacy)
+    with pytest.raises(ValueError, match=r"must be a model's file") as error:
+        load_model(path)
+    assert message in str(error.value)
+    assert str(error.value).endswith(f"Received: filepath={str(path)!r}")
+    assert len(str(error.value)) < 800
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "C:/x", "..\\x"])
+def test_members_that_point_outside(tmp_path, name):
+    path = archive_with(tmp_path, config__json="{}", **{name: b""})
+    with pytest.raises(ValueError, match="points outside"):
+        load_model(path)
+
+
+def test_members_that_grow(tmp_path):
+    path = archive_with(tmp_path, config__json="{}", a=bytes((1 << 28) + 1))
+    with pytest.raises(ValueError, match="has a member of 268435457 bytes"):
+        load_model(path)
+
+
+def changed(legacy, folder, change):
+    path = folder / "changed.h5"
+    shutil.copy(legacy / "causal.h5", path)
+    with h5py.File(path, "r+") as file:
+        change(file["model_weights"])
+    return path
+
+
+def first(weights):
+    group = weights["separable_conv1d"]
+    return group, group.attrs["weight_names"][0]
+
+
+def link(to):
+    def change(weights):
+        group, name = first(weights)
+        del group[name]
+        group[name] = to
+
+    return change
+
+
+def swap(**options):
+    def change(weights):
+        group, name = first(weights)
+        del group[name]
+        group.create_dataset(name, **options)
+
+    return change
+
+
+def remove(weights):
+    del weights["separable_conv1d"]
+
+
+def rename(weights):
+    weights.attrs["layer_names"] = ["nobody"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (link(h5py.ExternalLink("/etc/passwd", "/x")), "link"),
+        (link(h5py.SoftLink("/elsewhere")), "link"),
+        (
+            swap(shape=(3, 2, 1), dtype="f4", external=[("other", 0, 24)]),
+            "another file",
+        ),
+        (swap(shape=(1 << 16, 1 << 16), dtype="f4", chunks=True), "far fewer"),
+        (swap(data=np.zeros((3, 2, 2), "f4")), "has the shape (3, 2, 1)"),
+        (swap(data="words"), "no numbers"),
+        (remove, "lack"),
+        (rename, "lack 'nobody'"),
+    ],
+)
+def test_weights_that_are_not_the_model_s(legacy, tmp_path, change, message):
+    path = changed(legacy, tmp_path, change)
+    with pytest.raises(ValueError, match="Received: filepath=") as error:
+        load_model(path)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("causal.h5", "layers with weights"),
+        ("causal.keras", "no weights for layer"),
+        ("layout_2_13.keras", "has the shape (3, 3, 3, 1)"),
+        ("functional.json", "no HDF5"),
+        ("keras_2_15.npz", "`config.json`"),
+    ],
+)
+def test_weights_of_another_model(legacy, file, message):
+    with pytest.raises(ValueError, match="Received: weights=") as error:
+        load_model(legacy / "functional.json", weights=legacy / file)
+    assert message in str(error.value)
+
+
+def test_more_weights_than_the_model_has(tmp_path):
+    stock = stock_of(
+        keras.layers.SeparableConv2D(2, 3), keras.layers.SeparableConv2D(2, 3)
+    )
+    with pytest.raises(ValueError, match="file 6, of which 3 fit"):
+        load_config(tmp_path, sequential(INPUT, SEPARABLE), stock)
+
+
+def test_weights_that_hold_nothing(legacy, tmp_path):
+    path = tmp_path / "empty.h5"
+    h5py.File(path, "w").close()
+    with pytest.raises(ValueError, match="no weights of Keras"):
+        load_model(legacy / "functional.json", weights=path)
+
+
+def test_where_weights_belong(legacy):
+    with pytest.raises(ValueError, match="`weights` must be None"):
+        load_model(legacy / "causal.h5", weights=legacy / "causal.h5")
+    with pytest.raises(ValueError, match="without weights"):
+        load_model(legacy / "functional.json")
+    with pytest.raises(FileNotFoundError, match="weights='"):
+        load_model(legacy / "functional.json", weights=legacy / "nowhere")
+
+
+def test_paths(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Received: filepath="):
+        load_model(tmp_path / "nowhere.h5")
+    with pytest.raises(IsADirectoryError, match="a directory"):
+        load_model(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(IsADirectoryError, match=r"SavedModel.*TFSMLayer"):
+        load_model(tmp_path)
+    for wrong in (None, 3, io.BytesIO()):
+        with pytest.raises(TypeError, match="`filepath` must be a path"):
+            load_model(wrong)
+
+
+def test_flags(legacy):
+    for flag in ("compile", "safe_mode", "convert"):
+        with pytest.raises((TypeError, ValueError), match=f"`{flag}`"):
+            load_model(legacy / "causal.h5", **{flag: "yes"})
