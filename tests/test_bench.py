@@ -16,11 +16,19 @@ import pytest
 from backends import BACKEND, needs_gradients
 from rich.console import Console
 
-from keras_sepconv import kernels
+from keras_sepconv import convert_model, kernels
 from keras_sepconv.__main__ import main
-from keras_sepconv.bench import clock, gate, report, results, summary
+from keras_sepconv.bench import (
+    applications,
+    clock,
+    gate,
+    report,
+    results,
+    summary,
+)
 from keras_sepconv.bench.cases import CASES, QUICK, SUITES
 from keras_sepconv.bench.contest import Settings
+from keras_sepconv.bench.measure import measure
 from keras_sepconv.bench.plot import plot
 from keras_sepconv.bench.processes import elsewhere
 
@@ -417,3 +425,59 @@ if BACKEND == "numpy":
         assert caught.value.code == 2
         message = "which compile or differentiate. Received: numpy, which is"
         assert message in capsys.readouterr().err
+
+
+def small_network(weights, input_shape):
+    assert weights is None
+    assert input_shape == (224, 224, 3)
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.AveragePooling2D(16),
+            keras.layers.DepthwiseConv2D(3, padding="same"),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Conv2D(4, 1),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(5, activation="softmax"),
+        ]
+    )
+
+
+NETWORK = ["bench", "--suite", "applications", "--case", "mobilenet_b8"]
+
+
+@needs_gradients
+def test_a_whole_network_is_timed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(keras.applications, "MobileNet", small_network)
+    path = tmp_path / "a.json"
+    arguments = ["--seconds", "0.01", "--json", str(path)]
+    assert main([*NETWORK, *arguments]) == 0
+    (case,) = results.load(path)["backends"][0]["cases"]
+    assert case["suite"] == "applications"
+    assert case["wrong"] == []
+    forward, training = (case["measurements"][kind] for kind in results.KINDS)
+    assert {"stock", "ours", "inference"} <= forward["milliseconds"].keys()
+    assert training["milliseconds"].keys() == {"stock", "ours"}
+    assert "inference" in capsys.readouterr().out
+
+
+@needs_gradients
+@pytest.mark.parametrize("name", ["depthwise_conv2d", "dense"])
+def test_a_wrong_conversion_gets_no_speed_up(monkeypatch, capsys, name):
+    def convert(model, **options):
+        other = convert_model(model, **options)
+        kernel = next(v for v in other.weights if name in v.path)
+        kernel.assign(kernel * 1.01)
+        return other
+
+    monkeypatch.setattr(keras.applications, "MobileNet", small_network)
+    monkeypatch.setattr(applications, "convert_model", convert)
+    assert main([*NETWORK, "--seconds", "0.01"]) == 1
+    assert "ours predicts something else" in capsys.readouterr().out
+
+
+def test_a_network_that_a_backend_lacks_is_left_out():
+    missing = applications.Application("MobileNet", 1, missing=(BACKEND,))
+    settings = Settings(0.01)
+    assert measure([missing], settings, print)["cases"] == []

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import h5py
 import numpy as np
 
 # No genuine file stores so little of so much.

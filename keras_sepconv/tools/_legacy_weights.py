@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import h5py  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import h5py
 import keras
 
 from keras_sepconv.tools._files import (
