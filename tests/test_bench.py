@@ -121,6 +121,16 @@ def test_every_round_runs_each_once(seconds, rounds):
     assert rounds == 3 or len({tuple(names) for names in by_round}) > 1
 
 
+def test_a_whole_network_has_no_floor_and_maybe_no_peer(result):
+    cases = result["backends"][0]["cases"]
+    for kind in results.KINDS:
+        cases[2]["measurements"][kind]["over_floor"] = None
+        cases[2]["measurements"][kind]["peers"] = {}
+    text = printed(report.report, result)
+    (row,) = set(re.findall(rf"^.*{cases[2]['name']} .*$", text, re.M))
+    assert row.split() == [cases[2]["name"], "20.0", "20.0-20.0", "2.00"]
+
+
 def test_ratios_are_taken_round_by_round():
     # The machine slows down to a tenth; the ratio does not.
     times = {

@@ -140,7 +140,13 @@ def _measured(case: CaseResult, kind: str, peers: list[str]) -> list[Any]:
         _quartiles(measurement["speedup"]),
         number(measurement["milliseconds"]["ours"][1]),
         "" if floor is None else number(floor[1]),
-        *(_speedup(measurement["peers"][peer][1]) for peer in peers),
+        # A peer may be unable to run one case.
+        *(
+            _speedup(measurement["peers"][peer][1])
+            if peer in measurement["peers"]
+            else ""
+            for peer in peers
+        ),
     ]
 
 

@@ -73,12 +73,12 @@ def candidate(layer: Any) -> str | None:
         return None
     if isinstance(layer, tuple(_OURS.values())):
         return None
-    if type(layer) not in _STOCK.values():
-        return f"{type(layer).__name__} is a class of its own"
     if isinstance(layer, _PLAIN) and not _cheap(
         layer.groups, layer.kernel_size, _channels(layer)
     ):
         return None
+    if type(layer) not in _STOCK.values():
+        return f"{type(layer).__name__} is a class of its own"
     return "the code of the layer around it makes it"
 
 
