@@ -45,8 +45,10 @@ class BaseConvolution:
             for one in (inputs, kernel, bias)
         )
         if pointwise:
+            if max(self.strides) > 1:
+                inputs = inputs[self._strided]
             outputs = ops.pointwise_conv(
-                inputs[self._strided],
+                inputs,
                 kernel,
                 self.data_format,
                 self.implementation,
