@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,10 @@ def predictor(model: Any, inputs: np.ndarray) -> Callable[[], np.ndarray]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(pathlib.Path(folder, "model.xml"))
-        model.export(path, format="openvino", verbose=False)
+        with warnings.catch_warnings():
+            # Keras exports from torch by what torch calls deprecated.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            model.export(path, format="openvino", verbose=False)
         network = openvino.Core().read_model(path)
         network.reshape(inputs.shape)
         compiled = openvino.compile_model(
