@@ -6,6 +6,8 @@ import keras
 import numpy as np
 
 BACKEND = keras.backend.backend()
+# Keras's version, for what an older one does not have.
+KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
 HAS_GRADIENTS = BACKEND in ("jax", "tensorflow", "torch")
 
 # Unit roundoffs.

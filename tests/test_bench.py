@@ -487,6 +487,7 @@ def test_a_wrong_conversion_gets_no_speed_up(monkeypatch, capsys, name):
     assert "ours predicts something else" in capsys.readouterr().out
 
 
+@needs_gradients
 def test_a_network_that_a_backend_lacks_is_left_out():
     missing = applications.Application("MobileNet", 1, missing=(BACKEND,))
     settings = Settings(0.01)

@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, array, needs_gradients
+from backends import BACKEND, KERAS, array, needs_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,9 +96,10 @@ def nested():
     hidden = L.BatchNormalization(name="small_bn")(hidden)
     twice = keras.Model(small, hidden, name="twice")
     over_time = L.TimeDistributed(inner_model("frame"), name="over_time")(b)
-    summed = keras.ops.sum(over_time, axis=1)
+    # A layer and no operation: Keras 3.6 does not save the names of those.
+    mean = L.Reshape((6, 6, 5))(L.AveragePooling3D((4, 1, 1))(over_time))
     return keras.Model(
-        [a, b], L.Add()([twice(inner(a)), twice(summed)]), name="nested"
+        [a, b], L.Add()([twice(inner(a)), twice(mean)]), name="nested"
     )
 
 
@@ -327,20 +328,22 @@ def test_what_cannot_be_converted_is_reported():
             keras.Input((12, 12, 4)),
             Block(name="block"),
             Padded(4, 3, name="own"),
-            L.DepthwiseConv2D(3, 2, dilation_rate=2, name="both")
-            if BACKEND == "numpy"
-            else L.Conv2D(4, 3, name="dense"),
-            L.SeparableConv2D(4, 1, 2, dilation_rate=2, name="strided"),
+            L.Conv2D(4, 3, name="dense"),
         ]
     )
+    strided = {"strides": 2, "dilation_rate": 2, "name": "strided"}
+    # Keras 3.6 refuses it too.
+    if KERAS >= (3, 15):
+        model.add(L.SeparableConv2D(4, 1, **strided))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("keras_sepconv.tools._verify.difference", lambda *_: None)
         fast = convert_model(shaken(model))
     left = {row.layer: row.reason for row in fast.conversion_report.left}
     assert left["own"] == "Padded is a class of its own"
     assert left["block/hidden"] == "the code of the layer around it makes it"
-    assert "`strides` other than 1" in left["strided"]
-    assert "dense" not in left
+    if KERAS >= (3, 15):
+        assert "`strides` other than 1" in left.pop("strided")
+    assert left.keys() == {"own", "block/hidden"}
     text = str(fast.conversion_report)
     assert "0 converted" in text
     assert "block/hidden" in text
@@ -391,7 +394,10 @@ def test_normalisations_that_cannot_be_folded_say_why():
         "after_relu": "active before it has an activation",
         "first": f"{model.layers[0].name} before it is InputLayer",
         "of_rows": "it does not normalise the channels",
-        "of_half": "half before it has another dtype",
+        # Keras 3.6 casts by an operation of its own.
+        "of_half": "half before it has another dtype"
+        if KERAS >= (3, 15)
+        else "cast_1 before it is Cast",
     }
 
 

@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, HAS_GRADIENTS, array, tensor
+from backends import BACKEND, HAS_GRADIENTS, KERAS, array, tensor
 
 from keras_sepconv import (
     SeparableConv2D,
@@ -335,7 +335,7 @@ def test_functions_as_regularizers_and_constraints():
         depthwise_regularizer=lambda w: keras.ops.sum(w) * 0.1,
         pointwise_constraint=lambda w: w * 0.5,
     )
-    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15):
+    if KERAS < (3, 15):
         with pytest.raises(ValueError, match="Expected an instance of"):
             layer(IMAGE)
         return

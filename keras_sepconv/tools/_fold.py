@@ -70,12 +70,9 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         return node
     nodes = [
         item
-        if item["config"].get("name") not in _names(layer)
+        if _name(item) not in _names(layer)
         else _folded(
-            layer.get_layer(item["config"]["name"]),
-            item,
-            (*path, item["config"]["name"]),
-            folds,
+            layer.get_layer(_name(item)), item, (*path, _name(item)), folds
         )
         for item in config["layers"]
     ]
@@ -85,11 +82,11 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         else _Chain(nodes)
     )
     for item in nodes:
-        kind, name = item["class_name"], item["config"].get("name")
+        kind, name = item["class_name"], _name(item)
         if kind in _PADDING and item["module"] == "keras.layers":
             after = edges.after(name)
             if after is not None and _is_same(item, after):
-                into = (*path, after["config"]["name"])
+                into = (*path, _name(after))
                 folds.away[(*path, name), kind] = into
                 after["config"] = {**after["config"], "padding": "same"}
                 edges.remove(name)
@@ -99,18 +96,23 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         why_not = (
             "nothing but one layer may come before it"
             if before is None
-            else _why_not(before, item, edges.uses(before["config"]["name"]))
+            else _why_not(before, item, edges.uses(_name(before)))
         )
         if why_not is not None:
             folds.left[(*path, name)] = why_not
             continue
         assert before is not None, "there is a layer to fold into"
-        into = (*path, before["config"]["name"])
+        into = (*path, _name(before))
         folds.into.setdefault(into, []).append(layer.get_layer(name))
         folds.away[(*path, name), kind] = into
         before["config"] = {**before["config"], "use_bias": True}
         edges.remove(name)
     return {**node, "config": {**config, **edges.config()}}
+
+
+def _name(node: Node) -> str:
+    # A graph names its nodes; Keras 3.6 leaves an operation's own config bare.
+    return str(node.get("name") or node["config"].get("name"))
 
 
 def _names(model: Any) -> set[str]:
@@ -119,19 +121,19 @@ def _names(model: Any) -> set[str]:
 
 def _why_not(before: Node, norm: Node, uses: int) -> str | None:
     """Returns why a normalisation cannot go into the layer before it."""
-    name = before["class_name"]
+    kind, name = before["class_name"], _name(before)
     config = before["config"]
     home = str(before.get("module")).startswith(_HOMES)
-    if name not in _KERNELS or not home:
-        return f"{config.get('name')} before it is {name}"
+    if kind not in _KERNELS or not home:
+        return f"{name} before it is {kind}"
     if uses != 1:
-        return f"{config['name']} before it is used elsewhere too"
+        return f"{name} before it is used elsewhere too"
     if config["activation"] not in (None, "linear"):
-        return f"{config['name']} before it has an activation"
+        return f"{name} before it has an activation"
     if config["dtype"] != norm["config"]["dtype"]:
-        return f"{config['name']} before it has another dtype"
+        return f"{name} before it has another dtype"
     if config.get("lora_rank") or "Quantized" in str(config["dtype"]):
-        return f"{config['name']} before it has more than its kernel"
+        return f"{name} before it has more than its kernel"
     rank = len(norm["build_config"]["input_shape"])
     first = config.get("data_format") == "channels_first"
     axis: Any = norm["config"]["axis"]
@@ -182,22 +184,18 @@ class _Chain:
         self._nodes = list(nodes)
 
     def before(self, name: str) -> Node | None:
-        names = [node["config"].get("name") for node in self._nodes]
-        at = names.index(name)
+        at = [_name(node) for node in self._nodes].index(name)
         return self._nodes[at - 1] if at > 0 else None
 
     def after(self, name: str) -> Node | None:
-        names = [node["config"].get("name") for node in self._nodes]
-        at = names.index(name) + 1
-        return self._nodes[at] if at < len(names) else None
+        at = [_name(node) for node in self._nodes].index(name) + 1
+        return self._nodes[at] if at < len(self._nodes) else None
 
     def uses(self, name: str) -> int:
         return 1
 
     def remove(self, name: str) -> None:
-        self._nodes = [
-            node for node in self._nodes if node["config"].get("name") != name
-        ]
+        self._nodes = [node for node in self._nodes if _name(node) != name]
 
     def config(self) -> dict[str, Any]:
         return {"layers": self._nodes}
