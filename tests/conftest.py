@@ -31,7 +31,8 @@ def _reproducible():
     keras.utils.set_random_seed(0)
     keras.config.set_image_data_format("channels_last")
     yield
-    keras.utils.clear_session()
+    # Collecting garbage here would take half of the suite's time.
+    keras.utils.clear_session(free_memory=False)
 
 
 @pytest.fixture
