@@ -27,6 +27,8 @@ Zeros: TypeAlias = tuple[tuple[int, int], ...]
 # Sizes beyond the 32-bit range overflow inside every backend.
 _LARGEST = 2**31 - 1
 
+_DATA_FORMATS = ("channels_last", "channels_first")
+
 _AXES = {1: ("steps",), 2: ("rows", "cols"), 3: ("depth", "rows", "cols")}
 
 
@@ -186,7 +188,7 @@ def data_format(value: Any) -> str:
     """Returns the data format; `None` follows the Keras configuration."""
     if value is None:
         value = keras.config.image_data_format()
-    return option("data_format", value, ("channels_last", "channels_first"))
+    return option("data_format", value, _DATA_FORMATS)
 
 
 def static_shape(tensor: Tensor) -> Shape | None:
@@ -200,6 +202,16 @@ def static_shape(tensor: Tensor) -> Shape | None:
     except ValueError:  # tf.TensorShape(None) cannot be iterated.
         return None
     return tuple(n if isinstance(n, int) else None for n in sizes)
+
+
+def cast(tensor: Tensor, dtype: str) -> Tensor:
+    """Returns `tensor` in `dtype`: itself, where Keras would look at it long.
+
+    Eager layers of small images spend most of their time on such things.
+    """
+    if keras.backend.standardize_dtype(tensor.dtype) == dtype:
+        return tensor
+    return keras.ops.cast(tensor, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +244,20 @@ class ConvSpec:
     ) -> "ConvSpec":
         """Builds the spec from what a user gave, or says what is wrong."""
         rank = len(kernel_size)
+        if data_format_ is None:
+            data_format_ = keras.config.image_data_format()
+        if (
+            isinstance(padding_, str)
+            and padding_ in ("valid", "same")
+            and isinstance(data_format_, str)
+            and data_format_ in _DATA_FORMATS
+            and _are_normal(strides, rank)
+            and _are_normal(dilation_rate, rank)
+        ):
+            # What layers keep; eager ones come here at every call.
+            return cls(
+                kernel_size, strides, padding_, data_format_, dilation_rate
+            )
         strides = integers("strides", strides, rank)
         given = padding(padding_, rank)
         found = data_format(data_format_)
@@ -390,6 +416,15 @@ class ConvSpec:
             f"dilation_rate={self.dilation_rate}) and the input {size}"
             f'{padded}. Use padding="same" or a larger input. {ending}'
         )
+
+
+def _are_normal(values: Any, rank: int) -> bool:
+    """Tells whether `integers` would return `values` as they are."""
+    return (
+        type(values) is tuple
+        and len(values) == rank
+        and all(type(n) is int and 0 < n <= _LARGEST for n in values)
+    )
 
 
 def _is_list(value: Any) -> bool:

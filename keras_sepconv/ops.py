@@ -10,7 +10,14 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import ConvSpec, Padding, Tensor, static_shape, wrong
+from keras_sepconv._spec import (
+    ConvSpec,
+    Padding,
+    Tensor,
+    cast,
+    static_shape,
+    wrong,
+)
 
 __all__ = [
     "depthwise_conv",
@@ -384,7 +391,7 @@ def _convolve(
         return node(*tensors)
     kernel = kernels.choose(call, implementation)
     inputs, depthwise, pointwise, bias = (
-        None if tensor is None else keras.ops.cast(tensor, call.dtype)
+        None if tensor is None else cast(tensor, call.dtype)
         for tensor in tensors
     )
     if 0 in call.output_shape + call.input_shape:

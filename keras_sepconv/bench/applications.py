@@ -19,8 +19,8 @@ from keras_sepconv.tools._verify import disagreement
 SUITE = "applications"
 
 # How many times as far from stock Keras ours may be after a training step as
-# stock Keras is from itself, when its inputs are rounded once: every layer
-# rounds.
+# stock Keras is from itself with its inputs and weights rounded once: every
+# layer rounds.
 _ROUNDINGS = 8
 
 
@@ -160,13 +160,12 @@ class ApplicationContest:
             for name, value in values.items()
             if (found := disagreement([values["stock"]], [value]))
         ]
-        # What one rounding of the inputs does to a step of stock Keras says
-        # what rounding does in a network of random weights.
-        signs = np.random.default_rng(1).choice([-1, 1], self._inputs.shape)
-        rounded = self._inputs * (1 + 2.0**-23 * signs).astype("float32")
-        expected = self._step("stock", self._inputs)
-        bound = _ROUNDINGS * _distance(self._step("stock", rounded), expected)
-        far = _distance(self._step("ours", self._inputs), expected)
+        # What one rounding does to a step of stock Keras says what rounding
+        # does in a network of random weights.
+        expected = self._step("stock")
+        rounded = self._step("stock", _rounded)
+        bound = _ROUNDINGS * _distance(rounded, expected)
+        far = _distance(self._step("ours"), expected)
         if not far <= bound:
             wrong.append(
                 f"ours, after a training step, is off by {far:.2g} of the "
@@ -174,18 +173,35 @@ class ApplicationContest:
             )
         return wrong
 
-    def _step(self, name: str, inputs: np.ndarray) -> list[np.ndarray]:
-        """Returns what a training step adds to the weights; undoes it."""
+    def _step(
+        self, name: str, change: Callable[[np.ndarray], np.ndarray] = np.array
+    ) -> list[np.ndarray]:
+        """Returns what a training step adds to the weights; undoes it.
+
+        Args:
+            name: Which model.
+            change: What to make of its inputs and weights before the step.
+        """
         model = self._models[name]
         # Seeds of dropout are among the variables; torch's own is not.
         before = [keras.ops.copy(v.value) for v in model.variables]
-        weights = model.get_weights()
+        weights = [change(array) for array in model.get_weights()]
+        model.set_weights(weights)
         keras.utils.set_random_seed(0)
-        model.train_on_batch(inputs, self._labels)
+        model.train_on_batch(change(self._inputs), self._labels)
         after = model.get_weights()
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)
         return [a - b for a, b in zip(after, weights, strict=True)]
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    """Returns numbers that are one unit off, up or down."""
+    if array.dtype != "float32":
+        return array
+    signs = np.random.default_rng(1).choice([-1, 1], array.shape)
+    rounded: np.ndarray = array * (1 + 2.0**-23 * signs).astype("float32")
+    return rounded
 
 
 def _distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:

@@ -16,6 +16,7 @@ from keras_sepconv.kernels._kernel import Call, Kernel, padded_first
 from keras_sepconv.kernels._torch_depthwise import (
     CONV,
     Window,
+    as_channels,
     convolve,
     depthwise_conv,
 )
@@ -69,9 +70,7 @@ def run(
     if kernel is None:
         outputs = _pointwise(inputs, matrix, bias)
     elif matrix is None:
-        outputs = _depthwise(window, inputs, kernel)
-        if bias is not None:
-            outputs = outputs + bias.reshape(-1, *(1,) * (inputs.ndim - 2))
+        outputs = _depthwise(window, inputs, kernel, bias)
     else:
         outputs = _separable(window, inputs, kernel, matrix, bias)
     if spec.rank == 1:
@@ -127,17 +126,18 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     return outputs.movedim(-1, 1)
 
 
-def _depthwise(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
-    if not _is_tuned(inputs):
-        kernel = kernel.flatten(0, 1).unsqueeze(1)
-        return convolve(window, inputs, kernel)
-    if kernel.shape[1] == 1:
-        return depthwise_conv(window, inputs, kernel)
+def _depthwise(
+    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    if _is_tuned(inputs) and kernel.shape[1] == 1:
+        return depthwise_conv(window, inputs, kernel, bias)
     if _by_filter(inputs, kernel):
         parts = _parts(window, inputs, kernel)
         last = torch.stack([part.movedim(1, -1) for part in parts], -1)
-        return last.flatten(-2).movedim(-1, 1)
-    return convolve(window, inputs, kernel.flatten(0, 1).unsqueeze(1))
+        outputs = last.flatten(-2).movedim(-1, 1)
+    else:
+        outputs = convolve(window, inputs, kernel.flatten(0, 1).unsqueeze(1))
+    return outputs if bias is None else outputs + as_channels(bias, outputs)
 
 
 def _by_filter(inputs: Tensor, kernel: Tensor) -> bool:

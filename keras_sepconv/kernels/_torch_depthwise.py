@@ -135,25 +135,36 @@ def convolve(
     return outputs
 
 
-def depthwise_conv(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
+def depthwise_conv(
+    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """Returns the float32 convolution of images with one filter a channel.
 
     Args:
         window: How the kernel moves.
         inputs: `(batch, channels, *sizes)`, of two or three axes.
         kernel: `(channels, 1, *kernel_size)`.
+        bias: `(channels,)`, or `None`.
     """
     # A compiler cannot trace a forward-mode derivative of one's own.
     if torch.compiler.is_compiling() or not window.is_static:
-        return convolve(window, inputs, kernel)
+        return convolve(window, inputs, kernel, bias)
     is_dilated = max(window.dilation_rate) > 1
     is_even = not any(window.surplus)
     is_narrow = kernel.shape[-1] <= 3 and kernel.ndim == 4
     if is_narrow and is_even and not is_dilated:
-        return convolve(window, inputs, kernel)
+        return convolve(window, inputs, kernel, bias)
     if is_dilated and (max(window.strides) > 1 or not is_even):
-        return convolve(window, inputs, kernel)
-    return _Depthwise.apply(inputs, kernel, window)
+        return convolve(window, inputs, kernel, bias)
+    if not torch.is_grad_enabled():
+        return _evenly_padded(window, inputs, kernel, bias)
+    outputs: Tensor = _Depthwise.apply(inputs, kernel, window)
+    return outputs if bias is None else outputs + as_channels(bias, outputs)
+
+
+def as_channels(bias: Tensor, outputs: Tensor) -> Tensor:
+    """Returns `bias` in a shape that adds it along the second axis."""
+    return bias.reshape(-1, *(1,) * (outputs.ndim - 2))
 
 
 class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
@@ -196,10 +207,12 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
         return sum(parts[1:], parts[0])
 
 
-def _evenly_padded(window: Window, inputs: Tensor, kernel: Tensor) -> Tensor:
+def _evenly_padded(
+    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
+) -> Tensor:
     kernel = _widen(window, kernel)
     even = dataclasses.replace(window, before=window.after)
-    return convolve(even, inputs, kernel)
+    return convolve(even, inputs, kernel, bias)
 
 
 def _widen(window: Window, kernel: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from keras_sepconv._spec import (
     Shape,
     Tensor,
     boolean,
+    cast,
     integer,
     integers,
     padding,
@@ -180,7 +181,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         weights = (
             getattr(self, attribute) for attribute in self._attributes.values()
         )
-        inputs = keras.ops.cast(inputs, self.compute_dtype)
+        inputs = cast(inputs, self.compute_dtype)
         outputs = self._convolve(inputs, *map(self._cast, weights))
         return outputs if self.activation is None else self.activation(outputs)
 
@@ -190,7 +191,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         if weight is None:
             return None
         tensor = keras.ops.convert_to_tensor(weight)
-        return keras.ops.cast(tensor, self.compute_dtype)
+        return cast(tensor, self.compute_dtype)
 
     def _op_options(self) -> dict[str, Any]:
         """Returns the keywords that both operations take."""

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels, ops
-from keras_sepconv._spec import Tensor
+from keras_sepconv._spec import Tensor, cast
 
 
 class BaseConvolution:
@@ -41,7 +41,9 @@ class BaseConvolution:
         if not pointwise and not depthwise:
             return super().call(inputs)  # type: ignore[misc]
         inputs, kernel, bias = (
-            None if one is None else keras.ops.cast(one, self.compute_dtype)
+            None
+            if one is None
+            else cast(keras.ops.convert_to_tensor(one), self.compute_dtype)
             for one in (inputs, kernel, bias)
         )
         if pointwise:
