@@ -23,6 +23,12 @@ hypothesis.settings.register_profile(
     max_examples=60,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
+hypothesis.settings.register_profile(
+    "long",
+    hypothesis.settings.get_profile("default"),
+    derandomize=False,
+    max_examples=2000,
+)
 hypothesis.settings.load_profile("default")
 
 

@@ -32,6 +32,7 @@ def check(name: str, path: Any) -> str:
         FileNotFoundError: Nothing is there.
         IsADirectoryError: Another directory.
         TypeError: No path.
+        ValueError: A pipe or a device.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
@@ -56,6 +57,12 @@ def check(name: str, path: Any) -> str:
     if not os.path.exists(text):
         raise FileNotFoundError(
             f"`{name}` must be a file that exists. Received: {name}={text!r}"
+        )
+    if not os.path.isdir(text) and not os.path.isfile(text):
+        # To open a pipe waits for whoever writes to it.
+        raise ValueError(
+            f"`{name}` must be a regular file, not a pipe or a device. "
+            f"Received: {name}={text!r}"
         )
     return text
 

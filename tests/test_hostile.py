@@ -1,0 +1,241 @@
+"""What no sensible caller gives: answered by an error that names it.
+
+`pytest tests/test_hostile.py --hypothesis-profile=long` tries many more. What
+files may carry is in test_load, too; what is here depends on no backend.
+"""
+
+import inspect
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import keras_sepconv as ks
+from keras_sepconv import functional, layers, tools
+from keras_sepconv.__main__ import main
+
+
+class Hostile:
+    """Raises whatever one does with it."""
+
+    def __repr__(self):
+        return "<hostile>"
+
+    def __eq__(self, other):
+        raise RuntimeError("compared")
+
+    def __bool__(self):
+        raise RuntimeError("asked for its truth")
+
+    def __len__(self):
+        raise RuntimeError("asked for its length")
+
+    __hash__ = object.__hash__
+
+
+JUNK = st.one_of(
+    st.sampled_from(
+        [None, True, False, -1, 0, 2**31, 2**63, -(2**70), 10**30, 1.5, 3.0]
+    ),
+    st.sampled_from(
+        [float("nan"), float("inf"), "", "4", "same", b"\x00", "é"]
+    ),
+    st.sampled_from([np.float64("nan"), np.bool_(True), np.array([[1, 2]])]),
+    st.builds(Hostile),
+    st.builds(object),
+    st.just(len),
+    st.lists(st.integers(-3, 3), max_size=4),
+    st.lists(st.lists(st.integers(-1, 2), max_size=3), max_size=3),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+    st.complex_numbers(),
+)
+OURS = [
+    getattr(layers, name)
+    for name in layers.__all__
+    if name.startswith(("Separable", "Depthwise")) and name[-1] == "D"
+]
+HELPERS = [
+    getattr(functional, name)
+    for name in functional.__all__
+    if name.startswith("layer_") and name != "layer_input"
+]
+# What Keras itself looks up or checks has Keras's own words.
+KERAS = re.compile(
+    "initializer|regularizer|constraint|activation|name|dtype|trainable|kwargs"
+)
+few = settings(max_examples=60)
+
+
+def fuzzed(draw, function, first=()):
+    """Draws arguments for `function`, most of them good."""
+    parameters = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name not in first
+    ]
+    good = {"filters": 4, "kernel_size": 3}
+    arguments = {name: good[name] for name in parameters if name in good}
+    wrong = draw(st.lists(st.sampled_from(parameters), min_size=1, max_size=2))
+    return {**arguments, **{name: draw(JUNK) for name in wrong}}, set(wrong)
+
+
+def assert_clear(error, wrong):
+    """Checks that an error names an argument that was wrong."""
+    text = str(error)
+    if isinstance(error, (TypeError, ValueError)) and any(
+        f"`{name}`" in text for name in wrong
+    ):
+        # Keras, which checks what its own layers get, has no colon.
+        assert "Received" in text, text
+        return
+    assert any(KERAS.search(name) for name in wrong), repr(error)
+
+
+@few
+@given(st.data())
+def test_constructors(data):
+    cls = data.draw(st.sampled_from(OURS))
+    arguments, wrong = fuzzed(data.draw, cls)
+    try:
+        layer = cls(**arguments)
+    except Exception as error:
+        assert_clear(error, wrong)
+    else:
+        assert not layer.built
+
+
+@few
+@given(st.data())
+def test_helpers_leave_the_model_as_it_was(data):
+    helper = data.draw(st.sampled_from(HELPERS))
+    arguments, wrong = fuzzed(data.draw, helper, ("object",))
+    model = keras.Sequential([keras.layers.Identity()])
+    try:
+        found = helper(model, **arguments)
+    except Exception as error:
+        assert_clear(error, wrong)
+        assert len(model.layers) == 1
+        assert not model.built
+    else:
+        assert found is model
+
+
+@few
+@given(JUNK, st.sampled_from(["convert_model", "restore_model", "load_model"]))
+def test_tools(junk, name):
+    with pytest.raises((TypeError, ValueError, OSError), match="Received: "):
+        getattr(ks, name)(junk)
+
+
+WORDS = st.sampled_from(
+    ["convert", "info", "bench", "--json", "--force", "--case", "--seconds"]
+) | st.sampled_from(
+    ["no.keras", "/dev/null", "", "-", "\x00", "é", "-1", "nan", "--", "/"]
+)
+
+
+@few
+@given(st.lists(WORDS, max_size=4))
+def test_the_command_ends_with_a_code(words):
+    if words[:1] == ["bench"] and len(words) == 1:
+        return  # It would start.
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code
+    assert code in (0, 1, 2)
+
+
+if BACKEND == "numpy":
+
+    @pytest.fixture(scope="module")
+    def files(tmp_path_factory):
+        """Whole files: one of Keras 3, and the same with weights in HDF5."""
+        folder = tmp_path_factory.mktemp("whole")
+        keras.Sequential(
+            [
+                keras.Input((8, 8, 3)),
+                keras.layers.SeparableConv2D(4, 3),
+                keras.layers.Lambda(lambda x: x * 2),
+            ]
+        ).save(folder / "model.keras")
+        model = keras.Sequential(
+            [keras.Input((8, 8, 3)), keras.layers.DepthwiseConv2D(3)]
+        )
+        model.save(folder / "plain.keras")
+        return folder
+
+    @settings(max_examples=150)
+    @given(st.data())
+    def test_damaged_files_are_refused_or_load(files, data):
+        """Bytes changed, cut off or put in, anywhere."""
+        name = data.draw(st.sampled_from(["model.keras", "plain.keras"]))
+        content = bytearray((files / name).read_bytes())
+        at = data.draw(st.integers(0, len(content) - 1))
+        how = data.draw(st.sampled_from(["flip", "cut", "insert", "zero"]))
+        if how == "flip":
+            content[at] ^= 1 << data.draw(st.integers(0, 7))
+        elif how == "cut":
+            del content[at:]
+        elif how == "insert":
+            content[at:at] = data.draw(st.binary(min_size=1, max_size=9))
+        else:
+            content[at : at + 64] = bytes(min(64, len(content) - at))
+        path = files / "damaged.keras"
+        path.write_bytes(content)
+        try:
+            tools.load_model(path)
+        except ValueError as error:
+            assert_clear(error, {"filepath"})
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+    def test_an_interrupted_conversion_leaves_the_old_file(files, number):
+        """The old file, or the new one whole; no part of one."""
+        target = files / "out.keras"
+        command = [sys.executable, "-m", "keras_sepconv", "convert", "--force"]
+        command += [files / "plain.keras", target]
+        subprocess.run(command, check=True, capture_output=True)
+        whole = target.read_bytes()
+        for wait in (0.5, 2.5):
+            target.write_bytes(b"the old one")
+            run = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            time.sleep(wait)
+            run.send_signal(number)
+            _, text = run.communicate(timeout=60)
+            if run.returncode == 0:
+                assert len(target.read_bytes()) == len(whole)
+                continue
+            assert target.read_bytes() == b"the old one"
+            assert b"Traceback" not in text or number == signal.SIGINT
+        left = {path.name for path in files.iterdir()}
+        if number == signal.SIGINT:
+            assert left <= {
+                "model.keras",
+                "plain.keras",
+                "damaged.keras",
+                "out.keras",
+            }
+
+    def test_a_pipe_without_a_writer_does_not_hang(tmp_path):
+        os.mkfifo(tmp_path / "pipe.keras")
+        code = "import sys, keras_sepconv as ks; ks.load_model(sys.argv[1])"
+        run = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "pipe.keras"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert run.returncode == 1
+        assert "`filepath` must be a regular file" in run.stderr
