@@ -175,15 +175,6 @@ def test_public_names():
         assert getattr(keras_sepconv, name) is not None
 
 
-def test_the_example_of_the_readme_runs(capsys):
-    readme = pathlib.Path(__file__).parent.parent / "README.md"
-    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(block, {})
-    assert "SeparableConv2D" in capsys.readouterr().out
-
-
 OTHERS = tuple(
     f"_{name}"
     for name in ("jax", "numpy", "tensorflow", "torch")

@@ -1,0 +1,136 @@
+"""Writes the pages that are made from the code: `python docs/generate.py`.
+
+They are kept in the repository, so that they can be read there, and a test
+compares them with what this makes.
+"""
+
+import contextlib
+import inspect
+import io
+import os
+import pathlib
+import sys
+
+from keras_sepconv import functional
+from keras_sepconv.__main__ import main
+
+DOCS = pathlib.Path(__file__).parent
+
+STANDARD = (
+    *("input_shape", "batch_input_shape", "batch_size"),
+    *("dtype", "name", "trainable", "weights"),
+)
+OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
+
+R_HELPERS = """\
+# R's helpers
+
+What each helper takes, with the defaults of R's `keras` package (2.8 to 2.13).
+This page is made from the signatures by `python docs/generate.py`.
+[From R](r.md) shows how to use them, and [the reference](api/helpers.md) says
+what each argument means.
+
+To keep the table short, it leaves out:
+
+- `object`, the first argument of every `layer_` helper: `NULL`, a `Sequential`
+  or a tensor.
+- What every `layer_` helper takes last, each `NULL` by default:
+  {standard}.
+- What layers take for each of their weights: an initializer
+  (`"glorot_uniform"`; `"orthogonal"` for a recurrent kernel, `"zeros"` for a
+  bias), a regularizer and a constraint (`NULL`). The table names the weights. A
+  layer that has any takes an `activity_regularizer` too.
+
+Everywhere:
+
+- A number that is not whole is refused where a whole one is asked for; R's
+  package makes 4.7 a 4.
+- A call that fails leaves the model as it was.
+- The separable and the depthwise helpers refuse strides together with dilation.
+- `None` is Python's word for `NULL`, and a tuple is a vector.
+
+| helper | arguments, with R's defaults | weights | what differs from R |
+|---|---|---|---|
+"""
+
+OURS = "new here; R has none"
+DIFFERENT = {
+    "layer_separable_conv_1d": '`padding` may be `"causal"` or numbers',
+    "layer_separable_conv_2d": "`padding` may be numbers",
+    "layer_separable_conv_3d": OURS,
+    "layer_depthwise_conv_1d": '`padding` may be `"causal"` or numbers',
+    "layer_depthwise_conv_2d": "`padding` may be numbers",
+    "layer_depthwise_conv_3d": OURS,
+    "layer_conv_3d_transpose": "R's order; Keras 3 has `data_format` before "
+    "`output_padding`",
+    "layer_conv_lstm_2d": '`"hard_sigmoid"` is Keras 3\'s, '
+    "`relu6(x + 3) / 6`; R's was `clip(0.2 * x + 0.5, 0, 1)`",
+}
+
+COMMAND_LINE = """\
+# Command line
+
+What `python -m keras_sepconv` and its commands print with `--help`. This page
+is made from that by `python docs/generate.py`. [Converting](converting.md) and
+[measuring](benchmark.md) show the commands at work.
+"""
+
+
+def _row(name: str) -> str:
+    parameters = inspect.signature(getattr(functional, name)).parameters
+    own, weights = [], []
+    is_layer = name.startswith("layer_") and name != "layer_input"
+    for key, parameter in parameters.items():
+        if key.endswith("_initializer"):
+            weights.append(key.removesuffix("_initializer"))
+        if is_layer and key in ("object", *STANDARD):
+            continue
+        if key.endswith(OF_WEIGHTS):
+            continue
+        required = key in ("filters", "kernel_size") or (
+            name == "layer_input" and key == "shape"
+        )
+        default = "" if required else f"={parameter.default!r}"
+        own.append(f"`{key}{default}`".replace("'", '"'))
+    cells = (f"`{name}`", ", ".join(own), ", ".join(weights))
+    return f"| {' | '.join(cells)} | {DIFFERENT.get(name, '')} |\n"
+
+
+def r_helpers() -> str:
+    """Returns the page of R's helpers."""
+    standard = ", ".join(f"`{name}`" for name in STANDARD)
+    text = R_HELPERS.format(standard=standard)
+    return text + "".join(map(_row, functional.__all__))
+
+
+def _help(*command: str) -> str:
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        main([*command, "--help"])
+    return text.getvalue().strip()
+
+
+def command_line() -> str:
+    """Returns the page of the command line, for terminals of 80 columns."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "80"
+    try:
+        sections = [
+            f"\n## {' '.join(['python -m keras_sepconv', *command])}\n\n"
+            f"```text\n{_help(*command)}\n```\n"
+            for command in ([], ["bench"], ["convert"], ["info"])
+        ]
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+    return COMMAND_LINE + "".join(sections)
+
+
+PAGES = {"r_helpers.md": r_helpers, "command_line.md": command_line}
+
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (DOCS / page).write_text(make())
+        print(DOCS / page, file=sys.stderr)

@@ -1,0 +1,140 @@
+"""Finds and runs the code in the documentation.
+
+A block of code may be marked by a comment in the line before it, which neither
+the site nor GitHub shows:
+
+    <!-- runs on: jax, torch -->        only under these backends
+    <!-- not run: it needs a GPU -->    nowhere, with the reason
+"""
+
+import dataclasses
+import doctest
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from backends import BACKEND
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    *(
+        path
+        for path in sorted(DOCS.rglob("*.md"))
+        if "_build" not in path.relative_to(DOCS).parts
+    ),
+]
+BACKENDS = ("jax", "tensorflow", "torch", "numpy")
+
+# What is run here, what is run elsewhere, and what is no code.
+LANGUAGES = ("python", "pycon", "sh", "r", "text", "json", "")
+
+_FENCE = re.compile(r"( *)```+\s*(\S*)")
+_MARK = re.compile(r" {,3}<!-- (?:runs on: ([\w, ]+)|not run: (\S.+)) -->")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block of code, where it stands, and where it runs."""
+
+    where: str
+    language: str
+    text: str
+    backends: tuple[str, ...] = BACKENDS
+
+
+def blocks(text: str, page: str = "page") -> Iterator[Block]:
+    """Yields the blocks of code in a page, in order."""
+    lines = enumerate(text.split("\n"), 1)
+    before = ""
+    for number, line in lines:
+        fence = _FENCE.fullmatch(line.rstrip())
+        where = f"{page}, line {number}"
+        if not fence:
+            if _MARK.match(before):
+                raise ValueError(f"{where}: a mark without a block after it")
+            before = line
+            continue
+        indent, language = fence.groups()
+        inside = []
+        for _, line in lines:
+            if line.strip().startswith("```"):
+                break
+            inside.append(line.removeprefix(indent))
+        # A directive of MyST is not code but what Sphinx makes of it.
+        if not language.startswith("{"):
+            if language not in LANGUAGES:
+                raise ValueError(f"{where}: no known language: {language!r}")
+            code = "\n".join(inside) + "\n"
+            yield Block(where, language, code, _backends(before, where))
+        before = ""
+
+
+def _backends(line: str, where: str) -> tuple[str, ...]:
+    """Returns the backends that the line before a block names."""
+    if not line.strip().startswith("<!--"):
+        return BACKENDS
+    mark = _MARK.fullmatch(line.rstrip())
+    if mark is None:
+        raise ValueError(f"{where}: no known mark: {line}")
+    names = tuple(mark[1].split(", ")) if mark[1] else ()
+    if not set(names) <= set(BACKENDS):
+        raise ValueError(f"{where}: no known backend in {line}")
+    return names
+
+
+def run(block: Block, names: dict[str, Any]) -> None:
+    """Runs a block of Python under the active backend, if it is meant for it.
+
+    Args:
+        block: The block.
+        names: The page's names; what the block makes is added.
+    """
+    if BACKEND not in block.backends:
+        return
+    if block.language == "python":
+        exec(compile(block.text, block.where, "exec"), names)
+    elif block.language == "pycon":
+        _compare(block, names)
+
+
+def _compare(block: Block, names: dict[str, Any]) -> None:
+    """Runs a session, and compares what it prints and raises."""
+    session = doctest.DocTestParser().get_doctest(
+        block.text, names, block.where, block.where, 0
+    )
+    said: list[str] = []
+    runner = doctest.DocTestRunner(
+        # Messages are longer than lines, and some name the backend.
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+        verbose=False,
+    )
+    runner.run(session, out=said.append, clear_globs=False)
+    names.update(session.globs)
+    if runner.failures:
+        raise AssertionError("".join(said))
+
+
+def dead_links(text: str, page: pathlib.Path) -> list[str]:
+    """Returns the links of a page into the repository that lead nowhere."""
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    found = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        path, _, anchor = link.partition("#")
+        if re.match(r"\w+:", path):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            found.append(link)
+    return found
+
+
+def anchors(page: pathlib.Path) -> set[str]:
+    """Returns what a page's headings can be linked to by."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in headings
+    }
