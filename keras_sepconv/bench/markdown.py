@@ -112,7 +112,7 @@ def _together(backends: list[BackendResult]) -> str:
             )
             first = (title(backend), name, str(groups[0].size))
             rows.append([*first, *itertools.chain.from_iterable(cells)])
-    headings = ["", "suite", "cases"]
+    headings = ["backend", "suite", "cases"]
     for kind in KINDS:
         headings += [f"{_NAMES[kind]}, mean", "worst"]
     return table(headings, rows)
@@ -137,7 +137,7 @@ def _losses(backends: list[BackendResult]) -> str:
         (name, where, kind, verdict(q[1]), f"{q[0]:.2f} to {q[2]:.2f}")
         for q, where, name, kind in sorted(lost, key=lambda m: m[0][1])
     ]
-    headings = ("case", "", "", "stock/ours", "quartiles")
+    headings = ("case", "backend", "", "stock/ours", "quartiles")
     return f"{text}\n\n{table(headings, rows)}"
 
 
@@ -148,5 +148,5 @@ def _costs(backends: list[BackendResult]) -> str:
             median, worst, where = summary.median_and_worst(ratios)
             row = (title(backend), name, verdict(median), verdict(worst), where)
             rows.append(row)
-    headings = ("stock/ours", "", "median", "worst", "of")
+    headings = ("backend", "stock/ours", "median", "worst", "of")
     return table(headings, rows) if rows else ""

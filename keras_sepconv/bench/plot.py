@@ -28,7 +28,7 @@ def plot(result: Result, path: pathlib.Path) -> None:
     rows = max(len(_rows(backend)) for backend in backends)
     with drawing.style():
         figure = drawing.figure(
-            1.3 + _ROW * rows, drawing.WIDTH * len(backends)
+            1.7 + _ROW * rows, drawing.WIDTH * len(backends)
         )
         panels = figure.subplots(1, len(backends), squeeze=False)[0]
         for axes, backend in zip(panels, backends, strict=True):
