@@ -22,6 +22,7 @@ from keras_sepconv.bench import (
     applications,
     clock,
     gate,
+    markdown,
     report,
     results,
     summary,
@@ -201,7 +202,111 @@ def test_the_report_fits_and_hides_nothing(result, width):
 
 def test_results_survive_their_file(result, tmp_path):
     results.save(result, tmp_path / "a.json")
-    assert results.load(tmp_path / "a.json") == result
+    loaded = results.load(tmp_path / "a.json")
+    assert flat(loaded) == {
+        place: pytest.approx(value, rel=5e-4)
+        if isinstance(value, float)
+        else value
+        for place, value in flat(result).items()
+    }
+    results.save(loaded, tmp_path / "b.json")
+    assert results.load(tmp_path / "b.json") == loaded
+
+
+def flat(value, *place):
+    """Returns all that is in dictionaries and lists, by its place there."""
+    if not isinstance(value, dict | list):
+        return {place: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    found = {}
+    for key, item in items:
+        found |= flat(item, *place, key)
+    return found
+
+
+def test_a_file_is_short(result, tmp_path):
+    measured = result["backends"][0]["cases"][0]["measurements"]["forward"]
+    measured["speedup"] = [0.1, 1 / 3, 1234.567]
+    result["backends"][0]["cases"][1]["wrong"] = ["at [1,\n 2]"]
+    results.save(result, tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text()
+    assert '"speedup": [0.1, 0.3333, 1235.0]\n' in text.replace(",\n", "\n")
+    loaded = results.load(tmp_path / "a.json")["backends"][0]["cases"]
+    assert loaded[0]["measurements"]["forward"]["speedup"][1] == 0.3333
+    assert loaded[1]["wrong"] == ["at [1,\n 2]"]
+
+
+def cells(text, start):
+    """Returns a row of the only Markdown table that has it."""
+    (row,) = re.findall(rf"^\| {re.escape(start)} \|.*$", text, re.M)
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def only(result, *suites):
+    """Returns the result of some suites, and of the first two cases."""
+    (backend,) = result["backends"]
+    kept = [c for c in backend["cases"] if c["suite"] in suites]
+    return {**result, "backends": [{**backend, "cases": kept}]}
+
+
+def test_markdown_hides_nothing(result):
+    text = markdown.document([result])
+    measurements = 2 * (len(CASES) - 1)
+    assert f"faster in 2 of {measurements} measurements" in text
+    losses = text[text.index("## Losses") : text.index("## Suite")]
+    assert re.findall(
+        r"\| (\w+) \| jax \| ([a-z ]+) \| loss 0.99 \|", losses
+    ) == [
+        (CASES[0].name, "forward"),
+        (CASES[0].name, "training step"),
+    ]
+    assert f"FAILED, jax, {CASES[1].name}: value is 2" in text
+    tables = text[text.index("## Suite") :]
+    for case in CASES:
+        rows = re.findall(rf"^\| {case.name} \| (.*) \|$", tables, re.M)
+        said = [row.split(" | ") for row in rows]
+        assert {shape for shape, _ in said} == {case.description}
+        assert [cell for _, cell in said] == (
+            ["FAILED"] * 4
+            if case is CASES[1]
+            else [
+                "loss 0.99 / loss 0.99" if case is CASES[0] else "20.0 / 20.0",
+                "2.00 / 2.00",
+                "2.00 / 2.00",
+                "1.00 / 1.00",
+            ]
+        )
+    mean = cells(text, "jax | separable")
+    assert mean[2] == "19"
+    assert mean[4] == f"loss 0.99 ({CASES[0].name})"
+    assert "P, 2 cores, 4 threads, Linux, Python 3.11; today" in text
+    assert "flax not installed" in text
+    assert {line.count("|") for line in text.splitlines() if "|" in line} == {
+        4,
+        6,
+        8,
+    }
+
+
+def test_markdown_puts_runs_together(result):
+    whole = case_result(CASES[0], 3.0)
+    whole |= {"name": "net_b8", "suite": applications.SUITE}
+    whole["measurements"]["training"]["milliseconds"] = {"ours": [1.0] * 3}
+    times = {"stock": [6.0] * 3, "ours": [2.0] * 3, "inference": [1.5] * 3}
+    whole["measurements"]["forward"]["milliseconds"] = times
+    networks = copy.deepcopy(only(result))
+    networks["backends"][0]["cases"] = [whole]
+    other = copy.deepcopy(only(result, "volume"))
+    other["backends"][0]["backend"] = "torch"
+    text = markdown.document([only(result, "volume"), networks, other])
+    volume = text[text.index("## Suite `volume`") :]
+    assert "| case | shape | jax | torch |" in volume
+    assert text.count("## Suite") == 1
+    predicting = text[text.index("Predicting, stock/inference") :]
+    assert cells(predicting, "net_b8")[2:] == ["4.00"]
+    assert "openvino" not in text
+    with pytest.raises(ValueError, match=r"jax has the case \w+ twice"):
+        markdown.document([result, result])
 
 
 def test_comparing(result):
@@ -314,7 +419,8 @@ def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
 @needs_gradients
 def test_the_quick_bench_runs(capsys, tmp_path):
     data, picture = tmp_path / "a.json", tmp_path / "a.png"
-    arguments = ["--quick", "--seconds", "0.01"]
+    page = tmp_path / "a.md"
+    arguments = ["--quick", "--seconds", "0.01", "--markdown", str(page)]
     arguments += ["--json", str(data), "--plot", str(picture)]
     assert main(["bench", *arguments]) == 0
     output = capsys.readouterr().out
@@ -334,6 +440,7 @@ def test_the_quick_bench_runs(capsys, tmp_path):
             assert f"{report.number(measured['over_floor'][1])}" in output
         assert ("stock" in case["costs"]) == (BACKEND == "jax")
     assert_is_png(picture)
+    assert result["machine"]["processor"] in page.read_text()
 
 
 @needs_gradients
@@ -359,6 +466,7 @@ BAD_ARGUMENTS = {
     "nan": (["--seconds", "nan"], "positive number of seconds. Received: nan"),
     "words": (["--seconds", "two"], "positive number.* Received: two"),
     "json": (["--json", "no/a.json"], "argument --json: .* Received: no/a"),
+    "markdown": (["--markdown", "no/a.md"], "argument --markdown: .*no/a"),
     "plot": (["--plot", "a.gif"], "argument --plot: must end in .png.*a.gif"),
     "compare": (["--compare", "no.json"], "argument --compare: .*no.json"),
     "unknown": (["--fast"], "unrecognized arguments: --fast"),

@@ -4,8 +4,6 @@ import argparse
 import datetime
 import fnmatch
 import importlib.util
-import math
-import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +11,8 @@ import keras
 from rich.console import Console
 
 from keras_sepconv import kernels
-from keras_sepconv.bench import report, results
+from keras_sepconv.bench import _arguments as types
+from keras_sepconv.bench import markdown, report, results
 from keras_sepconv.bench.applications import (
     APPLICATIONS,
     SUITE,
@@ -25,7 +24,6 @@ from keras_sepconv.bench.machine import machine
 from keras_sepconv.bench.processes import elsewhere, here
 
 _BACKENDS = ("jax", "tensorflow", "torch")
-_PICTURES = (".png", ".svg", ".pdf")
 
 _EPILOG = """\
 Exit codes: 0 all right; 1 a case whose numbers are not those of stock Keras;
@@ -74,7 +72,7 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--seconds",
-        type=_seconds,
+        type=types.seconds,
         help="the time for a measurement, of which a case has two; default: "
         "2, or 0.5 with --quick",
     )
@@ -90,67 +88,29 @@ def add_to(commands: Any) -> None:
     )
     add(
         "--json",
-        type=_writable,
+        type=types.writable,
         metavar="FILE",
         help="write everything to a file",
     )
     add(
         "--compare",
-        type=_result,
+        type=types.result,
         metavar="FILE",
         help="an older --json file, to print its ratios beside",
     )
     add(
         "--plot",
-        type=_picture,
+        type=types.picture,
         metavar="FILE",
-        help="draw bars, as .png, .svg or .pdf; needs matplotlib",
+        help="draw the ratios, as .png, .svg or .pdf; needs matplotlib",
+    )
+    add(
+        "--markdown",
+        type=types.writable,
+        metavar="FILE",
+        help="write the tables as Markdown",
     )
     parser.set_defaults(run=lambda options: run(options, parser.error))
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"must be a positive number of seconds. Received: {text}"
-        )
-    return value
-
-
-def _writable(text: str) -> pathlib.Path:
-    path = pathlib.Path(text)
-    if not path.parent.is_dir() or path.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must be a file in a folder that exists. Received: {text}"
-        )
-    return path
-
-
-def _picture(text: str) -> pathlib.Path:
-    path = _writable(text)
-    if path.suffix.lower() not in _PICTURES:
-        raise argparse.ArgumentTypeError(
-            f"must end in {', '.join(_PICTURES)}. Received: {text}"
-        )
-    if importlib.util.find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError(
-            "needs matplotlib, which the extra `bench` of this package brings. "
-            f"Received: {text}"
-        )
-    return path
-
-
-def _result(text: str) -> results.Result:
-    try:
-        return results.load(pathlib.Path(text))
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(
-            f"must be a file that --json wrote ({error}). Received: {text}"
-        ) from error
 
 
 def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
@@ -176,6 +136,8 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
         from keras_sepconv.bench.plot import plot
 
         plot(result, options.plot)
+    if options.markdown is not None:
+        options.markdown.write_text(markdown.document([result]))
     wrong = any(c["wrong"] for b in result["backends"] for c in b["cases"])
     return int(wrong)
 

@@ -20,7 +20,7 @@ from keras_sepconv.bench.results import (
 # From here on there is room for what a case is, beside its name.
 _WIDE = 100
 
-_LEGEND = (
+LEGEND = (
     "stock/ours: the time of stock Keras over ours, on the same weights, the "
     "median of the rounds; below 1 ours is slower, marked 'loss'. Stock Keras "
     "is its SeparableConv1D or 2D, padded by hand where it is causal; for "
@@ -37,12 +37,14 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
+def verdict(value: float) -> str:
+    """Returns a ratio, and says of a loss that it is one."""
+    # Never rounded up to 1.
+    return f"loss {min(value, 0.99):.2f}" if value < 1 else number(value)
+
+
 def _speedup(value: float) -> Text:
-    # A word and not the colour alone, for eyes, files and printers without.
-    if value < 1:
-        # Never rounded up to 1.
-        return Text(f"loss {min(value, 0.99):.2f}", "bold magenta")
-    return Text(number(value), "green")
+    return Text(verdict(value), "bold magenta" if value < 1 else "green")
 
 
 def _quartiles(values: Quartiles) -> str:
@@ -81,7 +83,7 @@ def report(console: Console, result: Result) -> None:
         costs = summary.cost_ratios(backend["cases"])
         if costs:
             console.print(_costs(backend, costs))
-    console.print(_LEGEND, style="dim")
+    console.print(LEGEND, style="dim")
 
 
 def header(console: Console, result: Result) -> None:

@@ -1,0 +1,150 @@
+"""The Markdown tables of a suite's cases, a column for each backend."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from keras_sepconv.bench.applications import SUITE as NETWORKS
+from keras_sepconv.bench.report import number, verdict
+from keras_sepconv.bench.results import (
+    BackendResult,
+    CaseResult,
+    Measurement,
+    title,
+)
+
+# From a measurement to what a table says of it, if it has that.
+Cell = Callable[[Measurement], str | None]
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a Markdown table whose first column is the names."""
+    rule = ["---", *["---:"] * (len(headings) - 1)]
+    lines = [headings, rule, *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def suite_tables(backends: list[BackendResult], suite: str) -> list[str]:
+    """Returns the tables of a suite's cases."""
+    chosen: list[BackendResult] = []
+    for backend in backends:
+        cases = [case for case in backend["cases"] if case["suite"] == suite]
+        if cases:
+            chosen.append({**backend, "cases": cases})
+    failures = [
+        f"FAILED, {title(backend)}, {case['name']}: {message}"
+        for backend in chosen
+        for case in backend["cases"]
+        for message in case["wrong"]
+    ]
+    how = "Forward / training step"
+    columns = [(title(backend), backend) for backend in chosen]
+    tables = [
+        f"{how}, stock/ours:",
+        _cases([(*column, _speedup) for column in columns]),
+        *failures,
+    ]
+    if suite == NETWORKS:
+        return [*tables, *_inference(chosen)]
+    peers = [
+        (f"{peer} on {heading}", backend, _peer(peer))
+        for heading, backend in columns
+        for peer in _peers(backend)
+    ]
+    tables += [
+        f"{how}, ours in milliseconds:",
+        _cases([(*column, _milliseconds) for column in columns]),
+        f"{how}, ours/floor:",
+        _cases([(*column, _over_floor) for column in columns]),
+    ]
+    if peers:
+        tables += [f"{how}, peer/ours:", _cases(peers)]
+    return tables
+
+
+def _inference(backends: list[BackendResult]) -> Iterator[str]:
+    """Yields how networks predict that were converted with `inference=True`."""
+    for above, below in (("stock", "inference"), ("openvino", "inference")):
+        columns = [
+            (title(backend), backend, _of_medians(above, below))
+            for backend in backends
+            if any(
+                above in measurement["milliseconds"]
+                for case in backend["cases"]
+                for measurement in case["measurements"].values()
+            )
+        ]
+        if columns:
+            yield f"Predicting, {above}/{below}, of the median times:"
+            yield _cases(columns)
+
+
+def _of_medians(above: str, below: str) -> Cell:
+    def cell(measurement: Measurement) -> str | None:
+        times = measurement["milliseconds"]
+        if above not in times or below not in times:
+            return None
+        return verdict(times[above][1] / times[below][1])
+
+    return cell
+
+
+def _cases(columns: Sequence[tuple[str, BackendResult, Cell]]) -> str:
+    """Returns a table of cases; a column is a heading, a backend and a cell."""
+    shapes = {
+        case["name"]: case["description"]
+        for _, backend, _ in columns
+        for case in backend["cases"]
+    }
+    by_name = [
+        ({case["name"]: case for case in backend["cases"]}, cell)
+        for _, backend, cell in columns
+    ]
+    rows = [
+        (
+            name,
+            shape,
+            *(_said(cases.get(name), cell) for cases, cell in by_name),
+        )
+        for name, shape in shapes.items()
+    ]
+    headings = [heading for heading, _, _ in columns]
+    return table(["case", "shape", *headings], rows)
+
+
+def _said(case: CaseResult | None, cell: Cell) -> str:
+    if case is None:
+        return "-"
+    if case["wrong"]:
+        return "FAILED"
+    texts = [cell(measurement) for measurement in case["measurements"].values()]
+    return " / ".join(text for text in texts if text is not None) or "-"
+
+
+def _speedup(measurement: Measurement) -> str:
+    return verdict(measurement["speedup"][1])
+
+
+def _milliseconds(measurement: Measurement) -> str:
+    return number(measurement["milliseconds"]["ours"][1])
+
+
+def _over_floor(measurement: Measurement) -> str | None:
+    ratios = measurement["over_floor"]
+    return None if ratios is None else number(ratios[1])
+
+
+def _peers(backend: BackendResult) -> list[str]:
+    names = (
+        name
+        for case in backend["cases"]
+        for measurement in case["measurements"].values()
+        for name in measurement["peers"]
+    )
+    return list(dict.fromkeys(names))
+
+
+def _peer(name: str) -> Cell:
+    def cell(measurement: Measurement) -> str | None:
+        ratios = measurement["peers"].get(name)
+        return None if ratios is None else verdict(ratios[1])
+
+    return cell

@@ -1,0 +1,152 @@
+"""The tables as Markdown, of one run or of several together."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+from keras_sepconv.bench import summary
+from keras_sepconv.bench._markdown_cases import suite_tables, table
+from keras_sepconv.bench.applications import SUITE as NETWORKS
+from keras_sepconv.bench.report import LEGEND, verdict
+from keras_sepconv.bench.results import (
+    KINDS,
+    BackendResult,
+    Result,
+    title,
+)
+
+_NAMES = {"forward": "forward", "training": "training step"}
+
+
+def document(runs: Sequence[Result]) -> str:
+    """Returns all tables, with the machines and the versions.
+
+    Args:
+        runs: What was measured. A backend's runs are put together.
+    """
+    backends = merged(runs)
+    sections = [
+        ("What was run", [_machines(runs)]),
+        ("Together", [_together(backends), LEGEND]),
+        ("Losses", [_losses(backends)]),
+        *(
+            (_heading(suite), suite_tables(backends, suite))
+            for suite in _of(backends)
+        ),
+        ("Compiling and memory", [_costs(backends)]),
+    ]
+    blocks = [
+        f"## {heading}\n\n" + "\n\n".join(filter(None, texts))
+        for heading, texts in sections
+        if any(texts)
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def merged(runs: Iterable[Result]) -> list[BackendResult]:
+    """Returns each backend once, with its cases from all runs.
+
+    Raises:
+        ValueError: A case was run twice, in the same way.
+    """
+    found: dict[str, BackendResult] = {}
+    for run in runs:
+        for backend in run["backends"]:
+            name = title(backend)
+            first = found.get(name, {**backend, "cases": []})
+            cases = [*first["cases"], *backend["cases"]]
+            names = [case["name"] for case in cases]
+            if len(set(names)) < len(names):
+                twice = max(names, key=names.count)
+                raise ValueError(f"{name} has the case {twice} twice.")
+            found[name] = {**first, "cases": cases}
+    return list(found.values())
+
+
+def _of(backends: list[BackendResult]) -> list[str]:
+    """Returns the suites."""
+    suites = (c["suite"] for backend in backends for c in backend["cases"])
+    return list(dict.fromkeys(suites))
+
+
+def _heading(suite: str) -> str:
+    return "Whole networks" if suite == NETWORKS else f"Suite `{suite}`"
+
+
+def _machines(runs: Sequence[Result]) -> str:
+    lines = []
+    for run in runs:
+        machine = run["machine"]
+        place = (
+            f"{machine['processor']}, {machine['cores'] or '?'} cores, "
+            f"{machine['threads']} threads, {machine['system']}, "
+            f"Python {machine['python']}"
+        )
+        for backend in run["backends"]:
+            versions = ", ".join(
+                f"{name} {version or 'not installed'}"
+                for name, version in backend["versions"].items()
+            )
+            suites = ", ".join(_of([backend]))
+            lines.append(
+                f"- {title(backend)} on {backend['device']} ({suites}): "
+                f"{versions}; {backend['seconds']:g} s a measurement; "
+                f"{place}; {run['date']}"
+            )
+    return "\n".join(lines)
+
+
+def _together(backends: list[BackendResult]) -> str:
+    """Returns the means and the worst cases of the suites."""
+    rows = []
+    pairs = [(backend, name) for backend in backends for name in _of([backend])]
+    for backend, name in pairs:
+        groups = [
+            group
+            for kind in KINDS
+            if (group := summary.group(backend["cases"], name, kind))
+        ]
+        if groups:
+            cells = (
+                (verdict(group.mean), f"{verdict(group.worst)} ({group.where})")
+                for group in groups
+            )
+            first = (title(backend), name, str(groups[0].size))
+            rows.append([*first, *itertools.chain.from_iterable(cells)])
+    headings = ["backend", "suite", "cases"]
+    for kind in KINDS:
+        headings += [f"{_NAMES[kind]}, mean", "worst"]
+    return table(headings, rows)
+
+
+def _losses(backends: list[BackendResult]) -> str:
+    """Returns every measurement in which stock Keras was faster."""
+    measurements = [
+        (measurement["speedup"], title(backend), case["name"], _NAMES[kind])
+        for backend in backends
+        for case in backend["cases"]
+        for kind, measurement in case["measurements"].items()
+    ]
+    lost = sorted(m for m in measurements if m[0][1] < 1)
+    text = (
+        f"Stock Keras was faster in {len(lost)} of {len(measurements)} "
+        "measurements."
+    )
+    if not lost:
+        return text
+    rows = [
+        (name, where, kind, verdict(q[1]), f"{q[0]:.2f} to {q[2]:.2f}")
+        for q, where, name, kind in sorted(lost, key=lambda m: m[0][1])
+    ]
+    headings = ("case", "backend", "", "stock/ours", "quartiles")
+    return f"{text}\n\n{table(headings, rows)}"
+
+
+def _costs(backends: list[BackendResult]) -> str:
+    rows = []
+    for backend in backends:
+        for name, ratios in summary.cost_ratios(backend["cases"]).items():
+            median, worst, where = summary.median_and_worst(ratios)
+            row = (title(backend), name, verdict(median), verdict(worst), where)
+            rows.append(row)
+    headings = ("backend", "stock/ours", "median", "worst", "of")
+    return table(headings, rows) if rows else ""
