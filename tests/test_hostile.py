@@ -129,6 +129,27 @@ def test_helpers_leave_the_model_as_it_was(data):
         assert found is model
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("dropout", None, TypeError),
+        ("recurrent_dropout", True, TypeError),
+        ("dropout", float("nan"), ValueError),
+        ("dropout", 1.5, ValueError),
+    ],
+)
+def test_rates_of_dropout(name, value, error):
+    with pytest.raises(error, match=f"`{name}` must be a number from 0 to 1"):
+        ks.layer_conv_lstm_2d(None, 4, 3, **{name: value})
+    assert ks.layer_conv_lstm_2d(None, 4, 3, dropout=1).dropout == 1
+
+
+def test_an_implementation_that_does_not_compare():
+    for value in (np.array(["taps", "native"]), Hostile()):
+        with pytest.raises(ValueError, match="`implementation` must be None"):
+            ks.DepthwiseConv2D(3, implementation=value)
+
+
 @few
 @given(JUNK, st.sampled_from(["convert_model", "restore_model", "load_model"]))
 def test_tools(junk, name):

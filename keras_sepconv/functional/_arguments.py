@@ -1,6 +1,7 @@
 """Arguments as R users give them, made into what Keras's own layers take."""
 
 import functools
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,17 @@ def _whole(name: str, value: Any) -> Any:
         raise wrong(name, rule, value, type(error)) from None
 
 
+def _rate(name: str, value: Any) -> float:
+    """Returns the part of a layer's units that dropout leaves out."""
+    rule = "a number from 0 to 1"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise wrong(name, rule, value, TypeError)
+    rate = float(value)
+    if not 0 <= rate <= 1:
+        raise wrong(name, rule, value)
+    return rate
+
+
 _NORMALISERS: dict[str, Callable[[str, Any], Any]] = {
     "filters": integer,
     "groups": integer,
@@ -78,4 +90,6 @@ _NORMALISERS: dict[str, Callable[[str, Any], Any]] = {
     "return_state": boolean,
     "go_backwards": boolean,
     "stateful": boolean,
+    "dropout": _rate,
+    "recurrent_dropout": _rate,
 }

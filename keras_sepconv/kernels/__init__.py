@@ -4,6 +4,7 @@ import importlib
 
 import keras
 
+from keras_sepconv._spec import wrong
 from keras_sepconv.kernels import portable
 from keras_sepconv.kernels._kernel import Call, Kernel
 
@@ -45,14 +46,14 @@ def check_name(implementation: str | None) -> str | None:
     Raises:
         ValueError: There is no kernel of that name on this backend.
     """
-    # A tuple, because it also answers for what cannot be a key.
-    names = tuple(kernel.name for kernel in _KERNELS)
-    if implementation is not None and implementation not in names:
-        raise ValueError(
-            f"`implementation` must be None or one of {list(names)} on "
-            f"the {keras.backend.backend()} backend. "
-            f"Received: implementation={implementation!r}"
-        )
+    if implementation is None:
+        return None
+    names = [kernel.name for kernel in _KERNELS]
+    # What is no string may not even answer whether it is equal.
+    if not isinstance(implementation, str) or implementation not in names:
+        backend = keras.backend.backend()
+        rule = f"None or one of {names} on the {backend} backend"
+        raise wrong("implementation", rule, implementation)
     return implementation
 
 

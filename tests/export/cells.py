@@ -268,7 +268,7 @@ def main():
             f"{right['ours', True]} of {len(OURS)}; nodes in all "
             f"{sums['stock']}, {sums['ours']}"
         )
-        print(*faults, sep="\n")
+        print(*faults, sep="\n", flush=True)
 
 
 if __name__ == "__main__":
