@@ -1,6 +1,7 @@
 """How Sphinx builds the documentation: `tox run -e docs`."""
 
 import re
+import textwrap
 from typing import Any
 
 import keras_sepconv
@@ -32,10 +33,7 @@ autodoc_typehints = "none"
 autodoc_preserve_defaults = True
 # One argument a line: the helpers have twenty and more.
 maximum_signature_line_length = 60
-napoleon_custom_sections = [
-    ("Input shape", "Notes"),
-    ("Output shape", "Notes"),
-]
+napoleon_custom_sections = ["Input shape", "Output shape"]
 
 PUBLIC = set(keras_sepconv.__all__)
 
@@ -48,27 +46,32 @@ def fences_and_backticks(
     Docstrings are read in editors and in terminals, where Markdown is the
     calmer of the two.
     """
-    text = re.sub(
-        r"`(?:keras_sepconv\.)?([\w.]+)(?:\(\))?`", _link, "\n".join(lines)
-    )
-    text = re.sub(r"(?<![`:])`([^`]+)`(?![`_])", r"``\1``", text)
     made, inside = [], False
-    for line in text.split("\n"):
-        if line.strip().startswith("```"):
-            inside = not inside
-            made.append(".. code-block:: python" if inside else "")
-            made += [""] if inside else []
+    # Between fences there is code.
+    for part in re.split(r"^ *```.*$", "\n".join(lines), flags=re.MULTILINE):
+        if inside:
+            code = textwrap.indent(part, "    ")
+            made.append(f".. code-block:: python\n\n{code}\n")
         else:
-            made.append(f"    {line}" if inside and line else line)
-    lines[:] = made
+            made.append(BACKTICKS.sub(_literal_or_link, part))
+        inside = not inside
+    lines[:] = "\n".join(made).split("\n")
 
 
-def _link(match: re.Match[str]) -> str:
-    """Returns a link for what has a page of its own, else the code."""
-    name = match[1]
-    if name.split(".")[0] in PUBLIC | {"layers", "tools"}:
+# What Sphinx understands already, else what stands between backticks.
+BACKTICKS = re.compile(r":[\w:]+:`[^`]+`|``[^`]+``|`([^`]+)`")
+
+
+def _literal_or_link(match: re.Match[str]) -> str:
+    """Returns a link for what has an entry of its own, else the code."""
+    code = match[1]
+    if code is None:
+        return match[0]
+    name = code.removeprefix("keras_sepconv.").removesuffix("()")
+    parts = name.split(".")
+    if parts[0] in PUBLIC or parts[0] in ("layers", "tools"):
         return f":py:obj:`~keras_sepconv.{name}`"
-    return match[0]
+    return f"``{code}``"
 
 
 def setup(app: Any) -> None:

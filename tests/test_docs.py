@@ -11,7 +11,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from backends import array
+from backends import array, tensor
 from commands import check, commands, run_if_cheap, tox_environments
 from pages import DOCS, PAGES, ROOT, Block, blocks, dead_links, run
 
@@ -241,7 +241,7 @@ def test_definitions_in_docstrings(name, rng):
     if name == "pointwise_conv":
         given["kernel"] = rng.standard_normal((1, 1, 3, 4))
     given = {
-        key: value.astype("float32") if isinstance(value, np.ndarray) else value
+        key: tensor(value) if isinstance(value, np.ndarray) else value
         for key, value in given.items()
     }
     names = {"keras": keras, **given}

@@ -93,8 +93,8 @@ def kind(path: str) -> str:
     if head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"["):
         return "json"
     raise RefusedError(
-        "it is neither a `.keras` archive, nor HDF5, nor JSON: is it whole, "
-        "and a model?"
+        "it is neither a `.keras` archive, nor HDF5, nor JSON (is it whole, "
+        "and a model?)"
     )
 
 
