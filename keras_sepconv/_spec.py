@@ -209,7 +209,9 @@ def cast(tensor: Tensor, dtype: str) -> Tensor:
 
     Eager layers of small images spend most of their time on such things.
     """
-    if keras.backend.standardize_dtype(tensor.dtype) == dtype:
+    same = keras.backend.standardize_dtype(tensor.dtype) == dtype
+    # TensorFlow's own variables are no tensors to a custom gradient.
+    if same and not hasattr(tensor, "assign"):
         return tensor
     return keras.ops.cast(tensor, dtype)
 
