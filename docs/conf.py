@@ -4,6 +4,8 @@ import re
 import textwrap
 from typing import Any
 
+from sphinx.util import inspect as sphinx_inspect
+
 import keras_sepconv
 
 project = "keras_sepconv"
@@ -21,6 +23,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+# The default one underlines what is imported, as if it were a link.
+pygments_dark_style = "github-dark"
 # A copied session is without its prompts and without what it printed.
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
@@ -74,7 +78,25 @@ def _literal_or_link(match: re.Match[str]) -> str:
     return f"``{code}``"
 
 
+def constructor(
+    app: Any,
+    what: str,
+    name: str,
+    thing: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str, None] | None:
+    """Returns a class's arguments, which `keras.Layer.__new__` hides."""
+    if what != "class":
+        return None
+    found = sphinx_inspect.signature(thing.__init__, bound_method=True)
+    plain = sphinx_inspect.stringify_signature(found, show_annotation=False)
+    return plain, None
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-signature", constructor)
     # After napoleon, which has priority 500.
     app.connect("autodoc-process-docstring", fences_and_backticks, 600)
