@@ -40,6 +40,12 @@ maximum_signature_line_length = 60
 napoleon_custom_sections = ["Input shape", "Output shape"]
 
 PUBLIC = set(keras_sepconv.__all__)
+# Docstrings name these without their modules.
+BASES = {
+    "BaseSeparableConv": "layers.separable.BaseSeparableConv",
+    "BaseDepthwiseConv": "layers.depthwise.BaseDepthwiseConv",
+    "BaseConvolution": "layers.convolution.BaseConvolution",
+}
 
 
 def fences_and_backticks(
@@ -72,8 +78,8 @@ def _literal_or_link(match: re.Match[str]) -> str:
     if code is None:
         return match[0]
     name = code.removeprefix("keras_sepconv.").removesuffix("()")
-    parts = name.split(".")
-    if parts[0] in PUBLIC or parts[0] in ("layers", "tools"):
+    name = BASES.get(name, name)
+    if name.split(".")[0] in PUBLIC | {"layers", "tools"}:
         return f":py:obj:`~keras_sepconv.{name}`"
     return f"``{code}``"
 
