@@ -4,6 +4,8 @@ import re
 import textwrap
 from typing import Any
 
+from sphinx.util import inspect as sphinx_inspect
+
 import keras_sepconv
 
 project = "keras_sepconv"
@@ -21,6 +23,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+# The default one underlines what is imported, as if it were a link.
+pygments_dark_style = "github-dark"
 # A copied session is without its prompts and without what it printed.
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
@@ -36,6 +40,12 @@ maximum_signature_line_length = 60
 napoleon_custom_sections = ["Input shape", "Output shape"]
 
 PUBLIC = set(keras_sepconv.__all__)
+# Docstrings name these without their modules.
+BASES = {
+    "BaseSeparableConv": "layers.separable.BaseSeparableConv",
+    "BaseDepthwiseConv": "layers.depthwise.BaseDepthwiseConv",
+    "BaseConvolution": "layers.convolution.BaseConvolution",
+}
 
 
 def fences_and_backticks(
@@ -68,13 +78,31 @@ def _literal_or_link(match: re.Match[str]) -> str:
     if code is None:
         return match[0]
     name = code.removeprefix("keras_sepconv.").removesuffix("()")
-    parts = name.split(".")
-    if parts[0] in PUBLIC or parts[0] in ("layers", "tools"):
+    name = BASES.get(name, name)
+    if name.split(".")[0] in PUBLIC | {"layers", "tools"}:
         return f":py:obj:`~keras_sepconv.{name}`"
     return f"``{code}``"
 
 
+def constructor(
+    app: Any,
+    what: str,
+    name: str,
+    thing: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str, None] | None:
+    """Returns a class's arguments, which `keras.Layer.__new__` hides."""
+    if what != "class":
+        return None
+    found = sphinx_inspect.signature(thing.__init__, bound_method=True)
+    plain = sphinx_inspect.stringify_signature(found, show_annotation=False)
+    return plain, None
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-signature", constructor)
     # After napoleon, which has priority 500.
     app.connect("autodoc-process-docstring", fences_and_backticks, 600)
