@@ -27,7 +27,7 @@ from keras_sepconv.bench import drawing
 FIGURES = pathlib.Path(__file__).parent
 CHANNELS, DEPTH, SEEDS = 64, 16, 5
 # Of the networks that learn.
-LAYERS, EPOCHS, RUNS = 8, 20, 3
+LAYERS, EPOCHS, RUNS = 8, 12, 3
 
 LAYER = {
     "filters": CHANNELS,

@@ -35,6 +35,16 @@ WIDTH, HEIGHT = 48, 73.5
 COLUMNS = (18, 30, 42)
 OUTPUTS = (15, 24.7, 34.4, 44)
 INK = "#222222"
+LABELS = (
+    (6, "input", "8 x 8 pixels,\n3 channels"),
+    (
+        26,
+        "depthwise",
+        "one 3 x 3 kernel\nfor each channel;\nthe channels\nstay apart",
+    ),
+    (47, "pointwise", "1 x 1: mixes the\nchannels of\neach pixel"),
+    (56, "output", "8 x 8,\n4 filters"),
+)
 
 
 def image() -> np.ndarray:
@@ -156,47 +166,51 @@ def draw(axes: Axes) -> None:
     inputs = image()
     between = depthwise(inputs)
     outputs = between @ MATRIX
-    cell = 9 / SIDE
-
-    label(axes, 6, "input", "8 x 8 pixels,\n3 channels")
     volume(axes, 30, 3, COLORS)
     for place, (x, color) in enumerate(zip(COLUMNS, COLORS, strict=True)):
-        arrow(axes, (30 + (place - 1) * 2, 9.3), (x, 12.2))
-        sheet(axes, x, 12.5, 9, inputs[..., place], color)
-        left, top = x - 4.5 + COL * cell, 12.5 + ROW * cell
-        frame(axes, left, top, 3 * cell, color="black", linewidth=1.6)
-        kernel(axes, x, 24.5, KERNELS[place], color)
-        arrow(axes, (x, 21.7), (x, 24.2), color)
-        arrow(axes, (x, 30.9), (x, 33.5), color)
-        sheet(axes, x, 33.8, 9, between[..., place], color)
-        left, top = left + cell, 33.8 + (ROW + 1) * cell
-        frame(axes, left, top, cell, color="black", linewidth=1.6)
-        for filter_, goal in enumerate(OUTPUTS):
-            weight = MATRIX[place, filter_]
-            arrow(
-                axes,
-                (x, 43.1),
-                (goal, 52.7),
-                color,
-                linewidth=0.4 + 5 * abs(weight),
-                linestyle="--" if weight < 0 else "-",
-                mutation_scale=7,
-            )
-    label(
-        axes,
-        26,
-        "depthwise",
-        "one 3 x 3 kernel\nfor each channel;\nthe channels\nstay apart",
-    )
-    label(axes, 47, "pointwise", "1 x 1: mixes the\nchannels of\neach pixel")
-    for filter_, x in enumerate(OUTPUTS):
-        sheet(axes, x, 53, 8, outputs[..., filter_], INK)
-        size = 8 / SIDE
-        left, top = x - 4 + (COL + 1) * size, 53 + (ROW + 1) * size
-        frame(axes, left, top, size, color="black", linewidth=1.6)
-        arrow(axes, (x, 61.2), (32 + (filter_ - 1.5) * 2, 63.6))
-    label(axes, 56, "output", "8 x 8,\n4 filters")
+        channel(axes, x, color, place, inputs, between)
+        for goal, weight in zip(OUTPUTS, MATRIX[place], strict=True):
+            style = {
+                "linewidth": 0.4 + 5 * abs(weight),
+                "linestyle": "--" if weight < 0 else "-",
+                "mutation_scale": 7,
+            }
+            arrow(axes, (x, 43.1), (goal, 52.7), color, **style)
+    for place, x in enumerate(OUTPUTS):
+        sheet(axes, x, 53, 8, outputs[..., place], INK)
+        window(axes, x, 53, 8, ROW + 1, COL + 1, 1)
+        arrow(axes, (x, 61.2), (32 + (place - 1.5) * 2, 63.6))
     volume(axes, 30, 67.6, ("#777777",) * FILTERS)
+    for y, title, text in LABELS:
+        label(axes, y, title, text)
+
+
+def channel(
+    axes: Axes,
+    x: float,
+    color: str,
+    place: int,
+    inputs: np.ndarray,
+    between: np.ndarray,
+) -> None:
+    """Draws one channel, its kernel, and what comes of it."""
+    arrow(axes, (30 + (place - 1) * 2, 9.3), (x, 12.2))
+    sheet(axes, x, 12.5, 9, inputs[..., place], color)
+    window(axes, x, 12.5, 9, ROW, COL, 3)
+    arrow(axes, (x, 21.7), (x, 24.2), color)
+    kernel(axes, x, 24.5, KERNELS[place], color)
+    arrow(axes, (x, 30.9), (x, 33.5), color)
+    sheet(axes, x, 33.8, 9, between[..., place], color)
+    window(axes, x, 33.8, 9, ROW + 1, COL + 1, 1)
+
+
+def window(
+    axes: Axes, x: float, y: float, size: float, row: int, col: int, count: int
+) -> None:
+    """Draws a frame around pixels of the sheet at `(x, y)`."""
+    cell = size / SIDE
+    left, top = x - size / 2 + col * cell, y + row * cell
+    frame(axes, left, top, count * cell, color="black", linewidth=1.6)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import math
 import pathlib
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from results import FIGURES, load
 
 from keras_sepconv._spec import ConvSpec
@@ -117,6 +117,7 @@ def rates(backends: list[BackendResult], path: pathlib.Path) -> None:
         panels[0].set(xscale="log", yscale="log")
         panels[0].set_xticks((3, 10, 30, 100))
         panels[0].xaxis.set_major_formatter(plain)
+        panels[0].xaxis.set_minor_formatter(NullFormatter())
         panels[0].yaxis.set_major_formatter(plain)
         panels[-1].set_xlabel("operations for each byte read or written once")
         figure.supylabel("billions of operations a second", fontsize=9)

@@ -1,0 +1,31 @@
+"""The page of results is what its script makes of the runs beside it."""
+
+import importlib.util
+import pathlib
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+
+
+def script(name):
+    path = DOCS / "figures" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"figures_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_results_is_of_the_runs_in_the_repository():
+    results = script("results")
+    text = results.page(results.load())
+    assert text == (DOCS / "results.md").read_text()
+
+
+def test_the_page_shows_every_run_and_figure():
+    results = script("results")
+    runs = results.load()
+    text = (DOCS / "results.md").read_text()
+    for name in runs:
+        assert f"--json docs/results/{name}" in text
+    names = {part.split(")")[0] for part in text.split("](figures/")[1:]}
+    assert len(names) > len(runs) / 2
+    assert all((DOCS / "figures" / name).exists() for name in names)
