@@ -261,6 +261,28 @@ def test_flags_policies_and_penalties_are_kept():
 
 
 @needs_gradients
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_optimizers_that_hold_more_than_one_state_are_carried(policy):
+    """Averages, which JAX shares with weights; and the scale of the loss."""
+    model = keras.Sequential(
+        [keras.Input((4, 4, 2), dtype="float32"), L.SeparableConv2D(3, 3)]
+    )
+    model.dtype_policy = policy
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    x, y = np.ones((4, 4, 4, 2), "float32"), np.ones((4, 2, 2, 3), "float32")
+    model.fit(x, y, verbose=0)
+    fast = convert_model(model)
+    assert fast.optimizer.get_config() == model.optimizer.get_config()
+    for one, two in zip(
+        model.optimizer.variables, fast.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(array(one), array(two))
+    # Both still train.
+    losses = [one.train_on_batch(x, y) for one in (model, fast)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@needs_gradients
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_training_goes_on_where_it_was(optimizer):
     rng = np.random.default_rng(0)
@@ -329,6 +351,7 @@ def test_what_cannot_be_converted_is_reported():
             Block(name="block"),
             Padded(4, 3, name="own"),
             L.Conv2D(4, 3, name="dense"),
+            Padded(4, 3, name="a[red]:smile:"),
         ]
     )
     strided = {"strides": 2, "dilation_rate": 2, "name": "strided"}
@@ -340,12 +363,14 @@ def test_what_cannot_be_converted_is_reported():
         fast = convert_model(shaken(model))
     left = {row.layer: row.reason for row in fast.conversion_report.left}
     assert left["own"] == "Padded is a class of its own"
+    assert left.pop("a[red]:smile:") == left["own"]
     assert left["block/hidden"] == "the code of the layer around it makes it"
     if KERAS >= (3, 15):
         assert "`strides` other than 1" in left.pop("strided")
     assert left.keys() == {"own", "block/hidden"}
     text = str(fast.conversion_report)
-    assert "0 converted" in text
+    assert f"{model.name}: 0 converted" in text
+    assert "a[red]:smile:" in text
     assert "block/hidden" in text
 
 
@@ -385,7 +410,19 @@ def test_normalisations_that_cannot_be_folded_say_why():
     d = L.BatchNormalization(axis=1, name="of_rows")(rows)
     half = L.Conv2D(4, 1, dtype="mixed_bfloat16", name="half")(inputs)
     e = L.BatchNormalization(name="of_half")(half)
-    model = keras.Model(inputs, [used, a, b, c, d, e])
+    batch = L.Conv2D(4, 1, name="batch")(inputs)
+    f = L.BatchNormalization(name="of_batch")(batch, training=True)
+    inner = inner_model("inner")
+    g = inner(L.Conv2D(3, 1, name="three")(inputs), training=True)
+
+    class BatchNormalization(L.BatchNormalization):
+        """Another of the name."""
+
+        def call(self, inputs, training=None):
+            return 2.0 * super().call(inputs, training)
+
+    h = BatchNormalization(name="other")(L.Conv2D(4, 1, name="last")(inputs))
+    model = keras.Model(inputs, [used, a, b, c, d, e, f, g, h])
     fast = convert_model(shaken(model), inference=True)
     assert not fast.conversion_report.folded
     reasons = {r.layer: r.reason for r in fast.conversion_report.unfolded}
@@ -398,6 +435,8 @@ def test_normalisations_that_cannot_be_folded_say_why():
         "of_half": "half before it has another dtype"
         if KERAS >= (3, 15)
         else "cast_1 before it is Cast",
+        "of_batch": "it is called with training=True",
+        "inner": "it is called with training=True",
     }
 
 
@@ -471,6 +510,114 @@ def test_an_adapted_normalization_is_carried():
     assert_alike(model, convert_model(model))
 
 
+def test_frozen_models_stay_frozen():
+    """Keras leaves the flag, and a Sequential's policy, out of configs."""
+    inner = keras.Sequential(
+        [
+            keras.Input((4, 4, 2)),
+            L.SeparableConv2D(2, 1, name="separable"),
+            L.BatchNormalization(name="bn"),
+        ],
+        name="inner",
+    )
+    inner.trainable = False
+    inner.get_layer("bn").trainable = True
+    # A layer of the frozen model that is not frozen here.
+    beside = keras.Sequential(
+        [keras.Input((4, 4, 2)), L.Conv2D(2, 1), inner.get_layer("bn")]
+    )
+    inputs = keras.Input((4, 4, 2))
+    model = keras.Model(inputs, beside(inner(inputs)))
+    inner.dtype_policy = "mixed_bfloat16"
+    fast = convert_model(model, verify=False)
+    names = [variable.name for variable in model.trainable_variables]
+    assert names == [variable.name for variable in fast.trainable_variables]
+    twin = fast.get_layer("inner")
+    flags = [layer.trainable for layer in inner.layers]
+    assert (twin.trainable, flags) == (False, [False, True])
+    assert [layer.trainable for layer in twin.layers] == flags
+    assert twin.dtype_policy.name == "mixed_bfloat16"
+
+
+def test_what_recurrent_layers_remember_is_carried():
+    model = keras.Sequential(
+        [
+            keras.Input(batch_shape=(2, 4, 3)),
+            L.SeparableConv1D(3, 1),
+            L.LSTM(2, stateful=True, name="lstm"),
+        ]
+    )
+    inputs = _verify.sample(model)
+    first = array(model(inputs))
+    fast = convert_model(model)
+    second = array(model(inputs))
+    assert np.abs(first - second).max() > 1e-3
+    np.testing.assert_allclose(array(fast(inputs)), second, atol=1e-6)
+
+
+def test_a_model_with_code_of_its_own_is_verified(monkeypatch):
+    model = Own(inner_model("inner"))
+    model(np.ones((2, 8, 8, 3)))
+    fast = convert_model(shaken(model))
+    assert not fast.conversion_report.notes
+    (row,) = fast.conversion_report.converted
+    assert row.layer == "inner/separable"
+    monkeypatch.setattr("keras_sepconv.tools._carry._copy", lambda *_: None)
+    with pytest.raises(ValueError, match="must compute the same"):
+        convert_model(model)
+
+
+@keras.saving.register_keras_serializable("test_convert")
+class Own(keras.Model):
+    """A model with code of its own around another."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+    def get_config(self):
+        inner = keras.saving.serialize_keras_object(self.inner)
+        return {**super().get_config(), "inner": inner}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = keras.saving.deserialize_keras_object(config.pop("inner"))
+        return cls(inner, **config)
+
+
+def test_a_model_that_cannot_predict_is_converted_and_not_verified():
+    def refuse(inputs):
+        # Symbolic tensors pass.
+        if not isinstance(inputs, keras.KerasTensor):
+            raise TypeError("not this batch")
+        return inputs
+
+    inputs = keras.Input((4, 4, 2))
+    hidden = L.DepthwiseConv2D(3)(inputs)
+    model = keras.Model(inputs, L.Lambda(refuse, lambda s: s)(hidden))
+    (note,) = convert_model(model).conversion_report.notes
+    assert note.startswith("Not verified, because the model cannot predict a")
+    assert "not this batch" in note
+
+
+def test_a_result_that_cannot_predict_is_refused(monkeypatch):
+    predict = _verify._outputs
+
+    def once(model, inputs):
+        monkeypatch.setattr(_verify, "_outputs", fail)
+        return predict(model, inputs)
+
+    def fail(model, inputs):
+        raise TypeError("no such dtype")
+
+    monkeypatch.setattr(_verify, "_outputs", once)
+    with pytest.raises(ValueError, match="result cannot predict: no such dty"):
+        convert_model(inner_model("inner"))
+
+
 def test_a_wrong_conversion_is_refused(monkeypatch):
     convert = "keras_sepconv.tools._carry._assign"
 
@@ -488,10 +635,15 @@ def test_a_wrong_conversion_is_refused(monkeypatch):
 
 
 def test_a_model_without_a_shape_is_converted_and_not_verified():
-    model = keras.Sequential([L.SeparableConv2D(3, 3), L.Flatten()])
-    fast = convert_model(model)
-    assert isinstance(fast.layers[0], layers.SeparableConv2D)
-    assert "Not verified" in fast.conversion_report.notes[0]
+    model = keras.Sequential(
+        [L.SeparableConv2D(3, 3), L.BatchNormalization(), L.Flatten()]
+    )
+    for inference in (False, True):
+        fast = convert_model(model, inference=inference)
+        assert isinstance(fast.layers[0], layers.SeparableConv2D)
+        assert "Not verified" in fast.conversion_report.notes[0]
+    (row,) = fast.conversion_report.unfolded
+    assert row.reason == "its input's shape is not known yet"
 
 
 def test_an_implementation_is_handed_on():
@@ -537,18 +689,75 @@ def test_a_loss_of_someones_own_is_kept():
     def my_activation(x):
         return keras.ops.tanh(x)
 
+    class MyConstraint(keras.constraints.Constraint):
+        def __call__(self, weight):
+            return 2.0 * weight
+
+    class MyMetric(keras.metrics.MeanSquaredError):
+        pass
+
     model = keras.Sequential(
         [
             keras.Input((6, 6, 2)),
-            L.SeparableConv2D(3, 3, activation=my_activation),
+            L.SeparableConv2D(
+                3,
+                3,
+                activation=my_activation,
+                pointwise_constraint=MyConstraint(),
+            ),
             L.Lambda(lambda x: 2.0 * x),
         ]
     )
-    model.compile("sgd", my_loss)
-    fast = convert_model(shaken(model))
+    model.compile("sgd", {model.layers[-1].name: my_loss}, [MyMetric()])
+    fast = convert_model(shaken(model), verify=False)
     assert fast.layers[0].activation is my_activation
+    assert isinstance(fast.layers[0].pointwise_constraint, MyConstraint)
     assert fast.compiled
-    assert fast.loss is my_loss
+    assert list(fast.loss.values()) == [my_loss]
+
+
+class Compiled(keras.Sequential):
+    """A model that is compiled in a way of its own."""
+
+    def compile(self, speed):
+        super().compile(keras.optimizers.SGD(speed), "mse")
+
+
+def test_what_cannot_be_compiled_again_is_said():
+    stack = [keras.Input((4, 4, 2)), L.SeparableConv2D(3, 3)]
+    model = Compiled(stack)
+    model.compile(0.5)
+    with pytest.warns(UserWarning, match="`compile"):
+        (note,) = convert_model(model, verify=False).conversion_report.notes
+    assert note.startswith("Not compiled, because")
+    model = keras.Sequential(stack)
+    model.compile("sgd", lambda y, p: keras.ops.mean(y - p))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Of the lambda.
+        (note,) = convert_model(model, verify=False).conversion_report.notes
+    assert note.startswith("Not compiled, because")
+
+
+@needs_gradients
+def test_state_that_is_gone_is_said():
+    model = keras.Sequential([keras.Input((4, 4, 2)), L.SeparableConv2D(3, 3)])
+    model.compile(keras.optimizers.SGD(momentum=0.5), "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.build = lambda _: None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.optimizers.SGD, "variables", [None])
+        (note,) = convert_model(model, verify=False).conversion_report.notes
+    assert note.startswith("The optimizer's state begins anew")
+
+
+def test_a_model_that_keras_cannot_make_again_is_refused():
+    class Bare(keras.Model):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+    with pytest.raises(ValueError, match="can make again from its config, but"):
+        convert_model(Bare(inner_model("inner")))
 
 
 KINDS = st.sampled_from(

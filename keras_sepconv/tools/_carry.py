@@ -1,13 +1,43 @@
 """Makes a model again from a changed config, with all that it had learned."""
 
 import itertools
+import types
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_sepconv.tools import _fold
-from keras_sepconv.tools._tree import Node, Path, layers, replaced, shared
+from keras_sepconv.tools._tree import (
+    Node,
+    Path,
+    by_path,
+    layers,
+    replaced,
+    shared,
+    states,
+)
+from keras_sepconv.tools._words import said
+
+
+def serialized(model: Any) -> Node:
+    """Returns what Keras serialises of a model.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    try:
+        node: Node = keras.saving.serialize_keras_object(model)
+    except Exception as error:
+        raise _unmade(model, error) from error
+    return node
+
+
+def _unmade(model: Any, error: Exception) -> ValueError:
+    return ValueError(
+        "`model` must be one that Keras can make again from its config, but: "
+        f"{said(error)}. Received: model={model}"
+    )
 
 
 def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
@@ -49,11 +79,11 @@ def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
             {**plain, "config": replaced(node["config"], once)}, objects
         )
     except Exception as error:
-        raise ValueError(
-            f"`model` must be one that Keras can make again from its config, "
-            f"but: {error}. Received: model={model}"
-        ) from error
+        raise _unmade(model, error) from error
+    _mark(model, other)
     _carry(model, other, (), folds)
+    for state, value in zip(states(other), states(model), strict=True):
+        _assign(state, value)
     for _, layer in layers(other):
         if isinstance(layer, keras.layers.Normalization):
             # It computes with numbers made of its variables.
@@ -68,19 +98,53 @@ def _made(node: Node, objects: dict[str, Any]) -> Any:
     )
 
 
+# What a model is compiled with; such objects have others inside.
+_COMPILED = (
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+)
+
+
 def own_objects(model: Any) -> dict[str, Any]:
     """Returns the classes and functions in a model that Keras has not."""
     found: dict[str, Any] = {}
+
+    def look(value: Any) -> None:
+        inside: Any = ()
+        if isinstance(value, dict):
+            inside = value.values()
+        elif isinstance(value, (list, tuple, set)):
+            inside = value
+        elif isinstance(value, _COMPILED):
+            inside = vars(value).values()
+        for item in inside:
+            look(item)
+        named = isinstance(value, (type, types.FunctionType))
+        kind = value if named else type(value)
+        home = str(kind.__module__).split(".")[0]
+        known = home in ("keras", "keras_sepconv", "builtins")
+        if not known and kind.__name__ != "<lambda>":
+            found[kind.__name__] = kind
+
     for layer in [model, *(layer for _, layer in layers(model))]:
-        values = [type(layer), *vars(layer).values()]
-        for value in values:
-            kind = value if callable(value) else type(value)
-            name = getattr(kind, "__name__", "<lambda>")
-            home = str(getattr(kind, "__module__", "keras")).split(".")[0]
-            known = home in ("keras", "keras_sepconv", "builtins")
-            if not known and name != "<lambda>":
-                found[name] = kind
+        look(type(layer))
+        look(dict(vars(layer)))
     return found
+
+
+def _mark(model: Any, other: Any) -> None:
+    """Gives models the flags and policies that Keras leaves out of configs."""
+    twins = {(): other, **by_path(other)}
+    for path, old in {(): model, **by_path(model)}.items():
+        new = twins.get(path)
+        if new is None:  # It was folded.
+            continue
+        if new.trainable != old.trainable:
+            # It says so to all the layers inside, which come later.
+            new.trainable = old.trainable
+        if isinstance(old, keras.Model) and isinstance(new, keras.Model):
+            new.dtype_policy = old.dtype_policy
 
 
 def _carry(old: Any, new: Any, path: Path, folds: _fold.Folds) -> None:
@@ -147,13 +211,25 @@ def compile_alike(model: Any, other: Any) -> str | None:
         with keras.saving.custom_object_scope(own_objects(model)):
             other.compile_from_config(model.get_compile_config())
     except Exception as error:  # Whatever a user's loss or metric raises.
-        return f"its compile state cannot be made again: {error}"
-    if model.optimizer.built:
-        other.optimizer.build(other.trainable_variables)
-        for one, two in zip(
-            _same(model.optimizer, other.optimizer, "variables"),
-            other.optimizer.variables,
-            strict=True,
-        ):
-            _assign(two, one)
+        return (
+            "Not compiled, because the compile state cannot be made again: "
+            f"{said(error)}."
+        )
+    if not other.compiled:
+        return "Not compiled, because its `compile` is a method of its own."
+    before, after = model.optimizer, other.optimizer
+    if before is None or not before.built:
+        return None
+    try:
+        if not after.built:  # Those that scale the loss would build twice.
+            after.build(other.trainable_variables)
+        values = [
+            keras.ops.copy(variable.value)
+            for variable in _same(before, after, "variables")
+        ]
+    except Exception as error:
+        # As after `predict` on JAX, which gives away an optimizer's averages.
+        return f"The optimizer's state begins anew, because: {said(error)}."
+    for variable, value in zip(after.variables, values, strict=True):
+        variable.assign(value)
     return None

@@ -38,12 +38,13 @@ class Folds:
         into: The normalisations that each layer takes in, by its path.
         away: The path and class of each layer folded away, with the path of
             the one it went into.
-        left: The path of each normalisation that stays, with the reason.
+        left: The reason for each normalisation that stays, and for each model
+            that stays with all of its own, by path and class.
     """
 
     into: dict[Path, list[Any]] = dataclasses.field(default_factory=dict)
     away: dict[tuple[Path, str], Path] = dataclasses.field(default_factory=dict)
-    left: dict[Path, str] = dataclasses.field(default_factory=dict)
+    left: dict[tuple[Path, str], str] = dataclasses.field(default_factory=dict)
 
 
 def fold(model: Any, node: Node) -> tuple[Node, Folds]:
@@ -68,6 +69,9 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         return {**node, "config": {**config, "layer": below}}
     if not isinstance(layer, keras.Model) or "layers" not in config:
         return node
+    if _trains(node):
+        folds.left[path, node["class_name"]] = _TRAINS
+        return node
     nodes = [
         item
         if _name(item) not in _names(layer)
@@ -90,7 +94,7 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
                 folds.away[(*path, name), kind] = into
                 after["config"] = {**after["config"], "padding": "same"}
                 edges.remove(name)
-        if kind != "BatchNormalization":
+        if kind != "BatchNormalization" or item["module"] != "keras.layers":
             continue
         before = edges.before(name)
         why_not = (
@@ -99,7 +103,7 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
             else _why_not(before, item, edges.uses(_name(before)))
         )
         if why_not is not None:
-            folds.left[(*path, name)] = why_not
+            folds.left[(*path, name), kind] = why_not
             continue
         assert before is not None, "there is a layer to fold into"
         into = (*path, _name(before))
@@ -119,8 +123,19 @@ def _names(model: Any) -> set[str]:
     return {layer.name for layer in model.layers}
 
 
+_TRAINS = "it is called with training=True"
+
+
+def _trains(node: Node) -> bool:
+    """Tells whether a call of a layer normalises by what it takes."""
+    calls = node.get("inbound_nodes", ())
+    return any(call["kwargs"].get("training") for call in calls)
+
+
 def _why_not(before: Node, norm: Node, uses: int) -> str | None:
     """Returns why a normalisation cannot go into the layer before it."""
+    if _trains(norm):
+        return _TRAINS
     kind, name = before["class_name"], _name(before)
     config = before["config"]
     home = str(before.get("module")).startswith(_HOMES)
@@ -134,6 +149,8 @@ def _why_not(before: Node, norm: Node, uses: int) -> str | None:
         return f"{name} before it has another dtype"
     if config.get("lora_rank") or "Quantized" in str(config["dtype"]):
         return f"{name} before it has more than its kernel"
+    if "build_config" not in norm:
+        return "its input's shape is not known yet"
     rank = len(norm["build_config"]["input_shape"])
     first = config.get("data_format") == "channels_first"
     axis: Any = norm["config"]["axis"]

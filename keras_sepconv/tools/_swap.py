@@ -8,6 +8,7 @@ import keras
 
 from keras_sepconv import layers
 from keras_sepconv.tools._tree import Node
+from keras_sepconv.tools._words import said
 
 _OURS = {
     name: getattr(layers, name)
@@ -117,8 +118,7 @@ def _as(kind: Any, node: Node, config: dict[str, Any]) -> Node | str:
     try:
         kind.from_config(config)
     except (TypeError, ValueError) as error:
-        # Keras puts the whole config before what is wrong.
-        return str(error).split("Exception encountered: ")[-1]
+        return said(error)
     registered = keras.saving.get_registered_name(kind)
     return {
         **node,

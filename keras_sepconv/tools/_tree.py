@@ -58,6 +58,24 @@ def layers(layer: Any) -> Iterator[tuple[Path, Any]]:
         yield paths[0], inner
 
 
+def by_path(layer: Any) -> dict[Path, Any]:
+    """Returns the layers inside by each of their paths, outer ones first."""
+    found = sorted(
+        _found(layer).values(), key=lambda item: max(map(len, item[0]))
+    )
+    return {path: inner for paths, inner in found for path in paths}
+
+
+def states(layer: Any) -> list[Any]:
+    """Returns what recurrent layers inside remember, which is no weight."""
+    return [
+        variable
+        for _, inner in layers(layer)
+        if isinstance(inner, keras.layers.RNN) and inner.stateful
+        for variable in keras.tree.flatten(inner.states or ())
+    ]
+
+
 def shared(layer: Any) -> dict[Path, int]:
     """Returns a number for each layer that has several paths, by path."""
     return {

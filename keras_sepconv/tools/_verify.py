@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv.tools._tree import layers
+from keras_sepconv.tools._tree import layers, states
+from keras_sepconv.tools._words import said
 
 # What a size is that a model leaves open; the first that it can take.
 _SIZES = (32, 64, 128, 224)
@@ -24,6 +25,10 @@ _DEPTH = 2**14
 _ROUNDOFFS = 64
 
 
+class CannotPredictError(Exception):
+    """Why there is nothing to compare, though a conversion may be right."""
+
+
 def difference(model: Any, other: Any) -> str | None:
     """Returns how the outputs differ by more than rounding, if they do.
 
@@ -33,15 +38,30 @@ def difference(model: Any, other: Any) -> str | None:
     Args:
         model: The model.
         other: What should compute the same.
+
+    Raises:
+        CannotPredictError: `model` cannot predict a random batch.
     """
     inputs = sample(model)
     state = [
         (variable, keras.ops.copy(variable.value))
         for one in (model, other)
-        for variable in one.non_trainable_variables
+        for variable in (*one.non_trainable_variables, *states(one))
     ]
+    for variable in model.variables:
+        # JAX gives away the arrays, and an optimizer's averages share them.
+        variable.assign(keras.ops.copy(variable.value))
     try:
-        expected, found = (_outputs(one, inputs) for one in (model, other))
+        try:
+            expected = _outputs(model, inputs)
+        except Exception as error:
+            raise CannotPredictError(
+                f"the model cannot predict a random batch: {said(error)}"
+            ) from error
+        try:
+            found = _outputs(other, inputs)
+        except Exception as error:
+            return f"the result cannot predict: {said(error)}"
         epsilon = _epsilon(model)
         wrong = disagreement(expected, found, epsilon)
         if wrong is not None:
@@ -77,6 +97,14 @@ def sample(model: Any) -> Any:
 
 def _input(model: Any) -> Any:
     """Returns the input, as a model was made with; a Sequential has one."""
+    if not getattr(model, "inputs", None):
+        # One with code of its own knows what it was called on first.
+        shape = model.built and (model.get_build_config() or {}).get(
+            "input_shape"
+        )
+        if not shape or not isinstance(shape[-1], int):
+            raise CannotPredictError("its input's shape is not known yet")
+        return keras.KerasTensor(shape, dtype=model.compute_dtype)
     sequential = isinstance(model, keras.Sequential)
     return model.inputs[0] if sequential else model.input
 

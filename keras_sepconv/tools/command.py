@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from rich.console import Console
-
 from keras_sepconv import kernels
 from keras_sepconv.tools.convert import convert_model, restore_model
 from keras_sepconv.tools.load import load_model
+from keras_sepconv.tools.report import console
 
 _EPILOG = """\
 Exit codes: 0 all right; 1 a file that cannot be read or written, or a model
@@ -107,15 +106,14 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        report.print(Console(markup=False, emoji=False, highlight=False))
+        report.print(console())
     return 0
 
 
 def _convert(options: argparse.Namespace) -> Any:
     """Returns the new model, written to its file."""
-    console = Console(stderr=True, markup=False)
     verify = not options.no_verify
-    with console.status(f"reading {options.source}") as status:
+    with console(stderr=True).status(f"reading {options.source}") as status:
         model = load_model(options.source)
         status.update(f"converting {model.name}")
         if options.restore:

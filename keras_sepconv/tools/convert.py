@@ -9,7 +9,7 @@ import keras
 from keras_sepconv import kernels
 from keras_sepconv._spec import boolean, wrong
 from keras_sepconv.tools import _fold, _swap, _verify
-from keras_sepconv.tools._carry import compile_alike, remade
+from keras_sepconv.tools._carry import compile_alike, remade, serialized
 from keras_sepconv.tools._tree import Node, Path, layers, replaced
 from keras_sepconv.tools.counts import multiply_adds
 from keras_sepconv.tools.report import ConversionReport, Row
@@ -134,7 +134,7 @@ def _converted(
     inference: bool,
     verify: bool,
 ) -> Any:
-    node: Node = keras.saving.serialize_keras_object(model)
+    node = serialized(model)
     folds = _fold.Folds()
     if inference:
         node, folds = _fold.fold(model, node)
@@ -173,8 +173,8 @@ def _converted(
             for (path, kind), into in folds.away.items()
         ),
         tuple(
-            Row("/".join(path), "BatchNormalization", None, reason)
-            for path, reason in folds.left.items()
+            Row("/".join(path), kind, None, reason)
+            for (path, kind), reason in folds.left.items()
         ),
         (multiply_adds(model), multiply_adds(other)),
         tuple(notes),
@@ -183,9 +183,10 @@ def _converted(
 
 
 def _verified(model: Any, other: Any) -> list[str]:
-    if not getattr(model, "inputs", None):
-        return ["Not verified, because its input's shape is not known yet."]
-    found = _verify.difference(model, other)
+    try:
+        found = _verify.difference(model, other)
+    except _verify.CannotPredictError as error:
+        return [f"Not verified, because {error}."]
     if found is not None:
         raise ValueError(
             f"`model` must compute the same after conversion, but {found}. "

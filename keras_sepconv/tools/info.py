@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from rich.console import Console
 
 from keras_sepconv._spec import Shape
 from keras_sepconv.tools import _table
 from keras_sepconv.tools._choice import Choice, choice
 from keras_sepconv.tools.counts import Row, model_counts, sum_counts
 from keras_sepconv.tools.load import load_model
+from keras_sepconv.tools.report import console
 
 _EPILOG = """\
 Exit codes: 0 all right; 1 a file that cannot be read; 2 bad arguments.
@@ -88,11 +88,6 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     else:
         _table.report(console(), model, found)
     return 0
-
-
-def console() -> Console:
-    """Returns where to print; what names contain is not markup."""
-    return Console(markup=False, emoji=False, highlight=False)
 
 
 def _input(row: Row) -> Shape | None:

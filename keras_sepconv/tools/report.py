@@ -9,6 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 
+def console(**options: Any) -> Console:
+    """Returns where to print; what names contain is not markup.
+
+    Args:
+        **options: As `rich.console.Console` takes them.
+    """
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """What became of one layer.
@@ -54,7 +63,7 @@ class ConversionReport:
     def __str__(self) -> str:
         """Returns the report as a table and a few sentences."""
         text = io.StringIO()
-        self.print(Console(file=text, width=80))
+        self.print(console(file=text, width=80))
         return text.getvalue().rstrip()
 
     def print(self, console: Console) -> None:
