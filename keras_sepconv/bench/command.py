@@ -124,7 +124,7 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     backends = list(dict.fromkeys(options.backend or [active]))
     for message in _objections(options, backends):
         refuse(message)
-    result = _measure(options, backends)
+    result = results.rounded(_measure(options, backends))
     if options.json is not None:
         results.save(result, options.json)
     console = Console()

@@ -101,10 +101,18 @@ class Result(TypedDict):
     backends: list[BackendResult]
 
 
+def rounded(result: Result) -> Result:
+    """Returns a result as its file keeps it, with numbers in four digits.
+
+    What is printed is made of this too, so that both round alike.
+    """
+    text = json.dumps(result)
+    return cast(Result, json.loads(text, parse_float=_rounded))
+
+
 def save(result: Result, path: pathlib.Path) -> None:
     """Writes a result, numbers in four digits, quartiles in one line."""
-    exact = json.dumps(result)
-    text = json.dumps(json.loads(exact, parse_float=_rounded), indent=1)
+    text = json.dumps(rounded(result), indent=1)
     # Lists of numbers alone: no bracket, brace or quote in them.
     text = re.sub(
         r"\[([^][{}\"]+)\]", lambda m: f"[{' '.join(m[1].split())}]", text
