@@ -51,10 +51,11 @@ def _run(
             dilation_rate=(1, *spec.dilation_rate),
         )
         if pointwise_kernel is not None:
-            pointwise_kernel = pointwise_kernel[None]
+            pointwise_kernel = tf.expand_dims(pointwise_kernel, 0)
         if depthwise_kernel is not None:
-            depthwise_kernel = depthwise_kernel[None]
-        inputs = inputs[:, None]
+            depthwise_kernel = tf.expand_dims(depthwise_kernel, 0)
+        # The gradient of `inputs[:, None]` would copy the sequence.
+        inputs = tf.expand_dims(inputs, 1)
         outputs = _run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)
         return tf.squeeze(outputs, 1)
     outputs = inputs
