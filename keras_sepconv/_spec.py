@@ -7,6 +7,7 @@ normalisers of this module, so that a rule and its message stand in one place.
 
 import dataclasses
 import numbers
+import reprlib
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -36,7 +37,24 @@ def wrong(
     name: str, rule: str, value: Any, error: type[Exception] = ValueError
 ) -> Exception:
     """Returns the error for an argument that breaks its rule."""
-    return error(f"`{name}` must be {rule}. Received: {name}={value!r}")
+    return error(f"`{name}` must be {rule}. Received: {name}={shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """Returns a value for a message: in short, and whatever it is.
+
+    A value's own words may be endless, or an error: Python writes no integer
+    of more than 4300 digits.
+    """
+    try:
+        return _SHORT.repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 8
+_SHORT.maxstring = _SHORT.maxother = 300
 
 
 def integer(

@@ -4,11 +4,13 @@ A block of code may be marked by a comment in the line before it, which neither
 the site nor GitHub shows:
 
     <!-- runs on: jax, torch -->        only under these backends
+    <!-- runs on: jax; with: onnx -->   and only where this can be imported
     <!-- not run: it needs a GPU -->    nowhere, with the reason
 """
 
 import dataclasses
 import doctest
+import importlib.util
 import pathlib
 import re
 from collections.abc import Iterator
@@ -32,7 +34,9 @@ BACKENDS = ("jax", "tensorflow", "torch", "numpy")
 LANGUAGES = ("python", "pycon", "sh", "r", "text", "json", "")
 
 _FENCE = re.compile(r"( *)```+\s*(\S*)")
-_MARK = re.compile(r" {,3}<!-- (?:runs on: ([\w, ]+)|not run: (\S.+)) -->")
+_MARK = re.compile(
+    r" {,3}<!-- (?:runs on: ([\w, ]+)(?:; with: (\w+))?|not run: (\S.+)) -->"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,14 @@ class Block:
     language: str
     text: str
     backends: tuple[str, ...] = BACKENDS
+    package: str | None = None
+
+    def runs_here(self) -> bool:
+        """Tells whether the active backend and what is installed will do."""
+        is_there = self.package is None or importlib.util.find_spec(
+            self.package
+        )
+        return BACKEND in self.backends and bool(is_there)
 
 
 def blocks(text: str, page: str = "page") -> Iterator[Block]:
@@ -68,31 +80,31 @@ def blocks(text: str, page: str = "page") -> Iterator[Block]:
             if language not in LANGUAGES:
                 raise ValueError(f"{where}: no known language: {language!r}")
             code = "\n".join(inside) + "\n"
-            yield Block(where, language, code, _backends(before, where))
+            yield Block(where, language, code, *_demands(before, where))
         before = ""
 
 
-def _backends(line: str, where: str) -> tuple[str, ...]:
-    """Returns the backends that the line before a block names."""
+def _demands(line: str, where: str) -> tuple[tuple[str, ...], str | None]:
+    """Returns the backends and the package that the line before names."""
     if not line.strip().startswith("<!--"):
-        return BACKENDS
+        return BACKENDS, None
     mark = _MARK.fullmatch(line.rstrip())
     if mark is None:
         raise ValueError(f"{where}: no known mark: {line}")
     names = tuple(mark[1].split(", ")) if mark[1] else ()
     if not set(names) <= set(BACKENDS):
         raise ValueError(f"{where}: no known backend in {line}")
-    return names
+    return names, mark[2]
 
 
 def run(block: Block, names: dict[str, Any]) -> None:
-    """Runs a block of Python under the active backend, if it is meant for it.
+    """Runs a block of Python, if it is meant for where this is.
 
     Args:
         block: The block.
         names: The page's names; what the block makes is added.
     """
-    if BACKEND not in block.backends:
+    if not block.runs_here():
         return
     if block.language == "python":
         exec(compile(block.text, block.where, "exec"), names)

@@ -83,6 +83,8 @@ def test_a_block_runs_where_it_is_marked():
     for mark, runs in (
         (f"runs on: {backend}", True),
         (f"runs on: numpy, {backend}", True),
+        (f"runs on: {backend}; with: keras", True),
+        (f"runs on: {backend}; with: no_such_package", False),
         ("not run: it needs a GPU", False),
     ):
         (block,) = blocks(text.format(mark))

@@ -681,7 +681,12 @@ def test_bad_arguments(name, value, error):
         SeparableConv2D(**arguments)
     message = str(caught.value)
     assert message.startswith(f"`{name}` must be ")
-    assert message.endswith(f"Received: {name}={value!r}")
+    received = message.split("Received: ")[1]
+    if len(repr(value)) > 300:
+        assert received.startswith(f"{name}=10000")
+        assert len(received) < 100
+    else:
+        assert received == f"{name}={value!r}"
 
 
 BAD_INPUTS = {

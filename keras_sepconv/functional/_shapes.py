@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sepconv._spec import Shape, integer, wrong
+from keras_sepconv._spec import Shape, integer, shown, wrong
 
 # R's NA among integers, as reticulate hands it over.
 _NA_INTEGER = -(2**31)
@@ -52,7 +52,7 @@ def batch_shape(
     if shape[axis] is None:
         raise ValueError(
             f"The channel dimension of `{name}` must be known (axis {axis}, "
-            f"counting the batch). Received: {name}={value!r}"
+            f"counting the batch). Received: {name}={shown(value)}"
         )
     return shape
 

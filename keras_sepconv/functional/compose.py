@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import Shape, boolean
+from keras_sepconv._spec import Shape, boolean, shown
 from keras_sepconv.functional._arguments import for_keras
 from keras_sepconv.functional._shapes import batch_shape
 from keras_sepconv.functional._weights import start_from
@@ -106,7 +106,7 @@ def _check_object(object: Any) -> None:
     kind = f"{type(object).__module__}.{type(object).__qualname__}"
     received, hint = f"<{kind} object>", ""
     if isinstance(object, (numbers.Number, str)):
-        received = repr(object)
+        received = shown(object)
         hint = " It comes first; name the other arguments to leave it out."
     elif isinstance(object, keras.Model) and hasattr(object, "outputs"):
         hint = " To go on from a functional model, pass `model.output`."

@@ -15,6 +15,7 @@ from keras_sepconv._spec import (
     integer,
     integers,
     padding,
+    shown,
     static_shape,
 )
 from keras_sepconv.layers import _initializers
@@ -167,7 +168,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             if not hasattr(inputs, "shape"):
                 raise TypeError(
                     f"Layer '{self.name}': `inputs` must be one tensor. "
-                    f"Received: inputs={inputs!r}"
+                    f"Received: inputs={shown(inputs)}"
                 )
             self._check_input(static_shape(inputs))
         if self.built:
@@ -258,7 +259,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         if groups != 1:
             raise ValueError(
                 f"`groups` must be 1 or absent, because {cls.__name__} has no "
-                f"groups. Received: groups={groups!r}"
+                f"groups. Received: groups={shown(groups)}"
             )
         for key in _UNUSED:
             config.pop(key, None)

@@ -12,6 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from keras_sepconv._spec import shown
+
 # No genuine file stores so little of so much.
 _FLOOR_BYTES = 1 << 28
 _MAX_EXPANSION = 100
@@ -36,7 +38,7 @@ def check(name: str, path: Any) -> str:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
-            f"`{name}` must be a path. Received: {name}={path!r} "
+            f"`{name}` must be a path. Received: {name}={shown(path)} "
             f"(of type {type(path).__name__})"
         )
     text = os.fspath(path)
@@ -52,17 +54,18 @@ def check(name: str, path: Any) -> str:
             )
         raise IsADirectoryError(
             f"`{name}` must be a file; this is a directory{way_out}. "
-            f"Received: {name}={text!r}"
+            f"Received: {name}={shown(text)}"
         )
     if not os.path.exists(text):
         raise FileNotFoundError(
-            f"`{name}` must be a file that exists. Received: {name}={text!r}"
+            f"`{name}` must be a file that exists. "
+            f"Received: {name}={shown(text)}"
         )
     if not os.path.isdir(text) and not os.path.isfile(text):
         # To open a pipe waits for whoever writes to it.
         raise ValueError(
             f"`{name}` must be a regular file, not a pipe or a device. "
-            f"Received: {name}={text!r}"
+            f"Received: {name}={shown(text)}"
         )
     return text
 
@@ -142,12 +145,12 @@ def archive(path: str) -> Iterator[zipfile.ZipFile]:
             if ".." in parts or not parts[0] or ":" in parts[0]:
                 raise RefusedError(
                     "its archive has a member that points outside: "
-                    f"{info.filename!r}"
+                    f"{shown(info.filename)}"
                 )
             if _is_bomb(info.file_size, info.compress_size):
                 raise RefusedError(
                     f"its archive has a member of {info.file_size} bytes that "
-                    f"stores {info.compress_size}: {info.filename!r}"
+                    f"stores {info.compress_size}: {shown(info.filename)}"
                 )
         if "config.json" not in opened.namelist():
             raise RefusedError("it is a zip archive without a `config.json`")

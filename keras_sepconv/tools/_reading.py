@@ -7,9 +7,11 @@ from typing import Any
 
 import keras
 
+from keras_sepconv._spec import shown
 from keras_sepconv.tools import _files, _legacy_compile, _legacy_weights
 from keras_sepconv.tools._files import RefusedError
 from keras_sepconv.tools._legacy_config import Node, Rewriter, without_slashes
+from keras_sepconv.tools._words import said
 
 _WEIGHTS = "model.weights.h5"
 
@@ -170,7 +172,7 @@ class Reader:
     def _not_compiled(self, error: Exception) -> None:
         self.notes.append(
             "the optimizer, loss or metrics are not those that Keras knows, so "
-            f"the model is not compiled: {_said(error)}. Compile it to train "
+            f"the model is not compiled: {said(error)}. Compile it to train "
             "it, and pass compile=False to load it without this warning"
         )
 
@@ -204,12 +206,5 @@ def refusing(name: str, path: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, RefusedError) else error
         raise ValueError(
             f"`{name}` must be a model's file that can be loaded: "
-            f"{_said(error)}. Received: {name}={path!r}"
+            f"{said(error)}. Received: {name}={shown(path)}"
         ) from cause
-
-
-def _said(error: Exception) -> str:
-    """Returns what an error says; Keras's put whole configs around it."""
-    text = " ".join(str(error).split("Exception encountered: ")[-1].split())
-    text = text or type(error).__name__
-    return text.rstrip(".") if len(text) <= 400 else f"{text[:400]}..."

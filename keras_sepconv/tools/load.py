@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import boolean
+from keras_sepconv._spec import boolean, shown
 from keras_sepconv.tools import _files
 from keras_sepconv.tools._reading import Reader, refusing
 from keras_sepconv.tools.convert import convert_model
@@ -97,7 +97,7 @@ def load_model(
         elif weights is not None:
             raise ValueError(
                 "`weights` must be None where `filepath` is a whole model. "
-                f"Received: weights={weights!r}"
+                f"Received: weights={shown(weights)}"
             )
         else:
             with refusing("filepath", path):

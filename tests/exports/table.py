@@ -1,0 +1,129 @@
+"""Exports every cell with stock Keras's layers and with ours, and compares.
+
+    python tests/exports/table.py
+
+writes what came of it into docs/export.md: under each backend and in each
+format how many of the cells are right in the runtime, how many operations the
+files have, and what went wrong. `tox run -e exports` has what it needs.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs/export.md"
+START, END = (
+    "<!-- made by tests/exports/table.py: -->\n",
+    "<!-- until here -->\n",
+)
+BACKENDS = ("tensorflow", "jax", "torch", "openvino")
+HOMES = {"stock": "keras.layers", "ours": "keras_sepconv"}
+
+# Of one format: by home and cell, what went wrong and how many operations.
+Results = dict[str, dict[str, tuple[str | None, int]]]
+
+
+def tried() -> dict[str, Results]:
+    """Exports every cell under the active backend."""
+    from cells import CELLS, CELLS_OF_OURS, FORMATS, run
+
+    found: dict[str, Results] = {}
+    for form in FORMATS:
+        for home, module in HOMES.items():
+            cells = CELLS if home == "stock" else {**CELLS, **CELLS_OF_OURS}
+            results = found.setdefault(form, {}).setdefault(home, {})
+            for name, cell in cells.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    results[name] = run(
+                        cell, module, form, pathlib.Path(folder)
+                    )
+    return found
+
+
+def table(found: dict[str, dict[str, Results]]) -> Iterator[str]:
+    """Yields the lines of the page."""
+    columns = ["backend", "format", "stock", "ours"]
+    columns += ["operations, stock", "ours", "only ours"]
+    yield "| " + " | ".join(columns) + " |"
+    yield "|---" * len(columns) + "|"
+    for backend, forms in found.items():
+        for form, results in forms.items():
+            shared = set(results["stock"])
+            more = set(results["ours"]) - shared
+            yield (
+                "| "
+                + " | ".join(
+                    [
+                        backend,
+                        f"`{form}`",
+                        right(results["stock"], shared),
+                        right(results["ours"], shared),
+                        *operations(results),
+                        right(results["ours"], more),
+                    ]
+                )
+                + " |"
+            )
+    yield ""
+    yield "What went wrong with ours, and with stock Keras's layers:"
+    yield ""
+    yield "| backend | format | cells | stock | ours |"
+    yield "|---|---|---|---|---|"
+    for backend, forms in found.items():
+        for form, results in forms.items():
+            rows: dict[tuple[str, str], list[str]] = {}
+            for name, (problem, _) in results["ours"].items():
+                stock = results["stock"].get(name, ("has none", 0))[0]
+                if problem or (stock and stock != "has none"):
+                    key = (stock or "right", problem or "right")
+                    rows.setdefault(key, []).append(name)
+            for (stock, ours), names in rows.items():
+                cells = ", ".join(names)
+                yield f"| {backend} | `{form}` | {cells} | {stock} | {ours} |"
+
+
+def right(results: dict[str, tuple[str | None, int]], names: set[str]) -> str:
+    """Says how many of the cells were right."""
+    good = sum(results[name][0] is None for name in names)
+    return f"{good} of {len(names)}"
+
+
+def operations(results: Results) -> tuple[str, str]:
+    """Returns the sums over the cells that are right with both."""
+    both = [
+        name
+        for name, (problem, nodes) in results["stock"].items()
+        if problem is None and results["ours"][name][0] is None and nodes
+    ]
+    sums = [sum(results[home][name][1] for name in both) for home in HOMES]
+    return (str(sums[0]), str(sums[1])) if both else ("", "")
+
+
+def main() -> None:
+    """Runs each backend in a process of its own, and writes the page."""
+    if sys.argv[1:]:
+        pathlib.Path(sys.argv[1]).write_text(json.dumps(tried()))
+        return
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "found.json")
+        for backend in BACKENDS:
+            subprocess.run(
+                [sys.executable, __file__, str(path)],
+                env={**os.environ, "KERAS_BACKEND": backend},
+                check=True,
+            )
+            found[backend] = json.loads(path.read_text())
+    text = "\n".join(table(found)) + "\n"
+    before, rest = PAGE.read_text().split(START)
+    _, after = rest.split(END)
+    PAGE.write_text(f"{before}{START}\n{text}\n{END}{after}")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
