@@ -214,12 +214,16 @@ def static_shape(tensor: Tensor) -> Shape | None:
 
     Symbolic sizes (`torch.SymInt`, JAX's dimension expressions) count as
     unknown. `None` instead of a shape means that even the rank is unknown.
+    While `torch.jit.trace` looks on, sizes are tensors, of the example's.
     """
     try:
         sizes = tuple(tensor.shape)
     except ValueError:  # tf.TensorShape(None) cannot be iterated.
         return None
-    return tuple(n if isinstance(n, int) else None for n in sizes)
+    return tuple(
+        int(n) if isinstance(n, int) or hasattr(n, "ndim") else None
+        for n in sizes
+    )
 
 
 def cast(tensor: Tensor, dtype: str) -> Tensor:

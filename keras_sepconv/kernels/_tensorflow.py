@@ -8,6 +8,7 @@ functions that XLA compiles on a CPU; nothing tells a layer that it is in one.
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,7 +22,11 @@ from keras_sepconv.kernels._kernel import (
 )
 from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 from keras_sepconv.kernels._tensorflow_frames import Stack, merged, plane_of
-from keras_sepconv.kernels._tensorflow_shapes import sizes_of
+from keras_sepconv.kernels._tensorflow_shapes import (
+    output_sizes,
+    sizes_of,
+    with_channels,
+)
 
 # From this many taps on, and in a row from fewer, TensorFlow's gradient for the
 # kernel is slow: 31x31 takes it 50 times as long as the convolution itself.
@@ -82,30 +87,15 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         # An image that turns out to be empty would keep its channels.
         outputs = _multiply(inputs, kernel[0, 0])
     else:
-        product = differentiable(_conv, _pull_image, _pull_kernel)
-        outputs = product(inputs, kernel)
+        # What TensorFlow and converters fuse a bias and an activation into. A
+        # faster gradient of one's own would stand in their way.
+        outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID")
     return outputs if bias is None else _add_bias(outputs, bias)
-
-
-def _conv(inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves: TensorFlow fuses a bias and an activation into this alone."""
-    return tf.nn.conv2d(inputs, kernel, 1, "VALID")
-
-
-def _pull_image(cotangent: Tensor, kernel: Tensor) -> Tensor:
-    return _multiply(cotangent, tf.transpose(kernel[0, 0]))
-
-
-def _pull_kernel(inputs: Tensor, cotangent: Tensor) -> Tensor:
-    """Multiplies, which is a fifth faster than the convolution's gradient."""
-    rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-    columns = tf.reshape(cotangent, (-1, cotangent.shape[-1]))
-    return tf.matmul(rows, columns, transpose_a=True)[None, None]
 
 
 def _multiply(inputs: Tensor, matrix: Tensor) -> Tensor:
     rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
-    shape = (*sizes_of(inputs)[:-1], matrix.shape[-1])
+    shape = with_channels(inputs, matrix.shape[-1])
     return tf.reshape(tf.matmul(rows, matrix), shape)
 
 
@@ -151,20 +141,38 @@ def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         return inputs[:, :: spec.strides[0], :: spec.strides[1]] * kernel[0, 0]
     if inputs.shape.is_fully_defined():
         return _convolve(spec, inputs, kernel)
-    if None not in inputs.shape[1:].as_list() and _is_plain(spec):
+    kernel = _learning_from_something(spec, inputs, kernel)
+    if None not in inputs.shape[1:].as_list():
         return _convolve(spec, inputs, kernel)
-    batch, *image = sizes_of(inputs)[:-1]
-    found = [
-        tf.maximum(spec.output_size(axis, size), 0)
-        for axis, size in enumerate(image)
-    ]
-    filled = tf.reduce_all(tf.stack([batch, *found]) > 0)
-    if spec.padding == "valid" and None in inputs.shape[1:-1].as_list():
-        inputs = inputs[: tf.where(filled, batch, 0)]
-    kernel = tf.where(filled, kernel, tf.zeros_like(kernel))
-    outputs = _convolve(spec, inputs, kernel)
     channels = math.prod(kernel.shape[-2:])
-    return tf.reshape(outputs, (batch, *found, channels))
+    static = spec.output_shape(tuple(inputs.shape.as_list()), channels)
+    sizes = tf.shape(inputs)
+    found = output_sizes(spec, sizes[1:-1])
+    if spec.padding == "valid":
+        inputs = inputs[: tf.where(tf.reduce_all(found > 0), sizes[0], 0)]
+    outputs = _convolve(spec, inputs, kernel)
+    shape = tf.concat([sizes[:1], found, [channels]], 0)
+    outputs = tf.reshape(outputs, shape)
+    outputs.set_shape(static)
+    return outputs
+
+
+def _learning_from_something(
+    spec: ConvSpec, inputs: Tensor, kernel: Tensor
+) -> Tensor:
+    """Returns `kernel`, whose gradient is zero where there is no output."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def same(kernel: Tensor) -> Any:
+        def pull(gradient: Tensor) -> Tensor:
+            sizes = tf.shape(inputs)
+            found = output_sizes(spec, sizes[1:-1])
+            filled = tf.reduce_all(tf.concat([sizes[:1], found], 0) > 0)
+            return tf.where(filled, gradient, tf.zeros_like(gradient))
+
+        return tf.identity(kernel), pull
+
+    return same(kernel)
 
 
 def _is_plain(spec: ConvSpec) -> bool:
@@ -180,33 +188,14 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     """
     strides, padding = (1, *spec.strides, 1), str(spec.padding).upper()
 
-    def convolve(image: Tensor, kernel: Tensor) -> Tensor:
-        return tf.nn.depthwise_conv2d(
-            image, kernel, strides, padding, dilations=spec.dilation_rate
-        )
-
-    def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
-        shape = (sizes_of(cotangent)[0], *sizes_of(inputs)[1:])
-        return tf.nn.depthwise_conv2d_backprop_input(
-            shape, kernel, cotangent, strides, padding
-        )
-
-    def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
-        sums = tf.nn.depthwise_conv2d_backprop_filter(
-            image, kernel.shape, cotangent, strides, padding
-        )
-        return tf.where(sizes_of(image)[0] > 0, sums, tf.zeros_like(sums))
-
     if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
     # oneDNN gets the sizes of an empty batch's gradients wrong.
     is_sure = spec.padding == "same" or None not in inputs.shape[1:].as_list()
     if is_sure and _has_large_kernel(spec, kernel):
         return _large(spec, inputs, kernel)
-    if inputs.shape[0] is not None or not _is_plain(spec):
-        return convolve(inputs, kernel)
-    return differentiable(convolve, image_gradient, kernel_gradient)(
-        inputs, kernel
+    return tf.nn.depthwise_conv2d(
+        inputs, kernel, strides, padding, dilations=spec.dilation_rate
     )
 
 

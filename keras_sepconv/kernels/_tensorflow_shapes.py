@@ -1,10 +1,14 @@
-"""Sizes that may be known only at run time."""
+"""Sizes that may be known only at run time.
+
+What is exported has every operation on them in it, so they are few, and on all
+sizes at once.
+"""
 
 from typing import Any
 
 import tensorflow as tf
 
-from keras_sepconv._spec import Tensor
+from keras_sepconv._spec import ConvSpec, Tensor
 
 
 def size_of(tensor: Tensor, axis: int) -> Any:
@@ -20,3 +24,23 @@ def sizes_of(tensor: Tensor) -> list[Any]:
         return list(static)
     dynamic = tf.shape(tensor)
     return [dynamic[i] if n is None else n for i, n in enumerate(static)]
+
+
+def output_sizes(spec: ConvSpec, sizes: Tensor) -> Tensor:
+    """Returns `spec.output_size` of a vector of sizes, and 0 for none."""
+    if spec.padding == "valid":
+        sizes = sizes - [span - 1 for span in spec.spans]
+    if max(spec.strides) > 1:
+        # Whichever way negative numbers are rounded, there is no output.
+        sizes = tf.raw_ops.Div(
+            x=sizes + [stride - 1 for stride in spec.strides], y=spec.strides
+        )
+    return tf.maximum(sizes, 0) if spec.padding == "valid" else sizes
+
+
+def with_channels(tensor: Tensor, channels: int) -> Any:
+    """Returns the shape of `tensor`, the last axis exchanged."""
+    static = tensor.shape.as_list()[:-1]
+    if static.count(None) > 1:
+        return tf.concat([tf.shape(tensor)[:-1], [channels]], 0)
+    return [*(-1 if size is None else size for size in static), channels]

@@ -48,11 +48,10 @@ def run(
         return _with_zeros(
             spec, inputs, depthwise_kernel, pointwise_kernel, bias
         )
-    if spec.data_format == "channels_last":
-        inputs = inputs.movedim(-1, 1)
-    else:
+    if spec.data_format == "channels_first":
         # `contiguous(memory_format=...)` does not work under `vmap`.
-        inputs = inputs.movedim(1, -1).contiguous().movedim(-1, 1)
+        inputs = _channels_last(inputs).contiguous()
+    inputs = _channels_second(inputs)
     if inputs.shape[1] == 1:
         # torch misreads some strides that a single channel may have, and
         # returns memory it never wrote: give it the usual ones.
@@ -60,7 +59,7 @@ def run(
     window = Window.of(spec, inputs.shape[2:])
     kernel, matrix = depthwise_kernel, pointwise_kernel
     if kernel is not None:
-        kernel = kernel.movedim((-2, -1), (0, 1))
+        kernel = kernel.permute(spec.rank, spec.rank + 1, *range(spec.rank))
     if matrix is not None:
         matrix = matrix.reshape(matrix.shape[-2:])
     if spec.rank == 1:
@@ -76,7 +75,7 @@ def run(
     if spec.rank == 1:
         outputs = outputs.squeeze(2)
     if spec.data_format == "channels_last":
-        outputs = outputs.movedim(1, -1)
+        outputs = _channels_last(outputs)
     return outputs
 
 
@@ -99,7 +98,7 @@ def _separable(
         matrix: `(channels * depth_multiplier, filters)`.
         bias: `(filters,)`, or `None`.
     """
-    channels, multiplier = kernel.shape[:2]
+    channels, multiplier = map(int, kernel.shape[:2])
     if multiplier > 1:
         matrix = matrix.reshape(channels, multiplier, -1)
         terms = channels * math.prod(kernel.shape[2:])
@@ -109,7 +108,7 @@ def _separable(
             return convolve(window, inputs, dense, bias)
         if _by_filter(inputs, kernel):
             parts = _parts(window, inputs, kernel)
-            matrix = matrix.movedim(0, 1).flatten(0, 1)
+            matrix = matrix.transpose(0, 1).flatten(0, 1)
             return _pointwise(torch.cat(parts, 1), matrix, bias)
         matrix = matrix.flatten(0, 1)
     return _pointwise(_depthwise(window, inputs, kernel), matrix, bias)
@@ -122,8 +121,8 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     if is_large and _is_tuned(inputs):
         kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
         return CONV[inputs.ndim - 2](inputs, kernel, bias)
-    outputs = functional.linear(inputs.movedim(1, -1), matrix.t(), bias)
-    return outputs.movedim(-1, 1)
+    outputs = functional.linear(_channels_last(inputs), matrix.t(), bias)
+    return _channels_second(outputs)
 
 
 def _depthwise(
@@ -133,8 +132,8 @@ def _depthwise(
         return depthwise_conv(window, inputs, kernel, bias)
     if _by_filter(inputs, kernel):
         parts = _parts(window, inputs, kernel)
-        last = torch.stack([part.movedim(1, -1) for part in parts], -1)
-        outputs = last.flatten(-2).movedim(-1, 1)
+        last = torch.stack([_channels_last(part) for part in parts], -1)
+        outputs = _channels_second(last.flatten(-2))
     else:
         outputs = convolve(window, inputs, kernel.flatten(0, 1).unsqueeze(1))
     return outputs if bias is None else outputs + as_channels(bias, outputs)
@@ -149,6 +148,15 @@ def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:
     return [
         depthwise_conv(window, inputs, part) for part in kernel.split(1, dim=1)
     ]
+
+
+def _channels_second(images: Tensor) -> Tensor:
+    """Returns a view; torch's exporter to ONNX gets `movedim` wrong."""
+    return images.permute(0, images.ndim - 1, *range(1, images.ndim - 1))
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.permute(0, *range(2, images.ndim), 1)
 
 
 def _is_tuned(inputs: Tensor) -> bool:

@@ -46,7 +46,11 @@ class Window:
 
     @classmethod
     def of(cls, spec: ConvSpec, sizes: tuple[Any, ...]) -> "Window":
-        """Returns the window of `spec` for `sizes`: `int` or `torch.SymInt`."""
+        """Returns the window of `spec` for `sizes`.
+
+        They are `int`s, `torch.SymInt`s under `torch.export`, and tensors under
+        `torch.jit.trace`, which Keras exports to OpenVINO by.
+        """
         pairs = spec.padding
         if isinstance(pairs, str):
             totals = [_zeros_in_all(spec, *size) for size in enumerate(sizes)]
@@ -108,13 +112,15 @@ class Window:
 
 
 def _zeros_in_all(spec: ConvSpec, axis: int, size: Any) -> Any:
-    """Returns `spec.pad_total` for a `size` that may be a `torch.SymInt`."""
+    """Returns `spec.pad_total` for a `size` that is perhaps no `int`."""
     if spec.padding == "valid":
         return 0
     if spec.strides[axis] == 1:
         return spec.spans[axis] - 1
     reach = (spec.output_size(axis, size) - 1) * spec.strides[axis]
     total = reach + spec.spans[axis] - size
+    if isinstance(total, torch.Tensor):
+        return total.clamp(min=0)
     return torch.sym_max(total, 0)
 
 
@@ -130,7 +136,7 @@ def convolve(
         window.strides,
         padding,
         window.dilation_rate,
-        inputs.shape[1] // kernel.shape[1],
+        int(inputs.shape[1]) // int(kernel.shape[1]),
     )
     return outputs
 
@@ -146,8 +152,9 @@ def depthwise_conv(
         kernel: `(channels, 1, *kernel_size)`.
         bias: `(channels,)`, or `None`.
     """
-    # A compiler cannot trace a forward-mode derivative of one's own.
-    if torch.compiler.is_compiling() or not window.is_static:
+    # Nothing that writes a graph down can have a derivative of one's own in it.
+    is_written = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if is_written or not window.is_static:
         return convolve(window, inputs, kernel, bias)
     is_dilated = max(window.dilation_rate) > 1
     is_even = not any(window.surplus)
