@@ -246,7 +246,9 @@ if BACKEND == "numpy":
             if run.returncode == 0:
                 assert len(target.read_bytes()) == len(whole)
                 continue
-            assert target.read_bytes() == b"the old one"
+            # It may have been done and on its way out.
+            kept = target.read_bytes()
+            assert kept == b"the old one" or len(kept) == len(whole)
             assert b"Traceback" not in text or number == signal.SIGINT
         left = {path.name for path in files.iterdir()}
         if number == signal.SIGINT:

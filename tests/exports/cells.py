@@ -302,10 +302,13 @@ def jax_export(model: keras.Model, folder: pathlib.Path) -> Exported:
         for axis, size in enumerate(model.input_shape)
     )
     shape = export.symbolic_shape(sizes, constraints=_large(sizes))
-    weights = [v.value for v in model.trainable_variables]
+    weights = [
+        [v.value for v in model.trainable_variables],
+        [v.value for v in model.non_trainable_variables],
+    ]
 
     def call(inputs: jax.Array) -> jax.Array:
-        return model.stateless_call(weights, [], inputs)[0]
+        return model.stateless_call(*weights, inputs)[0]
 
     written = export.export(jax.jit(call))(
         jax.ShapeDtypeStruct(shape, "float32")

@@ -77,7 +77,7 @@ if BACKEND != "openvino":
         inputs = np.random.default_rng(0).random((2, 32, 32, 3), "float32")
         expected = stock.predict(inputs, verbose=0)
         model = keras_sepconv.convert_model(stock, inference=True)
-        model.predict(inputs, verbose=0)
+        model(inputs)
         found = FORMATS[form](model, tmp_path).run(inputs)
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
