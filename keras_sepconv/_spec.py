@@ -8,6 +8,7 @@ normalisers of this module, so that a rule and its message stand in one place.
 import dataclasses
 import numbers
 import reprlib
+import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -214,16 +215,27 @@ def static_shape(tensor: Tensor) -> Shape | None:
 
     Symbolic sizes (`torch.SymInt`, JAX's dimension expressions) count as
     unknown. `None` instead of a shape means that even the rank is unknown.
-    While `torch.jit.trace` looks on, sizes are tensors, of the example's.
     """
     try:
         sizes = tuple(tensor.shape)
     except ValueError:  # tf.TensorShape(None) cannot be iterated.
         return None
-    return tuple(
-        int(n) if isinstance(n, int) or hasattr(n, "ndim") else None
-        for n in sizes
-    )
+    return tuple(known(size) for size in sizes)
+
+
+def known(size: Any) -> int | None:
+    """Returns a size if it is known before run time.
+
+    Those of the example that `torch.jit.trace` is given are tensors.
+    """
+    if isinstance(size, int):
+        return size
+    if not hasattr(size, "ndim"):
+        return None
+    with warnings.catch_warnings():
+        # That it is the example's is why it is asked for.
+        warnings.simplefilter("ignore")
+        return int(size)
 
 
 def cast(tensor: Tensor, dtype: str) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch.nn import functional
 
-from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv._spec import ConvSpec, Tensor, known
 from keras_sepconv.kernels._kernel import Call, Kernel, padded_first
 from keras_sepconv.kernels._torch_depthwise import (
     CONV,
@@ -19,6 +19,7 @@ from keras_sepconv.kernels._torch_depthwise import (
     as_channels,
     convolve,
     depthwise_conv,
+    sizes_of,
 )
 
 # Pixels from which oneDNN's 1x1 convolution is faster than MKL's product; for
@@ -52,7 +53,7 @@ def run(
         # `contiguous(memory_format=...)` does not work under `vmap`.
         inputs = _channels_last(inputs).contiguous()
     inputs = _channels_second(inputs)
-    if inputs.shape[1] == 1:
+    if known(inputs.shape[1]) == 1:
         # torch misreads some strides that a single channel may have, and
         # returns memory it never wrote: give it the usual ones.
         inputs = inputs.squeeze(1).unsqueeze(1)
@@ -98,10 +99,10 @@ def _separable(
         matrix: `(channels * depth_multiplier, filters)`.
         bias: `(filters,)`, or `None`.
     """
-    channels, multiplier = map(int, kernel.shape[:2])
+    channels, multiplier, *taps = sizes_of(kernel)
     if multiplier > 1:
         matrix = matrix.reshape(channels, multiplier, -1)
-        terms = channels * math.prod(kernel.shape[2:])
+        terms = channels * math.prod(taps)
         is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
         if terms <= _MOST_TERMS and is_cheap:
             dense = torch.einsum("cm...,cmf->fc...", kernel, matrix)
@@ -128,7 +129,7 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
 def _depthwise(
     window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    if _is_tuned(inputs) and kernel.shape[1] == 1:
+    if _is_tuned(inputs) and sizes_of(kernel)[1] == 1:
         return depthwise_conv(window, inputs, kernel, bias)
     if _by_filter(inputs, kernel):
         parts = _parts(window, inputs, kernel)
@@ -140,7 +141,7 @@ def _depthwise(
 
 
 def _by_filter(inputs: Tensor, kernel: Tensor) -> bool:
-    return _is_tuned(inputs) and kernel.shape[0] >= _FEWEST_CHANNELS
+    return _is_tuned(inputs) and sizes_of(kernel)[0] >= _FEWEST_CHANNELS
 
 
 def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:

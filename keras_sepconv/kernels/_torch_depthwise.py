@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from keras_sepconv._spec import ConvSpec, Tensor
+from keras_sepconv._spec import ConvSpec, Tensor, known
 
 CONV = {2: functional.conv2d, 3: functional.conv3d}
 
@@ -136,9 +136,14 @@ def convolve(
         window.strides,
         padding,
         window.dilation_rate,
-        int(inputs.shape[1]) // int(kernel.shape[1]),
+        (known(inputs.shape[1]) or 0) // sizes_of(kernel)[1],
     )
     return outputs
+
+
+def sizes_of(weights: Tensor) -> tuple[int, ...]:
+    """Returns the shape, in numbers even for `torch.jit.trace`."""
+    return tuple(known(size) or 0 for size in weights.shape)
 
 
 def depthwise_conv(
