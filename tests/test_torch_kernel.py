@@ -152,6 +152,31 @@ def test_compile_of_a_layer(rng):
     torch.testing.assert_close(compiled(inputs), expected)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"strides": 2}, {"dilation_rate": 2}, {"depth_multiplier": 2}],
+    ids=str,
+)
+def test_a_trace_takes_other_sizes(options, data_format, rng):
+    """Keras exports to ONNX and OpenVINO so, by an image of one pixel."""
+    layer = SeparableConv2D(
+        5, 3, padding="same", data_format=data_format, **options
+    )
+
+    def images(*shape):
+        image = tensor(rng.standard_normal((*shape, 4)))
+        first = data_format == "channels_first"
+        return image.movedim(-1, 1) if first else image
+
+    layer(images(1, 1, 1))
+    traced = torch.jit.trace(layer, images(1, 1, 1), check_trace=False)
+    for shape in ((1, 1, 1), (2, 9, 8), (3, 8, 12)):
+        inputs = images(*shape)
+        torch.testing.assert_close(traced(inputs), layer(inputs))
+
+
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_memory_is_channels_last(data_format, rng):
     """So that the next convolution, too, finds it as it likes it."""

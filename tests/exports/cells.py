@@ -6,6 +6,7 @@ that the format is for, and compares with float64 loops.
 
 import importlib
 import pathlib
+import re
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -402,5 +403,6 @@ def run(
 
 def line(error: Exception) -> str:
     """Returns an error in a line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}"
+    text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
+    text = text.split("Exception encountered when calling ")[-1]
+    return f"{type(error).__name__}: {text[:110]}"

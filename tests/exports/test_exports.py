@@ -84,6 +84,6 @@ if BACKEND != "openvino":
     def test_the_page_runs_whole_here():
         page = (DOCS / "export.md").read_text()
         needed = {block.package for block in blocks(page)} - {None}
-        assert needed == {"ai_edge_litert", "onnxruntime", "openvino"}
+        assert {"ai_edge_litert", "onnxruntime", "openvino"} <= needed
         for block in blocks(page):
             assert block.runs_here() == (BACKEND in block.backends)
