@@ -2,6 +2,9 @@
 
 import importlib.util
 import pathlib
+import re
+
+from keras_sepconv.bench.report import verdict
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
@@ -18,6 +21,22 @@ def test_the_page_of_results_is_of_the_runs_in_the_repository():
     results = script("results")
     text = results.page(results.load())
     assert text == (DOCS / "results.md").read_text()
+
+
+def test_the_readme_has_the_numbers_of_the_runs():
+    results = script("results")
+    text = " ".join((DOCS.parent / "README.md").read_text().split())
+    for backend in results.markdown.merged(results.load().values()):
+        found = [
+            results.summary.group(backend["cases"], "separable", kind)
+            for kind in ("forward", "training")
+        ]
+        numbers = [group.mean for group in found]
+        numbers += [group.worst for group in found]
+        said = re.findall(
+            r"([\d.]+)[^\d]+([\d.]+) \(worst[^:]*: (\S+), (\S+)\)", text
+        )
+        assert tuple(verdict(n).removeprefix("loss ") for n in numbers) in said
 
 
 def test_the_page_shows_every_run_and_figure():
