@@ -8,6 +8,7 @@ import sys
 
 import keras
 import numpy as np
+from pages import DOCS, blocks
 
 from keras_sepconv import SeparableConv2D
 
@@ -32,3 +33,25 @@ def test_a_model_from_r(tmp_path):
     assert model.input_shape == (None, 28, 28, 1)
     outputs = model.predict(np.zeros((2, 28, 28, 1), "float32"), verbose=0)
     assert outputs.shape == (2, 1, 1, 2)
+
+
+def test_the_page_runs_in_r(tmp_path):
+    """What docs/r.md shows of R, in one session."""
+    code = "".join(
+        block.text
+        for block in blocks((DOCS / "r.md").read_text())
+        if block.language == "r"
+    )
+    assert "layer_separable_conv_2d" in code
+    script = tmp_path / "page.R"
+    script.write_text(code.replace("path/to/python", sys.executable))
+    run = subprocess.run(
+        ["Rscript", str(script)],
+        env={**os.environ, "RETICULATE_PYTHON": sys.executable},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    assert model.output_shape == (None, 1, 1, 10)
