@@ -86,11 +86,30 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     elif None in inputs.shape[1:].as_list():
         # An image that turns out to be empty would keep its channels.
         outputs = _multiply(inputs, kernel[0, 0])
+    elif inputs.shape.is_fully_defined():
+        product = differentiable(_conv, _pull_image, _pull_kernel)
+        outputs = product(inputs, kernel)
     else:
-        # What TensorFlow and converters fuse a bias and an activation into. A
-        # faster gradient of one's own would stand in their way.
-        outputs = tf.nn.conv2d(inputs, kernel, 1, "VALID")
+        # An exported function does not know its batch, and converters cannot
+        # join what a gradient of one's own stands between.
+        outputs = _conv(inputs, kernel)
     return outputs if bias is None else _add_bias(outputs, bias)
+
+
+def _conv(inputs: Tensor, kernel: Tensor) -> Tensor:
+    """Convolves: TensorFlow fuses a bias and an activation into this alone."""
+    return tf.nn.conv2d(inputs, kernel, 1, "VALID")
+
+
+def _pull_image(cotangent: Tensor, kernel: Tensor) -> Tensor:
+    return _multiply(cotangent, tf.transpose(kernel[0, 0]))
+
+
+def _pull_kernel(inputs: Tensor, cotangent: Tensor) -> Tensor:
+    """Multiplies, which is a fifth faster than the convolution's gradient."""
+    rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
+    columns = tf.reshape(cotangent, (-1, cotangent.shape[-1]))
+    return tf.matmul(rows, columns, transpose_a=True)[None, None]
 
 
 def _multiply(inputs: Tensor, matrix: Tensor) -> Tensor:
