@@ -43,8 +43,12 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
     with warnings.catch_warnings():
         # What `load_model` has to say of the old files.
         warnings.filterwarnings("ignore", "In .*", UserWarning)
-        # Keras exports to ONNX by an old way of torch's.
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        # Keras exports to ONNX and OpenVINO by an old way of torch's.
+        warnings.filterwarnings(
+            "ignore",
+            category=DeprecationWarning,
+            module=r"keras\.src\.export|torch\.(jit|onnx)",
+        )
         for block in BLOCKS[page]:
             if block.language == "sh":
                 for words in commands(block.text):
