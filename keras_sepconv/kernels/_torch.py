@@ -19,7 +19,7 @@ from keras_sepconv.kernels._torch_depthwise import (
     as_channels,
     convolve,
     depthwise_conv,
-    sizes_of,
+    fixed,
 )
 
 # Pixels from which oneDNN's 1x1 convolution is faster than MKL's product; for
@@ -99,7 +99,7 @@ def _separable(
         matrix: `(channels * depth_multiplier, filters)`.
         bias: `(filters,)`, or `None`.
     """
-    channels, multiplier, *taps = sizes_of(kernel)
+    channels, multiplier, *taps = map(fixed, kernel.shape)
     if multiplier > 1:
         matrix = matrix.reshape(channels, multiplier, -1)
         terms = channels * math.prod(taps)
@@ -129,7 +129,7 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
 def _depthwise(
     window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    if _is_tuned(inputs) and sizes_of(kernel)[1] == 1:
+    if _is_tuned(inputs) and fixed(kernel.shape[1]) == 1:
         return depthwise_conv(window, inputs, kernel, bias)
     if _by_filter(inputs, kernel):
         parts = _parts(window, inputs, kernel)
@@ -141,7 +141,7 @@ def _depthwise(
 
 
 def _by_filter(inputs: Tensor, kernel: Tensor) -> bool:
-    return _is_tuned(inputs) and sizes_of(kernel)[0] >= _FEWEST_CHANNELS
+    return _is_tuned(inputs) and fixed(kernel.shape[0]) >= _FEWEST_CHANNELS
 
 
 def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:

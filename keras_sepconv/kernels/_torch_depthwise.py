@@ -136,14 +136,16 @@ def convolve(
         window.strides,
         padding,
         window.dilation_rate,
-        (known(inputs.shape[1]) or 0) // sizes_of(kernel)[1],
+        fixed(inputs.shape[1]) // fixed(kernel.shape[1]),
     )
     return outputs
 
 
-def sizes_of(weights: Tensor) -> tuple[int, ...]:
-    """Returns the shape, in numbers even for `torch.jit.trace`."""
-    return tuple(known(size) or 0 for size in weights.shape)
+def fixed(size: Any) -> int:
+    """Returns a size that no input changes, a number even while tracing."""
+    number = known(size)
+    assert number is not None, "the spec refuses unknown channels"
+    return number
 
 
 def depthwise_conv(

@@ -8,18 +8,16 @@ files have, and what went wrong. `tox run -e exports` has what it needs.
 """
 
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs/export.md"
-START, END = (
-    "<!-- made by tests/exports/table.py: -->\n",
-    "<!-- until here -->\n",
-)
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+import tables
+
+MARK = "<!-- made by tests/exports/table.py: -->\n"
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
 HOMES = {"stock": "keras.layers", "ours": "keras_sepconv"}
 
@@ -29,7 +27,8 @@ Results = dict[str, dict[str, tuple[str | None, int]]]
 
 def tried() -> dict[str, Results]:
     """Exports every cell under the active backend."""
-    from cells import CELLS, CELLS_OF_OURS, FORMATS, run
+    from cells import CELLS, CELLS_OF_OURS, run
+    from formats import FORMATS
 
     found: dict[str, Results] = {}
     for form in FORMATS:
@@ -108,21 +107,11 @@ def main() -> None:
     if sys.argv[1:]:
         pathlib.Path(sys.argv[1]).write_text(json.dumps(tried()))
         return
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "found.json")
-        for backend in BACKENDS:
-            subprocess.run(
-                [sys.executable, __file__, str(path)],
-                env={**os.environ, "KERAS_BACKEND": backend},
-                check=True,
-            )
-            found[backend] = json.loads(path.read_text())
-    text = "\n".join(table(found)) + "\n"
-    before, rest = PAGE.read_text().split(START)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{START}\n{text}\n{END}{after}")
-    print(text)
+    found = {
+        backend: tables.run(__file__, environment={"KERAS_BACKEND": backend})
+        for backend in BACKENDS
+    }
+    tables.write("export.md", MARK, "\n".join(table(found)) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND
-from cells import CELLS, CELLS_OF_OURS, FORMATS, run
+from cells import CELLS, CELLS_OF_OURS, run
+from formats import FORMATS
 from pages import DOCS, blocks
 
 import keras_sepconv
@@ -15,7 +16,7 @@ import keras_sepconv
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 # What Keras, or the converter that it calls, cannot write with any layer, or
-# makes of an example that is too small: cells, and what is said.
+# makes of an example that is too small: cells, and what is said, as patterns.
 CANNOT = {
     ("jax", "tf_saved_model"): {r"unknown_.*stride": "tracing gradients"},
     ("jax", "onnx"): {
@@ -26,7 +27,8 @@ CANNOT = {
     ("torch", "onnx"): {r"unknown_.*2d_stride": "as large as the kernel"},
     ("torch", "openvino"): {r"unknown_.*2d_stride": "as large as the kernel"},
     ("torch", "torch"): {
-        r"unknown_.*2d_stride": "Failed to export",
+        # How much of the message is Keras's depends on the processor.
+        r"unknown_.*2d_stride": "Failed to export|padded input size",
         r"unknown_.*_same_stride": "Guard failed",
     },
 }
@@ -50,7 +52,7 @@ def test_an_exported_layer(form, name, tmp_path):
         assert problem is None
     else:
         assert problem is not None, "it works now: take it off the list"
-        assert known in problem
+        assert re.search(known, problem)
 
 
 def test_a_wrong_file_is_found(tmp_path, monkeypatch):

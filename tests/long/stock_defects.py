@@ -9,17 +9,17 @@ docs/stock_defects.md. It needs all backends in one environment.
 
 import collections
 import json
-import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 from typing import Any
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+
+import tables
+
 TESTS = pathlib.Path(__file__).parent.parent
-PAGE = TESTS.parent / "docs/stock_defects.md"
-START, END = "<!-- as run: -->\n", "<!-- until here -->\n"
+MARK = "<!-- as run: -->\n"
 
 # Names of columns, and what the environment says.
 RUNS = {
@@ -163,23 +163,14 @@ def main() -> None:
         who, path = sys.argv[1:]
         pathlib.Path(path).write_text(json.dumps(tried(who)))
         return
-    found: dict[str, dict[str, Counts]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for run, environment in RUNS.items():
-            for who in ("stock", "ours"):
-                path = pathlib.Path(folder, "counts.json")
-                path.unlink(missing_ok=True)
-                command = [sys.executable, __file__, who, str(path)]
-                subprocess.run(
-                    command, env={**os.environ, **environment}, check=True
-                )
-                counts = json.loads(path.read_text())
-                found.setdefault(run, {})[who] = counts
-    text = PAGE.read_text()
-    before, rest = text.split(START)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{START}\n{table(found)}\n{END}{after}")
-    print(table(found))
+    found = {
+        run: {
+            who: tables.run(__file__, who, environment=environment)
+            for who in ("stock", "ours")
+        }
+        for run, environment in RUNS.items()
+    }
+    tables.write("stock_defects.md", MARK, table(found))
 
 
 if __name__ == "__main__":
