@@ -1,5 +1,6 @@
 """The benchmark: its gate, its arithmetic, and the command. No speeds."""
 
+import argparse
 import copy
 import dataclasses
 import io
@@ -21,6 +22,7 @@ from keras_sepconv.__main__ import main
 from keras_sepconv.bench import (
     applications,
     clock,
+    command,
     gate,
     markdown,
     report,
@@ -414,6 +416,20 @@ def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
     (case,) = results.load(path)["backends"][0]["cases"]
     assert case["measurements"] == {}
     assert not re.search(rf"{SMALL} +(loss )?\d", output)
+
+
+def test_an_option_given_twice_asks_for_both():
+    parser = argparse.ArgumentParser()
+    command.add_to(parser.add_subparsers())
+    words = ["bench", "--suite", "separable", "--case", SMALL, "tcn*"]
+    words += ["--case", "first_*", "--suite", "sequence"]
+    names = [c.name for c in command._cases(parser.parse_args(words))]
+    expected = [
+        case.name
+        for case in CASES
+        if case.name == SMALL or case.name.startswith(("tcn", "first_"))
+    ]
+    assert sorted(names) == sorted(expected)
 
 
 @needs_gradients

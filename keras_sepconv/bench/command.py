@@ -45,6 +45,7 @@ def add_to(commands: Any) -> None:
     add(
         "--backend",
         nargs="+",
+        action="extend",
         choices=_BACKENDS,
         metavar="NAME",
         help=f"of {', '.join(_BACKENDS)}; default: the active one",
@@ -52,18 +53,18 @@ def add_to(commands: Any) -> None:
     add(
         "--suite",
         nargs="+",
+        action="extend",
         choices=(*SUITES, SUITE),
         metavar="NAME",
-        default=SUITES,
         help=f"of {', '.join(SUITES)} and {SUITE}, which are whole networks; "
         f"default: all but {SUITE}",
     )
     add(
         "--case",
         nargs="+",
+        action="extend",
         metavar="PATTERN",
-        default=["*"],
-        help="the cases whose names match, as in 'mobilenet_*'",
+        help="the cases whose names match, as in 'mobilenet_*'; default: all",
     )
     add(
         "--quick",
@@ -163,11 +164,12 @@ def _measure(
 
 def _cases(options: argparse.Namespace) -> list[Case | Application]:
     every: tuple[Case | Application, ...] = (*CASES, *APPLICATIONS)
+    patterns = options.case or ["*"]
     return [
         case
         for case in every
-        if case.suite in options.suite
-        and any(fnmatch.fnmatchcase(case.name, p) for p in options.case)
+        if case.suite in (options.suite or SUITES)
+        and any(fnmatch.fnmatchcase(case.name, p) for p in patterns)
         and (not options.quick or case.name in QUICK)
     ]
 
@@ -180,7 +182,7 @@ def _objections(
         yield (
             "argument --case: must match a case of the suites asked for"
             f"{' that is in --quick' if options.quick else ''}. "
-            f"Received: {' '.join(options.case)}"
+            f"Received: {' '.join(options.case or ['*'])}"
         )
     for backend in backends:
         received = f"Received: --backend {backend}"

@@ -22,8 +22,10 @@ def run(
     if pointwise_kernel is not None:
         matrix = pointwise_kernel.reshape(pointwise_kernel.shape[-2:])
     if depthwise_kernel is None:
-        outputs = inputs @ matrix
-        return outputs if bias is None else primitives.add_bias(outputs, bias)
+        # With more axes XLA transposes a copy for the matrix's gradient.
+        rows = inputs.reshape(-1, inputs.shape[-1]) @ matrix
+        outputs = rows if bias is None else primitives.add_bias(rows, bias)
+        return outputs.reshape(*inputs.shape[:-1], outputs.shape[-1])
     form = Form(
         spec,
         inputs.shape[1:-1],
