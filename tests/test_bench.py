@@ -311,6 +311,17 @@ def test_markdown_puts_runs_together(result):
         markdown.document([result, result])
 
 
+def test_what_inference_gains_over_ours_is_no_loss(result):
+    whole = case_result(CASES[0], 3.0)
+    whole |= {"name": "net_b8", "suite": applications.SUITE}
+    whole["measurements"]["forward"]["peers"] = {"inference": [0.7, 0.8, 0.9]}
+    result["backends"][0]["cases"] = [whole]
+    text = printed(report.report, result)
+    (row,) = re.findall(r"net_b8 .*", text.split("training step")[0])
+    assert row.split()[-1] == "1.25"
+    assert re.search(r"ours\s.*/inference", text, re.DOTALL)
+
+
 def test_comparing(result):
     new = copy.deepcopy(result)
     new["machine"]["processor"] = "Q"
