@@ -22,7 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bench.add_to(commands)
     convert.add_to(commands)
     info.add_to(commands)
-    options = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if list(words).count("--") > 1:
+        # argparse makes of the second an argument that is an empty list.
+        parser.error(
+            f"argument --: must stand once. Received: {' '.join(words)}"
+        )
+    options = parser.parse_args(words)
     code: int = options.run(options)
     return code
 

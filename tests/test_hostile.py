@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import keras_sepconv as ks
@@ -80,7 +80,6 @@ HELPERS = [
 KERAS = re.compile(
     "initializer|regularizer|constraint|activation|name|dtype|trainable|kwargs"
 )
-few = settings(max_examples=60)
 
 
 def fuzzed(draw, function, first=()):
@@ -109,7 +108,6 @@ def assert_clear(error, wrong):
     assert any(KERAS.search(name) for name in wrong), repr(error)
 
 
-@few
 @given(st.data())
 def test_constructors(data):
     cls = data.draw(st.sampled_from(OURS))
@@ -122,7 +120,6 @@ def test_constructors(data):
         assert not layer.built
 
 
-@few
 @given(st.data())
 def test_helpers_leave_the_model_as_it_was(data):
     helper = data.draw(st.sampled_from(HELPERS))
@@ -145,6 +142,7 @@ def test_helpers_leave_the_model_as_it_was(data):
         ("recurrent_dropout", True, TypeError),
         ("dropout", float("nan"), ValueError),
         ("dropout", 1.5, ValueError),
+        ("dropout", 10**400, ValueError),
     ],
 )
 def test_rates_of_dropout(name, value, error):
@@ -153,13 +151,33 @@ def test_rates_of_dropout(name, value, error):
     assert ks.layer_conv_lstm_2d(None, 4, 3, dropout=1).dropout == 1
 
 
+@pytest.mark.parametrize(
+    ("helper", "arguments"),
+    [
+        ("layer_conv_1d", {"filters": 4, "kernel_size": [3] * 999}),
+        ("layer_conv_2d", {"filters": 4, "kernel_size": ()}),
+        ("layer_conv_2d", {"filters": 4, "kernel_size": (3, (3, 3))}),
+        ("layer_conv_2d", {"filters": 4, "kernel_size": 3, "groups": 3}),
+        ("layer_zero_padding_2d", {"padding": ((), ())}),
+        ("layer_cropping_2d", {"cropping": ((1, 2), (1, 2, 3))}),
+        ("layer_cropping_1d", {"cropping": 1, "input_shape": 10**400}),
+        ("layer_cropping_1d", {"cropping": 1, "weights": [1] * 999}),
+    ],
+)
+def test_what_is_said_is_short_and_ours(helper, arguments):
+    name, value = list(arguments.items())[-1]
+    error = TypeError if value == (3, (3, 3)) else ValueError
+    with pytest.raises(error, match=f"`{name}` must be .* Received: ") as found:
+        getattr(ks, helper)(None, **arguments)
+    assert len(str(found.value)) < 300
+
+
 def test_an_implementation_that_does_not_compare():
     for value in (np.array(["taps", "native"]), Hostile()):
         with pytest.raises(ValueError, match="`implementation` must be None"):
             ks.DepthwiseConv2D(3, implementation=value)
 
 
-@few
 @given(JUNK, st.sampled_from(["convert_model", "restore_model", "load_model"]))
 def test_tools(junk, name):
     with pytest.raises((TypeError, ValueError, OSError), match="Received: "):
@@ -173,7 +191,6 @@ WORDS = st.sampled_from(
 )
 
 
-@few
 @given(st.lists(WORDS, max_size=4))
 def test_the_command_ends_with_a_code(words):
     if words[:1] == ["bench"] and len(words) == 1:
@@ -183,6 +200,13 @@ def test_the_command_ends_with_a_code(words):
     except SystemExit as stop:
         code = stop.code
     assert code in (0, 1, 2)
+
+
+def test_the_command_says_that_dashes_stand_once(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["convert", "convert", "--", "--"])
+    assert stop.value.code == 2
+    assert "argument --: must stand once. Received:" in capsys.readouterr().err
 
 
 if BACKEND == "numpy":
@@ -204,7 +228,6 @@ if BACKEND == "numpy":
         model.save(folder / "plain.keras")
         return folder
 
-    @settings(max_examples=150)
     @given(st.data())
     def test_damaged_files_are_refused_or_load(files, data):
         """Bytes changed, cut off or put in, anywhere."""

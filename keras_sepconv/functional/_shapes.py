@@ -1,6 +1,5 @@
 """Shapes as R users give them."""
 
-import math
 import numbers
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
@@ -105,7 +104,8 @@ def size_of(name: str, value: Any) -> int | None:
     """
     is_number = isinstance(value, numbers.Real)
     if value is None or (
-        is_number and (math.isnan(value) or value == _NA_INTEGER)
+        # What is not itself is a NaN; `math.isnan` takes no large integers.
+        is_number and (value != value or value == _NA_INTEGER)
     ):
         return None
     return integer(name, value)

@@ -6,6 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
+# No layer has more than three.
+_MOST_SHOWN = 8
+
 
 def start_from(layer: Any, weights: Any, count: int) -> None:
     """Makes `layer` take `weights` for initial values when it is built.
@@ -108,7 +111,10 @@ def _received(weights: Any) -> str:
     """Returns the end of a message: shapes, because numbers would fill it."""
     if not isinstance(weights, (list, tuple)):
         return f"Received: weights={_outline(weights)}"
-    return f"Received: weights=[{', '.join(map(_outline, weights))}]"
+    outlines = [_outline(weight) for weight in weights[:_MOST_SHOWN]]
+    if len(weights) > _MOST_SHOWN:
+        outlines.append("...")
+    return f"Received: weights=[{', '.join(outlines)}]"
 
 
 def _outline(value: Any) -> str:
