@@ -49,6 +49,10 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
             category=DeprecationWarning,
             module=r"keras\.src\.export|torch\.(jit|onnx)",
         )
+        # And from TensorFlow by a converter of NumPy 1.
+        warnings.filterwarnings(
+            "ignore", category=FutureWarning, module=r"keras\.src\.export"
+        )
         for block in BLOCKS[page]:
             if block.language == "sh":
                 for words in commands(block.text):
