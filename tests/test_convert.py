@@ -442,6 +442,36 @@ def test_normalisations_that_cannot_be_folded_say_why():
     }
 
 
+def test_what_another_model_holds_too_is_not_folded():
+    """Folded into one, a normalisation or zeros would be in the other, too."""
+
+    def model(*layers):
+        return keras.Sequential([keras.Input((8, 8, 4)), *layers])
+
+    normed = L.DepthwiseConv2D(3, name="normed")
+    padded = L.DepthwiseConv2D(3, name="padded")
+    parts = [
+        model(normed, L.BatchNormalization(name="norm")),
+        model(normed),
+        model(L.ZeroPadding2D(1), padded, L.Cropping2D(1)),
+        model(padded),
+        model(L.Conv2D(4, 3, name="alone"), L.BatchNormalization(name="own")),
+    ]
+    inputs = keras.Input((8, 8, 4))
+    whole = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
+    shaken(whole)
+    fast = convert_model(whole, inference=True)
+    report = fast.conversion_report
+    assert [row.layer.split("/")[-1] for row in report.folded] == ["own"]
+    assert [row.reason for row in report.unfolded] == [
+        "normed before it is used elsewhere too"
+    ]
+    x = np.random.default_rng(0).random((2, 8, 8, 4), "float32")
+    np.testing.assert_allclose(
+        fast.predict(x, verbose=0), whole.predict(x, verbose=0), atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(
     "make",

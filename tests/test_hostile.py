@@ -282,11 +282,13 @@ if BACKEND == "numpy":
                 "out.keras",
             }
 
-    def test_a_pipe_without_a_writer_does_not_hang(tmp_path):
+    @pytest.mark.parametrize("path", ["pipe.keras", "/dev/zero"])
+    def test_what_never_ends_does_not_hang(tmp_path, path):
+        """A pipe without a writer, and a device."""
         os.mkfifo(tmp_path / "pipe.keras")
         code = "import sys, keras_sepconv as ks; ks.load_model(sys.argv[1])"
         run = subprocess.run(
-            [sys.executable, "-c", code, tmp_path / "pipe.keras"],
+            [sys.executable, "-c", code, tmp_path / path],
             capture_output=True,
             text=True,
             timeout=60,

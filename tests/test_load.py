@@ -856,6 +856,16 @@ def test_weights_that_hold_nothing(legacy, tmp_path):
         load_model(legacy / "functional.json", weights=path)
 
 
+def test_what_custom_objects_are():
+    with pytest.raises(TypeError, match=r"`custom_objects` must be .*=5$"):
+        load_model("model.keras", 5)
+
+
+def test_weights_are_not_for_what_has_a_scheme():
+    with pytest.raises(ValueError, match=r"`weights` must be None .*w\.h5"):
+        load_model("hf://someone/model", weights="w.h5")
+
+
 def test_where_weights_belong(legacy):
     with pytest.raises(ValueError, match="`weights` must be None"):
         load_model(legacy / "causal.h5", weights=legacy / "causal.h5")

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.tools._tree import Node, Path, is_node
+from keras_sepconv.tools._tree import Node, Path, is_node, layers
 
 # The weight that makes the output, and what its axes are from its last ones on.
 _KERNELS = {
@@ -54,18 +54,37 @@ def fold(model: Any, node: Node) -> tuple[Node, Folds]:
         model: The model.
         node: What Keras serialised of it.
     """
-    folds = Folds()
-    return _folded(model, node, (), folds), folds
+    folds, holders = Folds(), collections.Counter[int]()
+    _count(model, holders)
+    return _folded(model, node, (), folds, holders), folds
 
 
-def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
+def _count(layer: Any, holders: collections.Counter[int]) -> None:
+    """Counts, by identity, in how many models or other layers each layer is."""
+    if not isinstance(layer, keras.Model):
+        holders.update(id(inner) for _, inner in layers(layer))
+        return
+    for inner in layer.layers:
+        holders[id(inner)] += 1
+        if holders[id(inner)] == 1:
+            _count(inner, holders)
+
+
+def _folded(
+    layer: Any,
+    node: Node,
+    path: Path,
+    folds: Folds,
+    holders: collections.Counter[int],
+) -> Node:
     """Returns `node`, folded inside."""
     config = node["config"]
     if isinstance(layer, keras.layers.TimeDistributed) and is_node(
         config.get("layer")
     ):
         inner = layer.layer
-        below = _folded(inner, config["layer"], (*path, inner.name), folds)
+        path = (*path, inner.name)
+        below = _folded(inner, config["layer"], path, folds, holders)
         return {**node, "config": {**config, "layer": below}}
     if not isinstance(layer, keras.Model) or "layers" not in config:
         return node
@@ -76,7 +95,11 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         item
         if _name(item) not in _names(layer)
         else _folded(
-            layer.get_layer(_name(item)), item, (*path, _name(item)), folds
+            layer.get_layer(_name(item)),
+            item,
+            (*path, _name(item)),
+            folds,
+            holders,
         )
         for item in config["layers"]
     ]
@@ -85,11 +108,18 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         if "output_layers" in config
         else _Chain(nodes)
     )
+    held_once = {
+        inner.name for inner in layer.layers if holders[id(inner)] == 1
+    }
     for item in nodes:
         kind, name = item["class_name"], _name(item)
         if kind in _PADDING and item["module"] == "keras.layers":
             after = edges.after(name)
-            if after is not None and _is_same(item, after):
+            if (
+                after is not None
+                and _is_same(item, after)
+                and _name(after) in held_once
+            ):
                 into = (*path, _name(after))
                 folds.away[(*path, name), kind] = into
                 after["config"] = {**after["config"], "padding": "same"}
@@ -97,11 +127,13 @@ def _folded(layer: Any, node: Node, path: Path, folds: Folds) -> Node:
         if kind != "BatchNormalization" or item["module"] != "keras.layers":
             continue
         before = edges.before(name)
-        why_not = (
-            "nothing but one layer may come before it"
-            if before is None
-            else _why_not(before, item, edges.uses(_name(before)))
-        )
+        why_not: str | None
+        if before is None:
+            why_not = "nothing but one layer may come before it"
+        else:
+            name_before = _name(before)
+            is_alone = edges.uses(name_before) == 1 and name_before in held_once
+            why_not = _why_not(before, item, is_alone)
         if why_not is not None:
             folds.left[(*path, name), kind] = why_not
             continue
@@ -132,8 +164,14 @@ def _trains(node: Node) -> bool:
     return any(call["kwargs"].get("training") for call in calls)
 
 
-def _why_not(before: Node, norm: Node, uses: int) -> str | None:
-    """Returns why a normalisation cannot go into the layer before it."""
+def _why_not(before: Node, norm: Node, is_alone: bool) -> str | None:
+    """Returns why a normalisation cannot go into the layer before it.
+
+    Args:
+        before: That layer.
+        norm: The normalisation.
+        is_alone: Whether nothing else uses what that layer makes, or the layer.
+    """
     if _trains(norm):
         return _TRAINS
     kind, name = before["class_name"], _name(before)
@@ -141,7 +179,7 @@ def _why_not(before: Node, norm: Node, uses: int) -> str | None:
     home = str(before.get("module")).startswith(_HOMES)
     if kind not in _KERNELS or not home:
         return f"{name} before it is {kind}"
-    if uses != 1:
+    if not is_alone:
         return f"{name} before it is used elsewhere too"
     if config["activation"] not in (None, "linear"):
         return f"{name} before it has an activation"

@@ -2,11 +2,12 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from keras_sepconv._spec import boolean, shown
+from keras_sepconv._spec import boolean, shown, wrong
 from keras_sepconv.tools import _files
 from keras_sepconv.tools._reading import Reader, refusing
 from keras_sepconv.tools.convert import convert_model
@@ -82,8 +83,12 @@ def load_model(
         ("convert", convert),
     ):
         boolean(name, value)
+    if not isinstance(custom_objects, Mapping | None):
+        rule = "a dict of classes and functions by their names"
+        raise wrong("custom_objects", rule, custom_objects, TypeError)
     custom_objects = dict(custom_objects or {})
     if isinstance(filepath, str) and "://" in filepath:
+        _no_weights(weights)
         model = keras.models.load_model(
             filepath, custom_objects, compile, safe_mode
         )
@@ -94,14 +99,18 @@ def load_model(
             kind = _files.kind(path)
         if kind == "json":
             model = reader.from_json(weights)
-        elif weights is not None:
-            raise ValueError(
-                "`weights` must be None where `filepath` is a whole model. "
-                f"Received: weights={shown(weights)}"
-            )
         else:
+            _no_weights(weights)
             with refusing("filepath", path):
                 model = reader.whole(kind)
         for note in reader.notes:
             warnings.warn(f"In {path!r}, {note}.", stacklevel=2)
     return convert_model(model) if convert else model
+
+
+def _no_weights(weights: Any) -> None:
+    if weights is not None:
+        raise ValueError(
+            "`weights` must be None where `filepath` is a whole model. "
+            f"Received: weights={shown(weights)}"
+        )
