@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -400,6 +401,35 @@ def test_the_signature_is_that_of_the_layer(name):
         *("dtype", "name", "trainable", "weights"),
     ]
     assert next(iter(ours)) == "object"
+
+
+_DENSE = "filters kernel_size strides padding data_format dilation_rate"
+_TRANSPOSE = (
+    "filters kernel_size strides padding output_padding data_format "
+    "dilation_rate activation"
+)
+_DEPTHWISE = (
+    "kernel_size strides padding depth_multiplier data_format dilation_rate "
+    "activation"
+)
+# How R's arguments after `object` begin, of each rank.
+ORDERS = {
+    "layer_conv_{}d": f"{_DENSE} groups activation",
+    "layer_conv_{}d_transpose": _TRANSPOSE,
+    "layer_conv_lstm_{}d": f"{_DENSE} activation recurrent_activation use_bias",
+    "layer_separable_conv_{}d": f"{_DENSE} depth_multiplier activation",
+    "layer_depthwise_conv_{}d": _DEPTHWISE,
+    "layer_upsampling_{}d": "size",
+    "layer_zero_padding_{}d": "padding",
+    "layer_cropping_{}d": "cropping",
+}
+
+
+@every_helper
+def test_the_arguments_are_in_the_order_of_r(name):
+    expected = ORDERS[re.sub(r"\d", "{}", name)].split()
+    found = list(inspect.signature(helper(name)).parameters)[1:]
+    assert found[: len(expected)] == expected
 
 
 @every_helper

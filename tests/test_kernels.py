@@ -50,6 +50,28 @@ def assert_close(found, expected, bound, what):
     assert np.all(excess <= 0), f"{what}: {excess.max()} beyond the bound"
 
 
+def test_a_tolerance_is_no_larger_than_rounding(rng):
+    def case(size):
+        shapes = (2, 9, 8, 4), (size, size, 4, 1), (1, 1, 4, 6), (6,)
+        arrays = [rng.standard_normal(shape) for shape in shapes]
+        return Convolution(*arrays, padding="same"), arrays
+
+    (truth, arrays), cotangent = case(3), rng.standard_normal((2, 9, 8, 6))
+    bounds = truth.tolerances(cotangent, EPSILON["float32"])
+    arrays[1] = arrays[1].copy()
+    arrays[1][0, 0, 0, 0] += 1e-3
+    wrong = Convolution(*arrays, padding="same")
+    found = {"value": wrong.value(), **wrong.gradients(cotangent)}
+    expected = {"value": truth.value(), **truth.gradients(cotangent)}
+    for name in ("value", "inputs", "pointwise"):
+        assert np.any(np.abs(found[name] - expected[name]) > bounds[name])
+    twice = truth.tolerances(cotangent, 2 * EPSILON["float32"])
+    larger = case(7)[0].tolerances(cotangent, EPSILON["float32"])
+    for name, bound in bounds.items():
+        np.testing.assert_allclose(twice[name], 2 * bound)
+    assert larger["value"].mean() > 4 * bounds["value"].mean()
+
+
 @battery
 def test_separable(case, kernel, data_format, padding, rng):
     arrays = case.arrays(rng, data_format)
@@ -128,6 +150,29 @@ def test_the_preferred_kernel_runs(ran):
     ops.separable_conv(*(tensor(a) for a in (x, d, p)))
     taps = BACKEND in ("jax", "numpy")
     assert ran == ["taps" if taps else "native"]
+
+
+def test_unknown_sizes_take_another_kernel_on_jax_alone(ran):
+    d, x = tensor(np.ones((3, 3, 2, 1))), tensor(np.ones((1, 4, 4, 2)))
+
+    def run(inputs):
+        return ops.depthwise_conv(inputs, d, padding="same")
+
+    run(x)
+    if BACKEND == "jax":
+        import jax
+        from jax import export
+
+        shape = export.symbolic_shape("batch, rows, cols, 2")
+        jax.eval_shape(run, jax.ShapeDtypeStruct(shape, "float32"))
+        assert ran == ["taps", "portable"]
+        return
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        spec = tf.TensorSpec((None, None, None, 2))
+        tf.function(run).get_concrete_function(spec)
+    assert set(ran) == {KERNELS[-1] if BACKEND == "numpy" else "native"}
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
