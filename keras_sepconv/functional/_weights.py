@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-# No layer has more than three.
+# As many as messages show of any other list.
 _MOST_SHOWN = 8
 
 
