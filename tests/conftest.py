@@ -14,6 +14,8 @@ collect_ignore = [
     for backend in ("jax", "tensorflow", "torch")
     if backend != keras.backend.backend()
 ]
+if keras.backend.backend() not in ("jax", "tensorflow", "torch"):
+    collect_ignore.append("transformations")
 
 # Shared machines stall; how long an example takes says nothing.
 hypothesis.settings.register_profile(
@@ -30,6 +32,14 @@ hypothesis.settings.register_profile(
     max_examples=2000,
 )
 hypothesis.settings.load_profile("default")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--every-cell",
+        action="store_true",
+        help="each transformation with each operation of each spec",
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,81 @@
+"""What came of a convolution under a transformation, and whether it is right.
+
+A mode is a function `(function, tensors) -> results`: it runs `function` on
+the tensors (inputs first, then the weights) under one transformation of the
+framework, and returns the value and the gradient of every tensor, or what the
+transformation has in their place, as a flat list of tensors.
+"""
+
+import importlib
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from backends import BACKEND, array
+from subjects import OPERATIONS, SPECS, Function, Subject
+
+Mode = Callable[[Function, list[Any]], list[Any]]
+
+# How far apart two results may be, as a part of the largest number among them:
+# sums of a few hundred terms in another order.
+TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-2}
+
+# The modes of the active backend; what stock Keras cannot do in them, as
+# {mode: pattern of subjects}.
+_HOME = importlib.import_module(f"{BACKEND}_modes")
+MODES: dict[str, Mode] = _HOME.MODES
+STOCK_CANNOT: dict[str, str] = _HOME.STOCK_CANNOT
+
+
+def every_cell() -> list[tuple[str, Subject]]:
+    """Returns each mode with each operation of each spec."""
+    return [
+        (mode, Subject(operation, spec))
+        for mode in MODES
+        for operation in OPERATIONS
+        for spec in SPECS
+    ]
+
+
+def some_cells() -> list[tuple[str, Subject]]:
+    """Returns each mode with two subjects, each subject about as often."""
+    subjects = [Subject(o, s) for s in SPECS for o in OPERATIONS]
+    return [
+        (mode, subjects[(2 * number + more) * 5 % len(subjects)])
+        for number, mode in enumerate(MODES)
+        for more in range(2)
+    ]
+
+
+def outcome(
+    mode: str, subject: Subject, who: str
+) -> tuple[list[np.ndarray] | None, str]:
+    """Returns the results of `who` ("stock" or "ours"), or the error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = MODES[mode](getattr(subject, who), subject.tensors())
+            return [np.asarray(array(one)) for one in found], ""
+    except Exception as error:
+        last = traceback.format_exception_only(error)[-1].strip()
+        return None, last.splitlines()[0][:200]
+
+
+def problem(
+    subject: Subject, found: list[np.ndarray], expected: list[np.ndarray]
+) -> str | None:
+    """Says how `found` differs from `expected`, or returns None."""
+    if len(found) != len(expected):
+        return f"{len(found)} results instead of {len(expected)}"
+    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+        if one.shape != other.shape:
+            return (
+                f"result {number}: shape {one.shape} instead of {other.shape}"
+            )
+        scale = max(np.abs(other).max(initial=0), 1e-30)
+        error = np.abs(one - other).max(initial=0) / scale
+        if not error <= TOLERANCE[subject.dtype]:
+            return f"result {number} is off by {error:.2g} of the largest"
+    return None
