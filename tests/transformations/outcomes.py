@@ -1,22 +1,12 @@
-"""What came of a convolution under a transformation, and whether it is right.
-
-A mode is a function `(function, tensors) -> results`: it runs `function` on
-the tensors (inputs first, then the weights) under one transformation of the
-framework, and returns the value and the gradient of every tensor, or what the
-transformation has in their place, as a flat list of tensors.
-"""
+"""What came of a convolution under a transformation: right or wrong."""
 
 import importlib
 import traceback
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from backends import BACKEND, array
-from subjects import OPERATIONS, SPECS, Function, Subject
-
-Mode = Callable[[Function, list[Any]], list[Any]]
+from subjects import OPERATIONS, SPECS, Mode, Subject
 
 # How far apart two results may be, as a part of the largest number among them:
 # sums of a few hundred terms in another order.
@@ -69,7 +59,8 @@ def problem(
     """Says how `found` differs from `expected`, or returns None."""
     if len(found) != len(expected):
         return f"{len(found)} results instead of {len(expected)}"
-    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+    pairs = zip(found, expected, strict=True)
+    for number, (one, other) in enumerate(pairs):
         if one.shape != other.shape:
             return (
                 f"result {number}: shape {one.shape} instead of {other.shape}"

@@ -14,6 +14,11 @@ from keras_sepconv import ops
 # From tensors (inputs, then the weights) to a tensor.
 Function = Callable[..., Any]
 
+# From a function and its tensors to results. A mode runs the function on the
+# tensors under one transformation of the framework. It returns the value and
+# the gradient of every tensor, or what the transformation has in their place.
+Mode = Callable[[Function, list[Any]], list[Any]]
+
 OPERATIONS = ("separable", "depthwise", "pointwise")
 SPECS = {
     "3x3": Case("3x3", (6, 5), 4, 1, 3, (3, 3)),

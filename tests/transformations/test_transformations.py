@@ -1,4 +1,4 @@
-"""Whatever a framework can do with stock Keras's operations, it can with ours."""
+"""What a framework can do with stock Keras's operations, it can with ours."""
 
 import re
 

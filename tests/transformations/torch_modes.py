@@ -1,6 +1,6 @@
 """What torch can do with a function."""
 
-from outcomes import Mode
+from subjects import Mode
 
 MODES: dict[str, Mode] = {}
 STOCK_CANNOT: dict[str, str] = {}
