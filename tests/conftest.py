@@ -3,6 +3,9 @@ import os
 # TensorFlow's start-up notices are no warnings of ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Several devices for what JAX does with them; read when JAX starts.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+
 import hypothesis
 import keras
 import numpy as np

@@ -32,14 +32,11 @@ class Form:
         spec: The convolution.
         sizes: The images' sizes.
         multiplier: Depthwise outputs for each channel.
-        blocked: Whether to take a few images at a time. Not where the batch
-            lies on several devices: each would have to see all of it.
     """
 
     spec: ConvSpec
     sizes: tuple[int, ...]
     multiplier: int
-    blocked: bool
 
 
 def output_sizes(form: Form) -> tuple[int, ...]:
@@ -51,6 +48,19 @@ def output_sizes(form: Form) -> tuple[int, ...]:
 def wide(array: jax.Array) -> jax.Array:
     """Returns half precision as float32, so that sums stay exact enough."""
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+
+
+def add_bias(outputs: jax.Array, bias: jax.Array) -> jax.Array:
+    """Adds in float32; half precision would spoil the bias's gradient."""
+    row = wide(bias).reshape((1,) * (outputs.ndim - 1) + bias.shape)
+    return (wide(outputs) + row).astype(outputs.dtype)
+
+
+def plain(spec: ConvSpec, images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Returns the depthwise outputs, all at once and without a primitive."""
+    form = Form(spec, images.shape[1:-1], kernel.shape[-1])
+    outputs = taps.outputs(spec, _padded(form, images), _merged(kernel))
+    return outputs.astype(images.dtype)
 
 
 def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
@@ -99,7 +109,7 @@ def separable(
 
     def step(images: jax.Array) -> tuple[Arrays, Arrays]:
         between = taps.outputs(form.spec, _padded(form, images), kernel)
-        outputs = between.reshape(-1, len(matrix)) @ matrix + bias
+        outputs = between.reshape(-1, len(matrix)) @ matrix + bias[None]
         shape = (*between.shape[:-1], len(bias))
         return [outputs.reshape(shape).astype(inputs.dtype)], []
 
@@ -213,7 +223,7 @@ def _in_blocks(
     largest = max(array.nbytes for array in arrays) // max(batch, 1)
     most = max(_BLOCK_BYTES // max(largest, 1), 1)
     count = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
-    if not form.blocked or count == batch:
+    if count == batch:
         return step(*arrays)
 
     def block(

@@ -39,11 +39,6 @@ def _convolve(form: Form, images: jax.Array, kernel: jax.Array) -> jax.Array:
     return depthwise.bind(images, kernel, form=form, result="outputs")[0]
 
 
-def add_bias(outputs: jax.Array, bias: jax.Array) -> jax.Array:
-    """Adds in float32; half precision would spoil the bias's gradient."""
-    return (wide(outputs) + wide(bias)).astype(outputs.dtype)
-
-
 def _compose(
     inputs: jax.Array,
     kernel: jax.Array,
@@ -52,7 +47,7 @@ def _compose(
     *,
     form: Form,
 ) -> Arrays:
-    return [add_bias(_convolve(form, inputs, kernel) @ matrix, bias)]
+    return [blocks.add_bias(_convolve(form, inputs, kernel) @ matrix, bias)]
 
 
 def _compose_tangent(
@@ -128,10 +123,6 @@ def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
         shape = (len(b), *form.sizes, a.shape[-2])
         images = jax.ShapeDtypeStruct(shape, a.dtype)
         return list(jax.linear_transpose(lambda x: convolve(x, a), images)(b))
-    if not form.blocked:
-        # Of a batch that lies on several devices, XLA's partitioner multiplies
-        # this gradient by the size of the mesh's other axis.
-        return blocks.depthwise(a, b, form=form, result=result)
     shape = (*spec.kernel_size, a.shape[-1], multiplier)
     kernel = jax.ShapeDtypeStruct(shape, a.dtype)
     return list(jax.linear_transpose(lambda k: convolve(a, k), kernel)(b))
@@ -140,6 +131,8 @@ def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
 # The rules.
 
 _Tangents = Sequence[Any]
+# What each primitive stands for, in operations of JAX and other primitives.
+MEANINGS: dict[Primitive, Callable[..., Arrays]] = {}
 
 
 def _primitive(
@@ -148,6 +141,7 @@ def _primitive(
     """Returns a primitive that is differentiated and batched by its meaning."""
     primitive = Primitive(f"keras_sepconv_{name}")
     primitive.multiple_results = True
+    MEANINGS[primitive] = meaning
 
     @functools.cache
     def compiled(**params: Any) -> Callable[..., Arrays]:
@@ -157,7 +151,9 @@ def _primitive(
         return function
 
     def run(*operands: jax.Array, **params: Any) -> Arrays:
-        return compiled(**params)(*operands)
+        # Without a compiler the primitive would call itself for ever.
+        with jax.disable_jit(False):
+            return compiled(**params)(*operands)
 
     def shapes(*operands: Any, **params: Any) -> list[Any]:
         structs = [jax.ShapeDtypeStruct(o.shape, o.dtype) for o in operands]

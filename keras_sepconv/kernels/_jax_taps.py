@@ -167,24 +167,23 @@ def _sum_of_taps(
         (size - 1) // stride + 1
         for size, stride in zip(reach, strides, strict=True)
     ]
-    start = lax.full((batch, *sizes, channels), 0, padded.dtype)
+    # Of both operands, because the sum varies over the devices of a mesh as
+    # its operands do.
+    zero = lax.full_like(padded, 0, shape=()) + lax.full_like(
+        kernel, 0, shape=()
+    )
+    start = lax.broadcast(zero, (batch, *sizes, channels))
     return repeat(turns, lambda turn, total: total + add(turn), start)
 
 
 def repeat(
     count: int, body: Callable[[jax.Array, Any], Any], state: Any
 ) -> Any:
-    """Returns `body(turn, state)` for turns from 0, one after the other.
+    """Returns the state after `state = body(turn, state)` for each turn.
 
-    The turn is unsigned, so that nothing is done to indices that could be
-    negative, and the loop is one that JAX has the least to do for.
+    The turn is unsigned, so that XLA need not handle negative indices.
     """
-
-    def turn(pair: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
-        return pair[0] + 1, body(*pair)
-
-    first = lax.full((), 0, jnp.uint32)
-    return lax.while_loop(lambda p: p[0] < count, turn, (first, state))[1]
+    return lax.fori_loop(jnp.uint32(0), jnp.uint32(count), body, state)
 
 
 def _view(

@@ -17,6 +17,10 @@ TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-2}
 _HOME = importlib.import_module(f"{BACKEND}_modes")
 MODES: dict[str, Mode] = _HOME.MODES
 STOCK_CANNOT: dict[str, str] = _HOME.STOCK_CANNOT
+# Where stock Keras is wrong, in the same form, and modes that give the right
+# results with it.
+STOCK_IS_WRONG: dict[str, str] = getattr(_HOME, "STOCK_IS_WRONG", {})
+RIGHT: dict[str, Mode] = getattr(_HOME, "RIGHT", {})
 
 
 def every_cell() -> list[tuple[str, Subject]]:
@@ -40,13 +44,13 @@ def some_cells() -> list[tuple[str, Subject]]:
 
 
 def outcome(
-    mode: str, subject: Subject, who: str
+    mode: Mode, subject: Subject, who: str
 ) -> tuple[list[np.ndarray] | None, str]:
     """Returns the results of `who` ("stock" or "ours"), or the error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = MODES[mode](getattr(subject, who), subject.tensors())
+            found = mode(getattr(subject, who), subject.tensors())
             return [np.asarray(array(one)) for one in found], ""
     except Exception as error:
         last = traceback.format_exception_only(error)[-1].strip()

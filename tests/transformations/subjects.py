@@ -96,12 +96,19 @@ class Subject:
     def stock(self) -> Function:
         """The same in Keras's own operations."""
         if self.operation == "separable":
-            return lambda x, d, p, b: (
-                keras.ops.conv(_stock_depthwise(self.case, x, d), p) + b
+            return lambda x, d, p, b: _add_bias(
+                keras.ops.conv(_stock_depthwise(self.case, x, d), p), b
             )
         if self.operation == "depthwise":
-            return lambda x, d, b: _stock_depthwise(self.case, x, d) + b
-        return lambda x, p, b: keras.ops.conv(x, p) + b
+            return lambda x, d, b: _add_bias(
+                _stock_depthwise(self.case, x, d), b
+            )
+        return lambda x, p, b: _add_bias(keras.ops.conv(x, p), b)
+
+
+def _add_bias(outputs: Any, bias: Any) -> Any:
+    row = (1,) * (len(outputs.shape) - 1) + (-1,)
+    return keras.ops.add(outputs, keras.ops.reshape(bias, row))
 
 
 def _stock_depthwise(case: Case, inputs: Any, kernel: Any) -> Any:

@@ -3,7 +3,16 @@
 import re
 
 import pytest
-from outcomes import STOCK_CANNOT, every_cell, outcome, problem, some_cells
+from outcomes import (
+    MODES,
+    RIGHT,
+    STOCK_CANNOT,
+    STOCK_IS_WRONG,
+    every_cell,
+    outcome,
+    problem,
+    some_cells,
+)
 
 
 def pytest_generate_tests(metafunc):
@@ -16,13 +25,22 @@ def pytest_generate_tests(metafunc):
         )
 
 
+def is_listed(names, mode, subject):
+    return re.fullmatch(names.get(mode, "(?!)"), str(subject)) is not None
+
+
 def test_ours_does_what_stock_does(mode, subject):
-    expected, error = outcome(mode, subject, "stock")
-    listed = re.fullmatch(STOCK_CANNOT.get(mode, "(?!)"), str(subject))
+    expected, error = outcome(MODES[mode], subject, "stock")
     if expected is None:
+        listed = is_listed(STOCK_CANNOT, mode, subject)
         assert listed, f"stock Keras cannot, which no list says: {error}"
         return
-    assert not listed, "stock Keras can: take it off the list"
-    found, error = outcome(mode, subject, "ours")
+    assert not is_listed(STOCK_CANNOT, mode, subject), "stock Keras can"
+    if mode in RIGHT:
+        right, _ = outcome(RIGHT[mode], subject, "stock")
+        is_wrong = problem(subject, expected, right) is not None
+        assert is_wrong == is_listed(STOCK_IS_WRONG, mode, subject)
+        expected = right
+    found, error = outcome(MODES[mode], subject, "ours")
     assert found is not None, error
     assert problem(subject, found, expected) is None
