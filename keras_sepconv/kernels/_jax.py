@@ -7,7 +7,6 @@ platforms), `_jax_blocks` (a few images at a time), `_jax_taps` (the sums).
 import functools
 import importlib
 import sys
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +19,6 @@ from keras_sepconv.kernels import _jax_primitives as primitives
 from keras_sepconv.kernels import portable
 from keras_sepconv.kernels._jax_blocks import Form
 from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
-
-# JAX before 0.6 has no `typeof`.
-_typeof: Any = jax.typeof if hasattr(jax, "typeof") else jax.core.get_aval
 
 
 @channels_last
@@ -78,13 +74,14 @@ def _meshes(arrays: list[Tensor]) -> list[tuple[int, ...]]:
     that, so they take no such array.
     """
     found = []
-    for kind in map(_typeof, arrays):
+    # JAX 0.4 has no such types; there, Keras alone knows of a mesh.
+    kinds = map(jax.typeof, arrays) if hasattr(jax, "typeof") else ()
+    for kind in kinds:
         plain = jax.core.ShapedArray(
             kind.shape, kind.dtype, weak_type=kind.weak_type
         )
         if kind != plain:
             found.append(tuple(kind.sharding.mesh.shape.values()))
-    # JAX 0.4 keeps the sharding out of the type.
     distribution = keras.distribution.distribution()
     if distribution is not None:
         found.append(tuple(distribution.device_mesh.shape))

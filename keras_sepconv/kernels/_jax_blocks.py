@@ -47,7 +47,7 @@ def output_sizes(form: Form) -> tuple[int, ...]:
 
 def wide(array: jax.Array) -> jax.Array:
     """Returns half precision as float32, so that sums stay exact enough."""
-    return array.astype(jnp.promote_types(array.dtype, jnp.float32))
+    return array.astype(jnp.float32) if array.dtype.itemsize < 4 else array
 
 
 def add_bias(outputs: jax.Array, bias: jax.Array) -> jax.Array:
@@ -59,8 +59,8 @@ def add_bias(outputs: jax.Array, bias: jax.Array) -> jax.Array:
 def plain(spec: ConvSpec, images: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the depthwise outputs, all at once and without a primitive."""
     form = Form(spec, images.shape[1:-1], kernel.shape[-1])
-    outputs = taps.outputs(spec, _padded(form, images), _merged(kernel))
-    return outputs.astype(images.dtype)
+    padded = taps.pad(spec, _repeated(form, images))
+    return taps.outputs(spec, padded, _merged(kernel)).astype(images.dtype)
 
 
 def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
@@ -166,14 +166,19 @@ def separable_gradients(
 
 
 def _padded(form: Form, images: jax.Array) -> jax.Array:
-    """Returns padded images, each channel once for each of its filters.
+    padded = taps.pad(form.spec, _repeated(form, images))
+    return lax.optimization_barrier(padded)
+
+
+def _repeated(form: Form, images: jax.Array) -> jax.Array:
+    """Returns each channel once for each of its filters.
 
     Loops over few channels would be slow.
     """
     images = wide(images)
-    if form.multiplier > 1:
-        images = jnp.repeat(images, form.multiplier, -1)
-    return lax.optimization_barrier(taps.pad(form.spec, images))
+    if form.multiplier == 1:
+        return images
+    return jnp.repeat(images, form.multiplier, -1)
 
 
 def _input_gradient(

@@ -1,4 +1,4 @@
-"""Tells jax2onnx, which Keras exports to ONNX with, what our primitives mean."""
+"""Tells jax2onnx, by which Keras exports to ONNX, what the primitives mean."""
 
 import functools
 from typing import Any

@@ -24,6 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental import jet, shard_map
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -130,6 +131,15 @@ def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
 
 # The rules.
 
+# JAX 0.4 has tables for what varies over a mesh, where newer versions have
+# types. What a primitive takes and returns varies together.
+_SHARDING_RULES: list[Callable[[Primitive], None]] = [
+    getattr(shard_map, name)
+    for name in ("register_standard_check", "register_standard_rewrite")
+    if hasattr(shard_map, name)
+]
+# The rules of newer versions are for coefficients without factorials.
+_taylor: Any = getattr(jet, "jet2", jet.jet)
 _Tangents = Sequence[Any]
 # What each primitive stands for, in operations of JAX and other primitives.
 MEANINGS: dict[Primitive, Callable[..., Arrays]] = {}
@@ -178,8 +188,16 @@ def _primitive(
         found = jax.vmap(function, in_axes=tuple(axes))(*operands)
         return found, [0] * len(found)
 
+    def taylor(
+        primals: Sequence[jax.Array], series: Sequence[Any], **params: Any
+    ) -> Any:
+        return _taylor(functools.partial(meaning, **params), primals, series)
+
+    for register in _SHARDING_RULES:
+        register(primitive)
     primitive.def_impl(run)
     primitive.def_abstract_eval(shapes)
+    jet.jet_rules[primitive] = taylor
     ad.primitive_jvps[primitive] = differentiate
     batching.primitive_batchers[primitive] = batch
     for function, platform in ((meaning, None), (cpu, "cpu")):

@@ -81,6 +81,15 @@ def linearize(f, t):
 
 
 @mode
+def taylor_series(f, t):
+    from jax.experimental import jet
+
+    series = [[cosines(a), a] for a in t]
+    value, terms = jet.jet(f, tuple(t), tuple(series))
+    return [value, *terms]
+
+
+@mode
 def jacrev(f, t):
     return list(jax.jit(jax.jacrev(f, argnums=(1, len(t) - 1)))(*t))
 
@@ -358,7 +367,7 @@ for _kind in ("Auto", "Explicit"):
 def _distributed(make):
     def over_devices(f, t):
         distribution = make()
-        mesh = distribution.device_mesh.backend_mesh
+        mesh = _mesh(distribution.device_mesh.shape)
         put = [jax.device_put(t[0], NamedSharding(mesh, P("batch")))]
         put += [jax.device_put(w, NamedSharding(mesh, P())) for w in t[1:]]
         before = keras.distribution.distribution()

@@ -1,11 +1,10 @@
 """What came of a convolution under a transformation: right or wrong."""
 
 import importlib
-import traceback
 import warnings
 
 import numpy as np
-from backends import BACKEND, array
+from backends import BACKEND, KERAS, array
 from subjects import OPERATIONS, SPECS, Mode, Subject
 
 # How far apart two results may be, as a part of the largest number among them:
@@ -17,6 +16,8 @@ TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-2}
 _HOME = importlib.import_module(f"{BACKEND}_modes")
 MODES: dict[str, Mode] = _HOME.MODES
 STOCK_CANNOT: dict[str, str] = _HOME.STOCK_CANNOT
+# Older versions can do less with stock Keras, which no list says.
+IS_LISTED_VERSION = KERAS >= (3, 15)
 # Where stock Keras is wrong, in the same form, and modes that give the right
 # results with it.
 STOCK_IS_WRONG: dict[str, str] = getattr(_HOME, "STOCK_IS_WRONG", {})
@@ -53,8 +54,8 @@ def outcome(
             found = mode(getattr(subject, who), subject.tensors())
             return [np.asarray(array(one)) for one in found], ""
     except Exception as error:
-        last = traceback.format_exception_only(error)[-1].strip()
-        return None, last.splitlines()[0][:200]
+        first = (str(error).splitlines() or [""])[0]
+        return None, f"{type(error).__name__}: {first}"[:200]
 
 
 def problem(
