@@ -39,7 +39,7 @@ def energy(function):
 
     def to_number(*tensors):
         value = function(*tensors)
-        return (value * cosines(value)).astype("float32").sum()
+        return (value**2 * cosines(value)).astype("float32").sum()
 
     return to_number
 
@@ -99,20 +99,19 @@ def jacfwd(f, t):
     return list(jax.jit(jax.jacfwd(f, argnums=(1, len(t) - 1)))(*t))
 
 
-def _number_of_weights(f, t):
-    return lambda kernel, inputs: energy(f)(inputs, kernel, *t[2:])
+def _energy_of_kernel(f, t):
+    return lambda kernel: energy(f)(t[0], kernel, *t[2:])
 
 
 @mode
 def hessian(f, t):
-    second = jax.hessian(lambda k: jnp.sin(_number_of_weights(f, t)(k, t[0])))
-    return [jax.jit(second)(t[1])]
+    return [jax.jit(jax.hessian(_energy_of_kernel(f, t)))(t[1])]
 
 
 @mode
 def hessian_the_other_way(f, t):
-    of = lambda k: jnp.sin(_number_of_weights(f, t)(k, t[0]))  # noqa: E731
-    return [jax.jit(jax.jacrev(jax.jacfwd(of)))(t[1])]
+    second = jax.jacrev(jax.jacfwd(_energy_of_kernel(f, t)))
+    return [jax.jit(second)(t[1])]
 
 
 @mode
@@ -487,6 +486,10 @@ def export_with_gradients(f, t):
 
 
 STOCK_CANNOT: dict[str, str] = {}
+# XLA 0.10.2 ends the process, with stock Keras's operations and with ours.
+NOT_TRIED: dict[str, str] = {
+    "hessian_the_other_way": "(separable|depthwise)-volume"
+}
 # Where XLA's partitioner multiplies the gradient of a depthwise kernel by the
 # size of the axis that the batch is not split along (docs/stock_defects.md).
 STOCK_IS_WRONG: dict[str, str] = dict.fromkeys(

@@ -1,0 +1,107 @@
+"""Tries every mode with every subject, with stock Keras and with ours.
+
+    python tests/transformations/table.py
+
+writes what came of it into docs/reliability.md. It needs all three frameworks
+and takes about an hour on two cores. With the name of a backend and a file, it
+tries that backend alone and writes JSON:
+
+    KERAS_BACKEND=jax python tests/transformations/table.py jax found.json
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Iterator
+
+TESTS = pathlib.Path(__file__).parent.parent
+sys.path[:0] = [str(TESTS), str(TESTS / "exports")]
+
+import tables  # noqa: E402
+
+MARK = "<!-- made by tests/transformations/table.py: -->\n"
+BACKENDS = ("jax", "tensorflow", "torch")
+FLAGS = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+
+# By mode and subject: what is wrong with stock Keras's result, and with ours;
+# "" if nothing is.
+Found = dict[str, dict[str, tuple[str, str]]]
+
+
+def tried() -> Found:
+    """Tries every cell under the active backend."""
+    from outcomes import MODES, RIGHT, every_cell, outcome, problem
+
+    found: Found = {}
+    for mode, subject in every_cell():
+        results = {w: outcome(MODES[mode], subject, w) for w in WHO}
+        right = results["stock"]
+        if mode in RIGHT:
+            right = outcome(RIGHT[mode], subject, "stock")
+        said = []
+        for result, error in results.values():
+            if result is not None and right[0] is not None:
+                error = problem(subject, result, right[0]) or ""
+            said.append(error)
+        found.setdefault(mode, {})[str(subject)] = (said[0], said[1])
+    return found
+
+
+WHO = ("stock", "ours")
+
+
+def table(found: dict[str, Found]) -> Iterator[str]:
+    """Yields the lines of the page."""
+    yield "| backend | transformation | stock | ours | not, and why |"
+    yield "|---|---|---|---|---|"
+    for backend, modes in found.items():
+        for mode, subjects in modes.items():
+            counts = [
+                f"{sum(not said[who] for said in subjects.values())}"
+                f" of {len(subjects)}"
+                for who in range(2)
+            ]
+            reasons = sorted(
+                {
+                    f"{who}: {said[number].replace('|', '/')[:80]}"
+                    for said in subjects.values()
+                    for number, who in enumerate(WHO)
+                    if said[number]
+                }
+            )
+            words = mode.replace("_", " ")
+            yield (
+                f"| {backend} | {words} | {counts[0]} | {counts[1]} "
+                f"| {'; '.join(reasons[:2])} |"
+            )
+
+
+def totals(found: dict[str, Found]) -> Iterator[str]:
+    """Yields a line a backend: how many cells are right."""
+    for backend, modes in found.items():
+        cells = [said for mode in modes.values() for said in mode.values()]
+        stock, ours = (sum(not said[who] for said in cells) for who in (0, 1))
+        yield (
+            f"{backend}: {len(modes)} transformations, {len(cells)} cells; "
+            f"right with stock Keras {stock}, with ours {ours}."
+        )
+        yield ""
+
+
+def main() -> None:
+    """Runs each backend in a process of its own, and writes the page."""
+    if sys.argv[2:]:
+        pathlib.Path(sys.argv[2]).write_text(json.dumps(tried()))
+        return
+    found = {
+        backend: tables.run(
+            __file__, backend, environment={"KERAS_BACKEND": backend, **FLAGS}
+        )
+        for backend in BACKENDS
+    }
+    lines = [*totals(found), *table(found)]
+    tables.write("reliability.md", MARK, "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
