@@ -181,11 +181,8 @@ def assert_as_stock(mode, subject):
 
 @pytest.mark.parametrize("operation", ["separable", "depthwise"])
 @pytest.mark.parametrize("sizes", [(4, 4), (8, 8)])
-def test_t1_gradients_where_each_device_has_some_examples(
-    sizes, operation, monkeypatch
-):
+def test_t1_gradients_where_each_device_has_some_examples(sizes, operation):
     """The primitives would forget over which axes an array varies."""
-    monkeypatch.setattr(_jax_blocks, "_BLOCK_BYTES", 1)
     assert_as_stock("shard_map", Subject(operation, "3x3", sizes=sizes))
 
 

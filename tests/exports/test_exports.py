@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND
-from cells import CELLS, CELLS_OF_OURS, run
+from cells import CELLS, CELLS_OF_OURS, Cell, run
 from formats import FORMATS
 from pages import DOCS, blocks
 
@@ -65,6 +65,20 @@ def test_a_wrong_file_is_found(tmp_path, monkeypatch):
     monkeypatch.setitem(FORMATS, "twice", twice)
     problem, _ = run(CELLS["depthwise_2d"], "keras.layers", "twice", tmp_path)
     assert problem.startswith("wrong numbers on 2x12x10x3")
+
+
+if BACKEND == "jax":
+
+    @pytest.mark.parametrize("layer", ["SeparableConv2D", "DepthwiseConv2D"])
+    def test_t5_onnx_with_a_known_batch(layer, tmp_path):
+        """Where the batch is known, the kernel's own primitives are written."""
+        cell = Cell(layer, {"padding": "same", "strides": 2})
+        inputs = cell.inputs()[0]
+        model = keras.Sequential([keras.Input(batch_shape=inputs.shape)])
+        model.add(cell.model(keras_sepconv).layers[-1])
+        expected = keras.ops.convert_to_numpy(model(inputs))
+        exported = FORMATS["onnx"](model, tmp_path)
+        np.testing.assert_allclose(exported.run(inputs), expected, atol=1e-5)
 
 
 if BACKEND != "openvino":
