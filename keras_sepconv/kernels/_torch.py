@@ -45,6 +45,12 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """Convolves with the channels second in the shape and last in memory."""
+    if bias is not None and _is_autocast(inputs):
+        # Autocast rounds the bias that a convolution adds. Stock Keras adds
+        # it to the rounded result, which keeps the dtype of the bias.
+        outputs = run(spec, inputs, depthwise_kernel, pointwise_kernel, None)
+        last = outputs.movedim(spec.channel_axis, -1) + bias
+        return last.movedim(-1, spec.channel_axis)
     if not Window.takes(spec):
         return _with_zeros(
             spec, inputs, depthwise_kernel, pointwise_kernel, bias
@@ -162,8 +168,15 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def _is_tuned(inputs: Tensor) -> bool:
     """Says whether the tricks that were measured apply to `inputs`."""
-    tuned: bool = inputs.device.type == "cpu" and inputs.dtype == torch.float32
-    return tuned
+    is_measured = inputs.device.type == "cpu" and inputs.dtype == torch.float32
+    return is_measured and not _is_autocast(inputs)
+
+
+def _is_autocast(inputs: Tensor) -> bool:
+    """Says whether torch will convolve `inputs` in a dtype of its choice."""
+    device = inputs.device.type
+    can: bool = torch.amp.is_autocast_available(device)
+    return can and torch.is_autocast_enabled(device)
 
 
 def _why_not(call: Call) -> str | None:

@@ -7,7 +7,9 @@ So those gradients are put as depthwise convolutions forwards, which they are.
 """
 
 import dataclasses
+import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -171,7 +173,7 @@ def depthwise_conv(
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel, bias)
     if not torch.is_grad_enabled():
-        return _evenly_padded(window, inputs, kernel, bias)
+        return _forwards(window, inputs, kernel, bias)
     outputs: Tensor = _Depthwise.apply(inputs, kernel, window)
     return outputs if bias is None else outputs + as_channels(bias, outputs)
 
@@ -182,13 +184,17 @@ def as_channels(bias: Tensor, outputs: Tensor) -> Tensor:
 
 
 class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
-    """A depthwise convolution without dilation, or without strides."""
+    """A depthwise convolution without dilation, or without strides.
+
+    Its tensors are float32. Autocast may be on when the gradients are found, so
+    nothing here may be among the functions that autocast knows.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(inputs: Tensor, kernel: Tensor, window: Window) -> Tensor:
-        return _evenly_padded(window, inputs, kernel)
+        return _forwards(window, inputs, kernel)
 
     @staticmethod
     def setup_context(
@@ -215,18 +221,38 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
         images, weights = ctx.saved_tensors
         parts = []
         if inputs is not None:
-            parts.append(_evenly_padded(ctx.window, inputs, weights))
+            parts.append(_forwards(ctx.window, inputs, weights))
         if kernel is not None:
-            parts.append(_evenly_padded(ctx.window, images, kernel))
-        return sum(parts[1:], parts[0])
+            parts.append(_forwards(ctx.window, images, kernel))
+        return _sum(parts)
 
 
-def _evenly_padded(
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
+
+
+def _forwards(
     window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    kernel = _widen(window, kernel)
-    even = dataclasses.replace(window, before=window.after)
-    return convolve(even, inputs, kernel, bias)
+    return _convolution(window, inputs, _widen(window, kernel), bias)
+
+
+def _convolution(
+    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Returns a depthwise convolution with `after` zeros on either side."""
+    outputs: Tensor = torch.convolution(
+        inputs,
+        kernel,
+        bias,
+        window.strides,
+        window.after,
+        window.dilation_rate,
+        False,
+        [0] * len(window.after),
+        inputs.shape[1],
+    )
+    return outputs
 
 
 def _widen(window: Window, kernel: Tensor) -> Tensor:
@@ -258,9 +284,9 @@ def _input_gradient(
             kernel.shape[2:], window.dilation_rate, window.after, strict=True
         )
     )
-    turned = dataclasses.replace(window, before=zeros, after=zeros)
+    turned = dataclasses.replace(window, after=zeros)
     axes = tuple(range(2, kernel.ndim))
-    return convolve(turned, gradient, kernel.flip(axes))
+    return _convolution(turned, gradient, kernel.flip(axes))
 
 
 def _kernel_gradient(
@@ -275,15 +301,16 @@ def _kernel_gradient(
         return _convolve_with_gradient(window, inputs, kernel, gradient)
     # Padding copies; of few images at a time, that takes little memory.
     images = max(_MOST_COPIED // math.prod(inputs.shape[1:]), 1)
-    total = torch.zeros((), dtype=kernel.dtype)
-    for some, some_gradient in zip(
-        inputs.split(images), gradient.split(images), strict=True
-    ):
+    pairs = zip(inputs.split(images), gradient.split(images), strict=True)
+    parts = []
+    for some, some_gradient in pairs:
         padded, padding = window.pad(some)
-        total = total + _backward(
-            window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
+        parts.append(
+            _backward(
+                window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
+            )
         )
-    return total
+    return _sum(parts)
 
 
 def _kernel_gradient_by_frames(
@@ -332,10 +359,10 @@ def _convolve_with_gradient(
     swapped = Window(
         window.dilation_rate, window.strides, window.after, window.after
     )
-    total = torch.zeros((), dtype=kernel.dtype)
-    for image, weights in zip(inputs.split(1), gradient, strict=True):
-        total = total + convolve(swapped, image, weights.unsqueeze(1))
-    total = total.movedim(0, 1)
+    total = _sum(
+        _convolution(swapped, image, weights.unsqueeze(1))
+        for image, weights in zip(inputs.split(1), gradient, strict=True)
+    ).movedim(0, 1)
     (rows, cols), (row, col) = kernel.shape[2:], window.surplus
     return total.narrow(2, row, rows).narrow(3, col, cols)
 
