@@ -1,212 +1,30 @@
 """What torch can do with a function."""
 
 import contextlib
-import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import keras
 import torch
 from subjects import Function, Mode
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils.checkpoint import checkpoint
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
-
-Tensors = list[torch.Tensor]
-Wrapper = Callable[[Function], Function]
-
-
-def cotangent(value: torch.Tensor) -> torch.Tensor:
-    """Returns small whole numbers, which every dtype has."""
-    numbers = torch.arange(value.numel(), device=value.device) % 3 - 1
-    return numbers.reshape(value.shape).to(value.dtype)
-
-
-def leaves(tensors: Tensors) -> Tensors:
-    return [tensor.detach().requires_grad_() for tensor in tensors]
-
-
-def gradients(function: Function, tensors: Tensors) -> Tensors:
-    """Returns the value, then the gradients."""
-    tensors = leaves(tensors)
-    value = function(*tensors)
-    # Unlike `torch.autograd.grad`, it can do reentrant checkpoints.
-    value.backward(cotangent(value))
-    found = [t.new_zeros(t.shape) if t.grad is None else t.grad for t in tensors]
-    return [value, *found]
-
-
-def energy(function: Function) -> Function:
-    """Returns a number of the same tensors, which curves."""
-    return lambda *tensors: (function(*tensors).square() / 8).sum()
-
-
-def tangents(tensors: Any) -> tuple[torch.Tensor, ...]:
-    return tuple(t.detach().flip(0) / 2 for t in tensors)
-
-
-def every(tensors: Any) -> tuple[int, ...]:
-    return tuple(range(len(tensors)))
-
-
-class Module(torch.nn.Module):
-    """The function, as the `forward` of a module that owns the weights."""
-
-    def __init__(self, function: Function, weights: Tensors) -> None:
-        super().__init__()
-        self.function = function
-        self.weights = torch.nn.ParameterList(t.detach() for t in weights)
-
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.function(inputs, *self.weights)
-
-
-# From a function to one of the same tensors, to a tensor.
-
-
-def over_examples(function: Function) -> Function:
-    def mapped(inputs: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
-        one = lambda x, *rest: function(x[None], *rest)[0]  # noqa: E731
-        dims = (0, *(None,) * len(weights))
-        return torch.func.vmap(one, dims)(inputs, *weights)
-
-    return mapped
-
-
-def over_weights(function: Function) -> Function:
-    def mapped(inputs: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
-        many = [torch.stack([w, w.flip(0)], -1) for w in weights]
-        dims = (None, *(-1,) * len(weights))
-        return torch.func.vmap(function, dims)(inputs, *many).sum(0)
-
-    return mapped
-
-
-def over_both(function: Function) -> Function:
-    def mapped(inputs: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
-        many = [torch.stack([w, w.flip(0)]) for w in weights]
-        halves = inputs.unflatten(0, (2, -1))
-        return torch.func.vmap(function)(halves, *many).flatten(0, 1)
-
-    return mapped
-
-
-def as_jvp(function: Function) -> Function:
-    return lambda *t: torch.func.jvp(function, t, tangents(t))[1]
-
-
-def as_dual(function: Function) -> Function:
-    def derivative(*tensors: torch.Tensor) -> torch.Tensor:
-        with forward_ad.dual_level():
-            pairs = zip(tensors, tangents(tensors), strict=True)
-            duals = [forward_ad.make_dual(*pair) for pair in pairs]
-            return forward_ad.unpack_dual(function(*duals)).tangent
-
-    return derivative
-
-
-def as_grad(function: Function) -> Function:
-    return lambda *t: torch.func.grad(energy(function))(*t)
-
-
-def as_vjp(function: Function) -> Function:
-    def pulled(*tensors: torch.Tensor) -> torch.Tensor:
-        value, pull = torch.func.vjp(function, *tensors)
-        return pull(cotangent(value))[0]
-
-    return pulled
-
-
-def as_grads_by_example(function: Function) -> Function:
-    def by_example(*tensors: torch.Tensor) -> torch.Tensor:
-        one = lambda x, *rest: energy(function)(x[None], *rest)  # noqa: E731
-        gradient = torch.func.grad(one, 1)
-        dims = (0, *(None,) * (len(tensors) - 1))
-        return torch.func.vmap(gradient, dims)(*tensors)
-
-    return by_example
-
-
-def as_checkpoint(function: Function, reentrant: bool) -> Function:
-    return lambda *t: checkpoint(function, *t, use_reentrant=reentrant)
-
-
-def as_compiled(function: Function, **options: Any) -> Function:
-    def compiled(*tensors: torch.Tensor) -> torch.Tensor:
-        torch.compiler.reset()
-        return torch.compile(
-            function, backend="aot_eager", fullgraph=True, **options
-        )(*tensors)
-
-    return compiled
-
-
-def as_exported(function: Function, dynamic: bool) -> Function:
-    def exported(*tensors: torch.Tensor) -> torch.Tensor:
-        inputs, *weights = leaves(list(tensors))
-        module = Module(function, weights)
-        sizes = ({0: torch.export.Dim("batch")},) if dynamic else None
-        example = torch.cat([inputs, inputs]) if dynamic else inputs
-        program = torch.export.export(module, (example,), dynamic_shapes=sizes)
-        names = [name for name, _ in module.named_parameters()]
-        parameters = dict(zip(names, tensors[1:], strict=True))
-        return torch.func.functional_call(
-            program.module(), parameters, (tensors[0],)
-        )
-
-    return exported
-
-
-def as_traced(function: Function) -> Function:
-    return lambda *t: torch.jit.trace(function, t, check_trace=False)(*t)
-
-
-def as_graph(function: Function) -> Function:
-    return lambda *t: make_fx(function)(*t)(*t)
-
-
-def within(context: Callable[[], AbstractContextManager[Any]]) -> Wrapper:
-    """Returns the wrapper that calls a function in a context."""
-
-    def wrapper(function: Function) -> Function:
-        def called(*tensors: torch.Tensor) -> torch.Tensor:
-            with context():
-                return function(*tensors)
-
-        return called
-
-    return wrapper
-
-
-@contextlib.contextmanager
-def autocast_off() -> Any:
-    with torch.autocast("cpu"), torch.autocast("cpu", enabled=False):
-        yield
-
-
-WRAPPERS: dict[str, Wrapper] = {
-    "vmap_examples": over_examples,
-    "vmap_weights": over_weights,
-    "vmap_both": over_both,
-    "jvp": as_jvp,
-    "forward_ad": as_dual,
-    "grad": as_grad,
-    "vjp": as_vjp,
-    "grads_by_example": as_grads_by_example,
-    "checkpoint": functools.partial(as_checkpoint, reentrant=False),
-    "checkpoint_reentrant": functools.partial(as_checkpoint, reentrant=True),
-    "compile": functools.partial(as_compiled, dynamic=False),
-    "compile_dynamic": functools.partial(as_compiled, dynamic=True),
-    "export": functools.partial(as_exported, dynamic=False),
-    "export_dynamic": functools.partial(as_exported, dynamic=True),
-    "jit_trace": as_traced,
-    "make_fx": as_graph,
-    "autocast_off": within(autocast_off),
-}
+from torch_wrappers import (
+    WRAPPERS,
+    Module,
+    Tensors,
+    Wrapper,
+    all_of,
+    cotangent,
+    energy,
+    gradients,
+    leaves,
+    tangents,
+)
 
 
 def wrapped(wrapper: Wrapper) -> Mode:
@@ -268,9 +86,7 @@ def twice(function: Function, tensors: Tensors) -> Tensors:
 def jacobian(transform: Callable[..., Any]) -> Mode:
     def mode(function: Function, tensors: Tensors) -> Tensors:
         inputs, *weights = tensors
-        return list(
-            transform(function, every(tensors))(inputs[:1], *weights)
-        )
+        return list(transform(function, all_of(tensors))(inputs[:1], *weights))
 
     return mode
 
@@ -283,7 +99,7 @@ def hessian(function: Function, tensors: Tensors) -> Tensors:
 
 
 def hessian_product(function: Function, tensors: Tensors) -> Tensors:
-    gradient = torch.func.grad(energy(function), every(tensors))
+    gradient = torch.func.grad(energy(function), all_of(tensors))
     return list(torch.func.jvp(gradient, (*tensors,), tangents(tensors))[1])
 
 
@@ -293,12 +109,12 @@ def linearized(function: Function, tensors: Tensors) -> Tensors:
 
 
 def traced_gradients(function: Function, tensors: Tensors) -> Tensors:
-    gradient = torch.func.grad(energy(function), every(tensors))
+    gradient = torch.func.grad(energy(function), all_of(tensors))
     return list(make_fx(gradient)(*tensors)(*tensors))
 
 
 def compiled_gradients(function: Function, tensors: Tensors) -> Tensors:
-    gradient = torch.func.grad(energy(function), every(tensors))
+    gradient = torch.func.grad(energy(function), all_of(tensors))
     torch.compiler.reset()
     return list(torch.compile(gradient, backend="aot_eager")(*tensors))
 
@@ -420,9 +236,7 @@ def laid_out(
     function: Function, tensors: Tensors, layout: Callable[..., Any]
 ) -> Tensors:
     """Has tensors, and the gradient that comes in, in a layout."""
-    found = [
-        layout(t) if t.ndim > 1 else t.detach() for t in tensors
-    ]
+    found = [layout(t) if t.ndim > 1 else t.detach() for t in tensors]
     found = [t.requires_grad_() for t in found]
     value = function(*found)
     return [value, *torch.autograd.grad(value, found, layout(cotangent(value)))]
@@ -475,16 +289,15 @@ CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "flop_counter": lambda: FlopCounterMode(display=False),
 }
 
-half, part = torch.float16, functools.partial
 MODES: dict[str, Mode] = {
     "eager": gradients,
     "no_grad": value_alone(torch.no_grad),
     "inference_mode": value_alone(torch.inference_mode),
     "autocast_bfloat16": autocast,
-    "autocast_float16": part(autocast, dtype=half),
-    "autocast_no_cache": part(autocast, cache_enabled=False),
-    "autocast_backward_too": part(autocast, inside=(True, True)),
-    "autocast_backward_alone": part(autocast, inside=(False, True)),
+    "autocast_float16": partial(autocast, dtype=torch.float16),
+    "autocast_no_cache": partial(autocast, cache_enabled=False),
+    "autocast_backward_too": partial(autocast, inside=(True, True)),
+    "autocast_backward_alone": partial(autocast, inside=(False, True)),
     "double_backward": twice,
     "jacrev": jacobian(torch.func.jacrev),
     "jacfwd": jacobian(torch.func.jacfwd),
@@ -495,7 +308,7 @@ MODES: dict[str, Mode] = {
     "compile_of_grad": compiled_gradients,
     "batched_backward": batched_backward,
     "accumulated_with_hooks": accumulated,
-    "module_with_hooks": part(of_module, wrap=lambda module: module),
+    "module_with_hooks": partial(of_module, wrap=lambda module: module),
     "functional_call": functional_call,
     "data_parallel": data_parallel,
     "frozen_inputs": some_frozen(0),
@@ -506,6 +319,23 @@ MODES: dict[str, Mode] = {
     "subclass": lambda f, t: gradients(f, [x.as_subclass(Tagged) for x in t]),
     **{name: wrapped(wrapper) for name, wrapper in WRAPPERS.items()},
     **{name: in_context(context) for name, context in CONTEXTS.items()},
-    **{name: part(laid_out, layout=layout) for name, layout in LAYOUTS.items()},
+    **{
+        name: partial(laid_out, layout=layout)
+        for name, layout in LAYOUTS.items()
+    },
 }
-STOCK_CANNOT: dict[str, str] = {}
+
+# Stock Keras asks for the channels last in memory, which `vmap` cannot, except
+# of one spatial axis.
+OF_SEVERAL_AXES = "(?!.*causal).*"
+STOCK_CANNOT = dict.fromkeys(
+    (
+        "vmap_examples",
+        "vmap_weights",
+        "vmap_both",
+        "grads_by_example",
+        "jacfwd",
+        "hessian",
+    ),
+    OF_SEVERAL_AXES,
+)
