@@ -168,8 +168,13 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def _is_tuned(inputs: Tensor) -> bool:
     """Says whether the tricks that were measured apply to `inputs`."""
-    is_measured = inputs.device.type == "cpu" and inputs.dtype == torch.float32
-    return is_measured and not _is_autocast(inputs)
+    return (
+        inputs.device.type == "cpu"
+        and inputs.dtype == torch.float32
+        # Others may be spread over processes, or be no numbers at all.
+        and type(inputs) in (torch.Tensor, torch.nn.Parameter)
+        and not _is_autocast(inputs)
+    )
 
 
 def _is_autocast(inputs: Tensor) -> bool:

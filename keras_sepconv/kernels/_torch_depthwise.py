@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from keras_sepconv._spec import ConvSpec, Tensor, known
@@ -172,10 +173,21 @@ def depthwise_conv(
         return convolve(window, inputs, kernel, bias)
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel, bias)
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or _is_transformed(inputs, kernel):
         return _forwards(window, inputs, kernel, bias)
     outputs: Tensor = _Depthwise.apply(inputs, kernel, window)
     return outputs if bias is None else outputs + as_channels(bias, outputs)
+
+
+def _is_transformed(*tensors: Tensor) -> bool:
+    """Says whether `torch.func` is at work, or derivatives go forwards.
+
+    They have rules for each of torch's own operations, and ours would need one
+    for each of them.
+    """
+    return torch._C._are_functorch_transforms_active() or any(
+        forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors
+    )
 
 
 def as_channels(bias: Tensor, outputs: Tensor) -> Tensor:
@@ -190,19 +202,13 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
     nothing here may be among the functions that autocast knows.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(inputs: Tensor, kernel: Tensor, window: Window) -> Tensor:
+    def forward(
+        ctx: Any, inputs: Tensor, kernel: Tensor, window: Window
+    ) -> Tensor:
+        ctx.save_for_backward(inputs, kernel)
+        ctx.window = window
         return _forwards(window, inputs, kernel)
-
-    @staticmethod
-    def setup_context(
-        ctx: Any, inputs: tuple[Any, ...], output: Tensor
-    ) -> None:
-        images, kernel, ctx.window = inputs
-        ctx.save_for_backward(images, kernel)
-        ctx.save_for_forward(images, kernel)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -213,18 +219,6 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
         if ctx.needs_input_grad[1]:
             for_kernel = _kernel_gradient(ctx.window, inputs, kernel, gradient)
         return for_inputs, for_kernel, None
-
-    @staticmethod
-    def jvp(
-        ctx: Any, inputs: Tensor | None, kernel: Tensor | None, window: None
-    ) -> Tensor:
-        images, weights = ctx.saved_tensors
-        parts = []
-        if inputs is not None:
-            parts.append(_forwards(ctx.window, inputs, weights))
-        if kernel is not None:
-            parts.append(_forwards(ctx.window, images, kernel))
-        return _sum(parts)
 
 
 def _sum(parts: Iterable[Tensor]) -> Tensor:
