@@ -1,8 +1,6 @@
 """What torch can do with a function."""
 
-import contextlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -10,9 +8,10 @@ import keras
 import torch
 from subjects import Function, Mode
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch_contexts import CONTEXTS, LAYOUTS, Context, group_of_one
 from torch_wrappers import (
     WRAPPERS,
     Module,
@@ -32,7 +31,7 @@ def wrapped(wrapper: Wrapper) -> Mode:
     return lambda function, tensors: gradients(wrapper(function), tensors)
 
 
-def in_context(context: Callable[[], AbstractContextManager[Any]]) -> Mode:
+def in_context(context: Context) -> Mode:
     """Returns the mode that calls and differentiates in a context."""
 
     def mode(function: Function, tensors: Tensors) -> Tensors:
@@ -64,7 +63,7 @@ def autocast(
     return with_width([value, *found])
 
 
-def value_alone(context: Callable[[], Any]) -> Mode:
+def value_alone(context: Context) -> Mode:
     def mode(function: Function, tensors: Tensors) -> Tensors:
         tensors = leaves(tensors)
         with context():
@@ -167,16 +166,22 @@ def functional_call(function: Function, tensors: Tensors) -> Tensors:
 
 
 def data_parallel(function: Function, tensors: Tensors) -> Tensors:
-    """DDP in a group of one; `examples/ddp_torch.py` has one of two."""
-    store = torch.distributed.HashStore()
-    torch.distributed.init_process_group(
-        "gloo", store=store, rank=0, world_size=1
-    )
-    try:
-        wrap = torch.nn.parallel.DistributedDataParallel
+    wrap = torch.nn.parallel.DistributedDataParallel
+    with group_of_one():
         return of_module(function, tensors, wrap)
-    finally:
-        torch.distributed.destroy_process_group()
+
+
+def sharded(function: Function, tensors: Tensors) -> Tensors:
+    """Has the batch spread over processes, of which there is one."""
+    with group_of_one():
+        mesh = init_device_mesh("cpu", (1,))
+        over = [[Shard(0)], *[[Replicate()]] * (len(tensors) - 1)]
+        pairs = zip(tensors, over, strict=True)
+        spread = leaves([distribute_tensor(t, mesh, to) for t, to in pairs])
+        value = function(*spread)
+        value.backward(value.detach())
+        found = [value, *(tensor.grad for tensor in spread)]
+        return [one.full_tensor() for one in found]
 
 
 def some_frozen(first: int) -> Mode:
@@ -220,18 +225,6 @@ def fake(function: Function, tensors: Tensors) -> Tensors:
     return [torch.zeros(shape) for shape in found]
 
 
-# The same numbers in other places of memory.
-LAYOUTS = {
-    "transposed": lambda t: t.mT.contiguous().mT,
-    "turned": lambda t: t.transpose(0, -1).contiguous().transpose(0, -1),
-    "strided": lambda t: torch.stack([t, -t], -1)[..., 0],
-    "offset": lambda t: torch.cat([t.flatten()[:1], t.flatten()])[1:].view_as(
-        t
-    ),
-    "expanded": lambda t: t[:1].expand_as(t),
-}
-
-
 def laid_out(
     function: Function, tensors: Tensors, layout: Callable[..., Any]
 ) -> Tensors:
@@ -245,49 +238,6 @@ def laid_out(
 class Tagged(torch.Tensor):
     """A subclass of no rules of its own."""
 
-
-class Watched(TorchDispatchMode):
-    """Sees every operation that runs."""
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        return operation(*args, **(kwargs or {}))
-
-
-@contextlib.contextmanager
-def deterministic() -> Any:
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-@contextlib.contextmanager
-def default_float64() -> Any:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-def without_onednn() -> Any:
-    return torch.backends.mkldnn.flags(enabled=False)
-
-
-def packed() -> Any:
-    return torch.autograd.graph.saved_tensors_hooks(
-        lambda t: (t.clone(), t.shape), lambda pair: pair[0].view(pair[1])
-    )
-
-
-CONTEXTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "detect_anomaly": torch.autograd.detect_anomaly,
-    "save_on_cpu": torch.autograd.graph.save_on_cpu,
-    "saved_tensors_hooks": packed,
-    "deterministic": deterministic,
-    "default_float64": default_float64,
-    "default_device_meta": lambda: torch.device("meta"),
-    "without_onednn": without_onednn,
-    "dispatch_mode": Watched,
-    "flop_counter": lambda: FlopCounterMode(display=False),
-}
 
 MODES: dict[str, Mode] = {
     "eager": gradients,
@@ -311,6 +261,7 @@ MODES: dict[str, Mode] = {
     "module_with_hooks": partial(of_module, wrap=lambda module: module),
     "functional_call": functional_call,
     "data_parallel": data_parallel,
+    "sharded": sharded,
     "frozen_inputs": some_frozen(0),
     "frozen_weights": some_frozen(1),
     "saved_is_changed": saved_is_changed,

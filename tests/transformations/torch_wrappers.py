@@ -1,9 +1,7 @@
 """What torch makes of a function: another function of the same tensors."""
 
-import contextlib
 import functools
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -164,23 +162,12 @@ def as_graph(function: Function) -> Function:
     return lambda *t: make_fx(function)(*t)(*t)
 
 
-def within(context: Callable[[], AbstractContextManager[Any]]) -> Wrapper:
-    """Returns the wrapper that calls a function in a context."""
+def autocast_off(function: Function) -> Function:
+    def called(*tensors: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu"), torch.autocast("cpu", enabled=False):
+            return function(*tensors)
 
-    def wrapper(function: Function) -> Function:
-        def called(*tensors: torch.Tensor) -> torch.Tensor:
-            with context():
-                return function(*tensors)
-
-        return called
-
-    return wrapper
-
-
-@contextlib.contextmanager
-def autocast_off() -> Any:
-    with torch.autocast("cpu"), torch.autocast("cpu", enabled=False):
-        yield
+    return called
 
 
 # Each takes a function and returns one of the same tensors, to a tensor.
@@ -201,5 +188,6 @@ WRAPPERS: dict[str, Wrapper] = {
     "export_dynamic": functools.partial(as_exported, dynamic=True),
     "jit_trace": as_traced,
     "make_fx": as_graph,
-    "autocast_off": within(autocast_off),
+    "functionalize": torch.func.functionalize,
+    "autocast_off": autocast_off,
 }
