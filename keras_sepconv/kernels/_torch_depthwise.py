@@ -174,7 +174,7 @@ def depthwise_conv(
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel, bias)
     if not torch.is_grad_enabled() or _is_transformed(inputs, kernel):
-        return _forwards(window, inputs, kernel, bias)
+        return _convolution(window, inputs, _widen(window, kernel), bias)
     outputs: Tensor = _Depthwise.apply(inputs, kernel, window)
     return outputs if bias is None else outputs + as_channels(bias, outputs)
 
@@ -182,8 +182,7 @@ def depthwise_conv(
 def _is_transformed(*tensors: Tensor) -> bool:
     """Says whether `torch.func` is at work, or derivatives go forwards.
 
-    They have rules for each of torch's own operations, and ours would need one
-    for each of them.
+    Each has a rule for each of torch's operations, and none for ours.
     """
     return torch._C._are_functorch_transforms_active() or any(
         forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors
@@ -208,7 +207,7 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
     ) -> Tensor:
         ctx.save_for_backward(inputs, kernel)
         ctx.window = window
-        return _forwards(window, inputs, kernel)
+        return _convolution(window, inputs, _widen(window, kernel))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -223,12 +222,6 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
 
 def _sum(parts: Iterable[Tensor]) -> Tensor:
     return functools.reduce(torch.add, parts)
-
-
-def _forwards(
-    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
-) -> Tensor:
-    return _convolution(window, inputs, _widen(window, kernel), bias)
 
 
 def _convolution(
