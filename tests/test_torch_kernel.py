@@ -126,6 +126,21 @@ def test_t7_autocast_leaves_the_dtype_that_stock_leaves(case, rng, always):
         assert depthwise.dtype == torch.bfloat16
 
 
+def test_t7_autocast_under_vmap_convolves_as_stock_does(rng):
+    """There it leaves convolutions in float32, and rounds other products."""
+    case = Case("dense_steps", (9,), 3, 4, 5, (3,), (1,), (1,))
+    inputs, *weights = (tensor(a) for a in case.arrays(rng))
+    options = case.options("same", "channels_last")
+    results = []
+    for function in (run, stock):
+        mapped = torch.func.vmap(
+            functools.partial(function, options=options), (0, None, None, None)
+        )
+        with torch.autocast("cpu"):
+            results.append(mapped(inputs[:, None], *weights))
+    torch.testing.assert_close(*results)
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_t7_autocast_of_the_gradients_alone_rounds_none(case, rng, always):
     tensors = [tensor(a).requires_grad_() for a in case.arrays(rng)[:2]]

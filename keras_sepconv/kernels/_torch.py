@@ -106,7 +106,7 @@ def _separable(
         bias: `(filters,)`, or `None`.
     """
     channels, multiplier, *taps = map(fixed, kernel.shape)
-    if multiplier > 1:
+    if multiplier > 1 and not _is_autocast(inputs):
         matrix = matrix.reshape(channels, multiplier, -1)
         terms = channels * math.prod(taps)
         is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
@@ -125,7 +125,8 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     pixels = inputs.numel() // inputs.shape[1]
     # An unknown size must not be compared; that would make it known.
     is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
-    if is_large and _is_tuned(inputs):
+    # Autocast has rules for a convolution, and others for another product.
+    if (is_large and _is_tuned(inputs)) or _is_autocast(inputs):
         kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
         return CONV[inputs.ndim - 2](inputs, kernel, bias)
     outputs = functional.linear(_channels_last(inputs), matrix.t(), bias)
