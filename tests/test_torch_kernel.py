@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 import torch
@@ -50,6 +51,15 @@ def in_float64(monkeypatch, always):
     monkeypatch.setattr(_torch, "_is_tuned", lambda inputs: True)
 
 
+def stock(inputs, depthwise, pointwise, bias, options):
+    outputs = keras.ops.depthwise_conv(inputs, depthwise, **options)
+    data_format = options["data_format"]
+    outputs = keras.ops.conv(outputs, pointwise, data_format=data_format)
+    if data_format == "channels_last":
+        return outputs + bias
+    return outputs + bias.reshape(-1, *(1,) * (inputs.ndim - 2))
+
+
 def run(inputs, depthwise, pointwise, bias, options):
     return ops.separable_conv(
         inputs, depthwise, pointwise, bias=bias, **options
@@ -76,6 +86,71 @@ def test_value_and_gradients(case, padding, data_format, rng, always):
     for name, gradient in zip(names, found, strict=True):
         gradient = array(gradient)
         assert np.all(np.abs(gradient - expected[name]) <= bounds[name]), name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_t7_autocast_differentiates_as_stock_does(
+    case, data_format, dtype, rng, always
+):
+    """To the last bit: of -1, 0 and 1, half precision has the sums exactly."""
+    options = case.options("same", data_format)
+    tensors = [
+        tensor(np.round(a).clip(-1, 1)).requires_grad_()
+        for a in case.arrays(rng, data_format)
+    ]
+    results = []
+    for function in (run, stock):
+        with torch.autocast("cpu", dtype):
+            value = function(*tensors, options=options)
+        numbers = torch.arange(value.numel()).reshape(value.shape) % 7 % 3
+        loss = (value * numbers).sum()
+        outside = torch.autograd.grad(loss, tensors, retain_graph=True)
+        with torch.autocast("cpu", dtype):
+            inside = torch.autograd.grad(loss, tensors)
+        results.append([value, *outside, *inside])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_t7_autocast_leaves_the_dtype_that_stock_leaves(case, rng, always):
+    """A bias is added to what was rounded, and is not rounded itself."""
+    tensors = [tensor(a).requires_grad_() for a in case.arrays(rng)]
+    options = case.options("same", "channels_last")
+    with torch.autocast("cpu"):
+        assert run(*tensors, options).dtype == torch.float32
+        assert run(*tensors[:3], None, options).dtype == torch.bfloat16
+        depthwise = ops.depthwise_conv(*tensors[:2], **options)
+        assert depthwise.dtype == torch.bfloat16
+
+
+def test_t7_autocast_under_vmap_convolves_as_stock_does(rng):
+    """There it leaves convolutions in float32, and rounds other products."""
+    case = Case("dense_steps", (9,), 3, 4, 5, (3,), (1,), (1,))
+    inputs, *weights = (tensor(a) for a in case.arrays(rng))
+    options = case.options("same", "channels_last")
+    results = []
+    for function in (run, stock):
+        mapped = torch.func.vmap(
+            functools.partial(function, options=options), (0, None, None, None)
+        )
+        with torch.autocast("cpu"):
+            results.append(mapped(inputs[:, None], *weights))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_t7_autocast_of_the_gradients_alone_rounds_none(case, rng, always):
+    tensors = [tensor(a).requires_grad_() for a in case.arrays(rng)[:2]]
+    options = case.options("same", "channels_last")
+    value = ops.depthwise_conv(*tensors, **options)
+    expected = torch.autograd.grad(value, tensors, value, retain_graph=True)
+    with torch.autocast("cpu"):
+        found = torch.autograd.grad(value, tensors, value)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 # torch's own, when it first differentiates forwards.

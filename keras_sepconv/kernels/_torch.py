@@ -45,6 +45,12 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """Convolves with the channels second in the shape and last in memory."""
+    if bias is not None and _is_autocast(inputs):
+        # Autocast rounds the bias that a convolution adds. Stock Keras adds
+        # it to the rounded result, which keeps the dtype of the bias.
+        outputs = run(spec, inputs, depthwise_kernel, pointwise_kernel, None)
+        last = outputs.movedim(spec.channel_axis, -1) + bias
+        return last.movedim(-1, spec.channel_axis)
     if not Window.takes(spec):
         return _with_zeros(
             spec, inputs, depthwise_kernel, pointwise_kernel, bias
@@ -100,7 +106,7 @@ def _separable(
         bias: `(filters,)`, or `None`.
     """
     channels, multiplier, *taps = map(fixed, kernel.shape)
-    if multiplier > 1:
+    if multiplier > 1 and not _is_autocast(inputs):
         matrix = matrix.reshape(channels, multiplier, -1)
         terms = channels * math.prod(taps)
         is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
@@ -119,7 +125,8 @@ def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
     pixels = inputs.numel() // inputs.shape[1]
     # An unknown size must not be compared; that would make it known.
     is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
-    if is_large and _is_tuned(inputs):
+    # Autocast has rules for a convolution, and others for another product.
+    if (is_large and _is_tuned(inputs)) or _is_autocast(inputs):
         kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
         return CONV[inputs.ndim - 2](inputs, kernel, bias)
     outputs = functional.linear(_channels_last(inputs), matrix.t(), bias)
@@ -162,8 +169,21 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def _is_tuned(inputs: Tensor) -> bool:
     """Says whether the tricks that were measured apply to `inputs`."""
-    tuned: bool = inputs.device.type == "cpu" and inputs.dtype == torch.float32
-    return tuned
+    return (
+        inputs.device.type == "cpu"
+        and inputs.dtype == torch.float32
+        # Others may be spread over processes, or be no numbers at all.
+        and type(inputs) in (torch.Tensor, torch.nn.Parameter)
+        and not _is_autocast(inputs)
+    )
+
+
+def _is_autocast(inputs: Tensor) -> bool:
+    """Says whether torch will convolve `inputs` in a dtype of its choice."""
+    device = inputs.device.type
+    # That device has no autocast, and raises when asked.
+    is_real: bool = device != "meta"
+    return is_real and torch.is_autocast_enabled(device)
 
 
 def _why_not(call: Call) -> str | None:

@@ -7,10 +7,13 @@ So those gradients are put as depthwise convolutions forwards, which they are.
 """
 
 import dataclasses
+import functools
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 from keras_sepconv._spec import ConvSpec, Tensor, known
@@ -170,10 +173,20 @@ def depthwise_conv(
         return convolve(window, inputs, kernel, bias)
     if is_dilated and (max(window.strides) > 1 or not is_even):
         return convolve(window, inputs, kernel, bias)
-    if not torch.is_grad_enabled():
-        return _evenly_padded(window, inputs, kernel, bias)
+    if not torch.is_grad_enabled() or _is_transformed(inputs, kernel):
+        return _convolution(window, inputs, _widen(window, kernel), bias)
     outputs: Tensor = _Depthwise.apply(inputs, kernel, window)
     return outputs if bias is None else outputs + as_channels(bias, outputs)
+
+
+def _is_transformed(*tensors: Tensor) -> bool:
+    """Says whether `torch.func` is at work, or derivatives go forwards.
+
+    Each has a rule for each of torch's operations, and none for ours.
+    """
+    return torch._C._are_functorch_transforms_active() or any(
+        forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors
+    )
 
 
 def as_channels(bias: Tensor, outputs: Tensor) -> Tensor:
@@ -182,21 +195,19 @@ def as_channels(bias: Tensor, outputs: Tensor) -> Tensor:
 
 
 class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
-    """A depthwise convolution without dilation, or without strides."""
+    """A depthwise convolution without dilation, or without strides.
 
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(inputs: Tensor, kernel: Tensor, window: Window) -> Tensor:
-        return _evenly_padded(window, inputs, kernel)
+    Its tensors are float32. Autocast may be on when the gradients are found, so
+    nothing here may be among the functions that autocast knows.
+    """
 
     @staticmethod
-    def setup_context(
-        ctx: Any, inputs: tuple[Any, ...], output: Tensor
-    ) -> None:
-        images, kernel, ctx.window = inputs
-        ctx.save_for_backward(images, kernel)
-        ctx.save_for_forward(images, kernel)
+    def forward(
+        ctx: Any, inputs: Tensor, kernel: Tensor, window: Window
+    ) -> Tensor:
+        ctx.save_for_backward(inputs, kernel)
+        ctx.window = window
+        return _convolution(window, inputs, _widen(window, kernel))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -208,25 +219,27 @@ class _Depthwise(torch.autograd.Function):  # type: ignore[misc]
             for_kernel = _kernel_gradient(ctx.window, inputs, kernel, gradient)
         return for_inputs, for_kernel, None
 
-    @staticmethod
-    def jvp(
-        ctx: Any, inputs: Tensor | None, kernel: Tensor | None, window: None
-    ) -> Tensor:
-        images, weights = ctx.saved_tensors
-        parts = []
-        if inputs is not None:
-            parts.append(_evenly_padded(ctx.window, inputs, weights))
-        if kernel is not None:
-            parts.append(_evenly_padded(ctx.window, images, kernel))
-        return sum(parts[1:], parts[0])
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
 
 
-def _evenly_padded(
+def _convolution(
     window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    kernel = _widen(window, kernel)
-    even = dataclasses.replace(window, before=window.after)
-    return convolve(even, inputs, kernel, bias)
+    """Returns a depthwise convolution with `after` zeros on either side."""
+    outputs: Tensor = torch.convolution(
+        inputs,
+        kernel,
+        bias,
+        window.strides,
+        window.after,
+        window.dilation_rate,
+        False,
+        [0] * len(window.after),
+        inputs.shape[1],
+    )
+    return outputs
 
 
 def _widen(window: Window, kernel: Tensor) -> Tensor:
@@ -258,9 +271,9 @@ def _input_gradient(
             kernel.shape[2:], window.dilation_rate, window.after, strict=True
         )
     )
-    turned = dataclasses.replace(window, before=zeros, after=zeros)
+    turned = dataclasses.replace(window, after=zeros)
     axes = tuple(range(2, kernel.ndim))
-    return convolve(turned, gradient, kernel.flip(axes))
+    return _convolution(turned, gradient, kernel.flip(axes))
 
 
 def _kernel_gradient(
@@ -275,15 +288,16 @@ def _kernel_gradient(
         return _convolve_with_gradient(window, inputs, kernel, gradient)
     # Padding copies; of few images at a time, that takes little memory.
     images = max(_MOST_COPIED // math.prod(inputs.shape[1:]), 1)
-    total = torch.zeros((), dtype=kernel.dtype)
-    for some, some_gradient in zip(
-        inputs.split(images), gradient.split(images), strict=True
-    ):
+    pairs = zip(inputs.split(images), gradient.split(images), strict=True)
+    parts = []
+    for some, some_gradient in pairs:
         padded, padding = window.pad(some)
-        total = total + _backward(
-            window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
+        parts.append(
+            _backward(
+                window, padded, kernel, some_gradient, padding, _ONLY_KERNEL
+            )
         )
-    return total
+    return _sum(parts)
 
 
 def _kernel_gradient_by_frames(
@@ -332,10 +346,10 @@ def _convolve_with_gradient(
     swapped = Window(
         window.dilation_rate, window.strides, window.after, window.after
     )
-    total = torch.zeros((), dtype=kernel.dtype)
-    for image, weights in zip(inputs.split(1), gradient, strict=True):
-        total = total + convolve(swapped, image, weights.unsqueeze(1))
-    total = total.movedim(0, 1)
+    total = _sum(
+        _convolution(swapped, image, weights.unsqueeze(1))
+        for image, weights in zip(inputs.split(1), gradient, strict=True)
+    ).movedim(0, 1)
     (rows, cols), (row, col) = kernel.shape[2:], window.surplus
     return total.narrow(2, row, rows).narrow(3, col, cols)
 

@@ -3,9 +3,15 @@ from backends import BACKEND
 
 
 @pytest.fixture(autouse=True)
-def _one_image_at_a_time(monkeypatch):
-    """Lets small images on JAX, too, go through the loop over images."""
+def _as_if_large(monkeypatch):
+    """Sends small images through the code that is there for large ones."""
     if BACKEND == "jax":
         from keras_sepconv.kernels import _jax_blocks
 
         monkeypatch.setattr(_jax_blocks, "_BLOCK_BYTES", 1)
+    if BACKEND == "torch":
+        from keras_sepconv.kernels import _torch, _torch_depthwise
+
+        monkeypatch.setattr(_torch_depthwise, "_LEAST_IMAGE", 0)
+        monkeypatch.setattr(_torch_depthwise, "_MOST_COPIED", 0)
+        monkeypatch.setattr(_torch, "_FEWEST_PIXELS", 0)
