@@ -16,6 +16,14 @@ collect_ignore = [
 ]
 if keras.backend.backend() not in ("jax", "tensorflow", "torch"):
     collect_ignore.append("transformations")
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two devices for what trains on several; there are none to add later.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
 
 # Shared machines stall; how long an example takes says nothing.
 hypothesis.settings.register_profile(

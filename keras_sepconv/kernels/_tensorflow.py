@@ -86,12 +86,13 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     elif None in inputs.shape[1:].as_list():
         # An image that turns out to be empty would keep its channels.
         outputs = _multiply(inputs, kernel[0, 0])
-    elif inputs.shape.is_fully_defined():
+    elif inputs.shape.is_fully_defined() and not tf.executing_eagerly():
         product = differentiable(_conv, _pull_image, _pull_kernel)
         outputs = product(inputs, kernel)
     else:
-        # An exported function does not know its batch, and converters cannot
-        # join what a gradient of one's own stands between.
+        # Converters cannot join what a gradient of one's own stands between,
+        # and what they are given seldom knows its batch. In eager mode such a
+        # gradient takes longer than it saves.
         outputs = _conv(inputs, kernel)
     return outputs if bias is None else _add_bias(outputs, bias)
 
@@ -317,12 +318,10 @@ def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), padding)
 
     def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
-        if is_same:
-            return convolve(cotangent, tf.reverse(kernel, (0, 1)))
-        shape = (sizes_of(cotangent)[0], *sizes_of(inputs)[1:])
-        return tf.nn.depthwise_conv2d_backprop_input(
-            shape, kernel, cotangent, (1, 1, 1, 1), "VALID"
-        )
+        if not is_same:
+            margins = ((0, 0), (rows, rows), (cols, cols), (0, 0))
+            cotangent = tf.pad(cotangent, margins)
+        return convolve(cotangent, tf.reverse(kernel, (0, 1)))
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
         """Convolves all images, side by side in the channels, at once."""

@@ -3,10 +3,11 @@
 import importlib
 import traceback
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from backends import BACKEND, array
-from subjects import OPERATIONS, SPECS, Mode, Subject
+from subjects import OPERATIONS, SPECS, Function, Mode, Subject
 
 # How far apart two results may be, as a part of the largest number among them:
 # sums of a few hundred terms in another order.
@@ -17,6 +18,10 @@ TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-2}
 _HOME = importlib.import_module(f"{BACKEND}_modes")
 MODES: dict[str, Mode] = _HOME.MODES
 STOCK_CANNOT: dict[str, str] = _HOME.STOCK_CANNOT
+# What makes of a function another of the same tensors.
+WRAPPERS: dict[str, Callable[[Function], Function]] = getattr(
+    _HOME, "WRAPPERS", {}
+)
 
 
 def every_cell() -> list[tuple[str, Subject]]:
@@ -40,13 +45,15 @@ def some_cells() -> list[tuple[str, Subject]]:
 
 
 def outcome(
-    mode: str, subject: Subject, who: str
+    mode: str | Mode, subject: Subject, who: str
 ) -> tuple[list[np.ndarray] | None, str]:
     """Returns the results of `who` ("stock" or "ours"), or the error."""
+    if isinstance(mode, str):
+        mode = MODES[mode]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = MODES[mode](getattr(subject, who), subject.tensors())
+            found = mode(getattr(subject, who), subject.tensors())
             return [np.asarray(array(one)) for one in found], ""
     except Exception as error:
         last = traceback.format_exception_only(error)[-1].strip()
