@@ -3,8 +3,11 @@ import os
 # TensorFlow's start-up notices are no warnings of ours.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# Several devices for what JAX does with them; read when JAX starts.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+if os.environ.get("KERAS_BACKEND") == "jax":
+    # Several devices for what JAX does with them; read when JAX starts.
+    os.environ.setdefault(
+        "XLA_FLAGS", "--xla_force_host_platform_device_count=4"
+    )
 
 import hypothesis
 import keras
@@ -19,6 +22,14 @@ collect_ignore = [
 ]
 if keras.backend.backend() not in ("jax", "tensorflow", "torch"):
     collect_ignore.append("transformations")
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # Two devices for what trains on several; there are none to add later.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
 
 # Shared machines stall; how long an example takes says nothing.
 hypothesis.settings.register_profile(

@@ -81,6 +81,41 @@ def as_tuple(option, rank):
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
 def test_value_and_gradients(kernel, case, batch, xla, rng):
     """With the image's sizes known, which the battery's graphs leave open."""
+    run = separable(kernel, **case[3])
+    compare(run, case, (batch, *case[0][1:-1]), xla, rng)
+
+
+@kernels
+@cases
+@pytest.mark.parametrize("how", ["graph", "xla", "unknown_sizes"])
+def test_t6_a_branch_of_a_conditional_trains_with_an_open_batch(
+    kernel, case, how, rng
+):
+    """Its gradient knows no tensor from outside that a closure holds."""
+    run = separable(kernel, **case[3])
+
+    def branch(*tensors):
+        return tf.switch_case(
+            tf.shape(tensors[0])[0] - 1,
+            [lambda: -run(*tensors), lambda: run(*tensors)],
+        )
+
+    sizes = case[0][1:-1]
+    if how == "unknown_sizes":
+        sizes = (None,) * len(sizes)
+    compare(branch, case, (None, *sizes), how == "xla", rng)
+
+
+def compare(function, case, known, xla, rng):
+    """Compares a graph's value and gradients with the reference.
+
+    Args:
+        function: The convolution of `case`, however wrapped.
+        case: A value of `CASES`.
+        known: The inputs' sizes in the graph, `None` where unknown.
+        xla: Whether XLA compiles it.
+        rng: A random generator.
+    """
     shape, size, multiplier, options = case
     rank = len(size)
     values = arrays(rng, shape, size, multiplier)
@@ -97,15 +132,15 @@ def test_value_and_gradients(kernel, case, batch, xla, rng):
     value_bound = truth.tolerances(np.ones_like(cotangent), EPSILON["float32"])[
         "value"
     ]
+    are_known = None not in known[1:]
+    sizes = cotangent.shape[1:-1] if are_known else known[1:]
     signature = [
-        tf.TensorSpec((batch, *cotangent.shape[1:])),
-        tf.TensorSpec((batch, *shape[1:])),
+        tf.TensorSpec((known[0], *sizes, cotangent.shape[-1])),
+        tf.TensorSpec((*known, shape[-1])),
         *(tf.TensorSpec(v.shape) for v in values[1:]),
     ]
     step = tf.function(
-        stepped(separable(kernel, **options)),
-        input_signature=signature,
-        jit_compile=xla,
+        stepped(function), input_signature=signature, jit_compile=xla
     )
     found, gradients = step(tensor(cotangent), *map(tensor, values))
     assert np.all(np.abs(array(found) - truth.value()) <= value_bound)

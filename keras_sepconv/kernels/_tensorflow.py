@@ -20,7 +20,7 @@ from keras_sepconv.kernels._kernel import (
     channels_last,
     padded_first,
 )
-from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
+from keras_sepconv.kernels._tensorflow_bilinear import differentiable, own
 from keras_sepconv.kernels._tensorflow_frames import Stack, merged, plane_of
 from keras_sepconv.kernels._tensorflow_shapes import (
     output_sizes,
@@ -86,12 +86,13 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     elif None in inputs.shape[1:].as_list():
         # An image that turns out to be empty would keep its channels.
         outputs = _multiply(inputs, kernel[0, 0])
-    elif inputs.shape.is_fully_defined():
+    elif inputs.shape.is_fully_defined() and not tf.executing_eagerly():
         product = differentiable(_conv, _pull_image, _pull_kernel)
         outputs = product(inputs, kernel)
     else:
-        # An exported function does not know its batch, and converters cannot
-        # join what a gradient of one's own stands between.
+        # Converters cannot join what a gradient of one's own stands between,
+        # and what they are given seldom knows its batch. In eager mode such a
+        # gradient takes longer than it saves.
         outputs = _conv(inputs, kernel)
     return outputs if bias is None else _add_bias(outputs, bias)
 
@@ -179,7 +180,12 @@ def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 def _learning_from_something(
     spec: ConvSpec, inputs: Tensor, kernel: Tensor
 ) -> Tensor:
-    """Returns `kernel`, whose gradient is zero where there is no output."""
+    """Returns `kernel`, whose gradient is zero where there is no output.
+
+    The inputs are no argument of the custom gradient: it would stay in what is
+    exported.
+    """
+    inputs = own(inputs)
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def same(kernel: Tensor) -> Any:
@@ -306,40 +312,50 @@ def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     is_same = spec.padding == "same"
     rows, cols = (size - 1 for size in spec.kernel_size)
     before = (rows // 2, cols // 2) if is_same else (0, 0)
-    pads = (*((zeros, zeros) for zeros in before), (0, 0))
 
     def convolve(image: Tensor, kernel: Tensor) -> Tensor:
         padding = "SAME" if is_same else "VALID"
         return tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), padding)
 
     def image_gradient(cotangent: Tensor, kernel: Tensor) -> Tensor:
+        kernel = tf.reverse(kernel, (0, 1))
         if is_same:
-            return convolve(cotangent, tf.reverse(kernel, (0, 1)))
-        shape = (sizes_of(cotangent)[0], *sizes_of(inputs)[1:])
-        return tf.nn.depthwise_conv2d_backprop_input(
-            shape, kernel, cotangent, (1, 1, 1, 1), "VALID"
-        )
+            return convolve(cotangent, kernel)
+        margins = ((0, 0), (rows, rows), (cols, cols), (0, 0))
+        image = convolve(tf.pad(cotangent, margins), kernel)
+        # Of an empty batch, oneDNN returns the sizes that it was given.
+        return image[:, : inputs.shape[1], : inputs.shape[2]]
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
-        """Convolves each image with its cotangent, one at a time."""
-
-        def add_image(i: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-            # Padding of its own crashes this operation without oneDNN, and
-            # from `image[i : i + 1]` it saw the whole batch in some graphs.
-            padded = tf.pad(image[i], pads)[None]
-            window = cotangent[i][..., None]
-            new = tf.nn.depthwise_conv2d(padded, window, (1, 1, 1, 1), "VALID")
-            return i + 1, sums + tf.ensure_shape(new, sums.shape)
-
-        batch = sizes_of(image)[0]
-        sums = tf.zeros((1, *kernel.shape[:3]), image.dtype)
-        _, sums = tf.while_loop(
-            lambda i, _: i < batch, add_image, (0, sums), parallel_iterations=1
+        """Convolves all images, side by side in the channels, at once."""
+        sides = sizes_of(cotangent)[:3]
+        # TensorFlow refuses a filter of no numbers.
+        more = [tf.maximum(1 - size, 0) for size in sides]
+        filled = ((0, zeros) for zeros in more)
+        window = _side_by_side(tf.pad(cotangent, (*filled, (0, 0))))
+        margins = (
+            (0, more[0]),
+            (before[0], before[0] + more[1]),
+            (before[1], before[1] + more[2]),
+            (0, 0),
         )
-        return sums[0][..., None]
+        padded = _side_by_side(tf.pad(image, margins))
+        sums = tf.nn.depthwise_conv2d(
+            padded[None], window[..., None], (1, 1, 1, 1), "VALID"
+        )
+        sums = tf.reshape(sums, (*kernel.shape[:2], -1, kernel.shape[2]))
+        return tf.reduce_sum(sums, 2)[..., None]
 
-    products = convolve, image_gradient, untaped(kernel_gradient)
-    return differentiable(*products)(inputs, kernel)
+    return differentiable(convolve, image_gradient, kernel_gradient)(
+        inputs, kernel
+    )
+
+
+def _side_by_side(images: Tensor) -> Tensor:
+    """Returns a batch as the channels of one image, without the first axis."""
+    count, rows, cols, channels = sizes_of(images)
+    images = tf.transpose(images, (1, 2, 0, 3))
+    return tf.reshape(images, (rows, cols, count * channels))
 
 
 def _why_not(call: Call) -> str | None:

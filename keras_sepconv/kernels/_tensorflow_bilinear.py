@@ -28,29 +28,45 @@ def differentiable(
             kernel's.
     """
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @custom_gradient
     def outputs(image: Tensor, kernel: Tensor) -> Any:
         return convolve(image, kernel), lambda cotangent: (
             images(cotangent, kernel),
             kernels(image, cotangent),
         )
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @custom_gradient
     def images(cotangent: Tensor, kernel: Tensor) -> Any:
         return image_gradient(cotangent, kernel), lambda image: (
             outputs(image, kernel),
             kernels(image, cotangent),
         )
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @custom_gradient
     def kernels(image: Tensor, cotangent: Tensor) -> Any:
         return kernel_gradient(image, cotangent), lambda kernel: (
             images(cotangent, kernel),
             outputs(image, kernel),
         )
 
-    product: Product = outputs
-    return product
+    return outputs
+
+
+def custom_gradient(function: Callable[..., Any]) -> Product:
+    """Makes a `tf.custom_gradient` that has a gradient in a conditional too."""
+    differentiable = tf.custom_gradient(function)
+    return lambda *tensors: differentiable(*map(own, tensors))
+
+
+def own(tensor: Tensor) -> Tensor:
+    """Returns a tensor as the current graph's own, for a gradient to use.
+
+    In the branch of a conditional, a tensor from outside is not yet. If its
+    gradient asks for both, TensorFlow feeds one of them alone.
+    """
+    if tf.executing_eagerly():
+        return tensor
+    return tf.identity(tensor).op.inputs[0]
 
 
 def untaped(product: Product) -> Product:

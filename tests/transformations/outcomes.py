@@ -3,10 +3,11 @@
 import importlib
 import re
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from backends import BACKEND, KERAS, array
-from subjects import OPERATIONS, SPECS, Mode, Subject
+from subjects import OPERATIONS, SPECS, Function, Mode, Subject
 
 # Of how many cells to try one. It divides no count of operations or specs, so
 # that each mode meets one or two subjects, and each subject several modes.
@@ -21,6 +22,8 @@ TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-2}
 _HOME = importlib.import_module(f"{BACKEND}_modes")
 MODES: dict[str, Mode] = _HOME.MODES
 STOCK_CANNOT: dict[str, str] = _HOME.STOCK_CANNOT
+# What makes of a function another of the same tensors.
+WRAPPERS: dict[str, Callable[[Function], Function]] = _HOME.WRAPPERS
 # What would end the process.
 NOT_TRIED: dict[str, str] = getattr(_HOME, "NOT_TRIED", {})
 # Older versions can do less with stock Keras, which no list says.
