@@ -29,7 +29,12 @@ def chained(names):
         value, gradients = value_and_gradients(
             compiled(whole, -1), tensors, cotangent
         )
-        return [value, *gradients]
+        pairs = zip(tensors, gradients, strict=True)
+        return [
+            value,
+            # What a value does not depend on has no gradient on some backends.
+            *(keras.ops.zeros_like(t) if g is None else g for t, g in pairs),
+        ]
 
     return mode
 

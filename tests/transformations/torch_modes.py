@@ -13,6 +13,7 @@ from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch_contexts import CONTEXTS, LAYOUTS, Context, group_of_one
 from torch_wrappers import (
+    PROGRAMS,
     WRAPPERS,
     Module,
     Tensors,
@@ -268,7 +269,10 @@ MODES: dict[str, Mode] = {
     "meta": shapes,
     "fake": fake,
     "subclass": lambda f, t: gradients(f, [x.as_subclass(Tagged) for x in t]),
-    **{name: wrapped(wrapper) for name, wrapper in WRAPPERS.items()},
+    **{
+        name: wrapped(wrapper)
+        for name, wrapper in (WRAPPERS | PROGRAMS).items()
+    },
     **{name: in_context(context) for name, context in CONTEXTS.items()},
     **{
         name: partial(laid_out, layout=layout)

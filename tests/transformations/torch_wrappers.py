@@ -182,12 +182,16 @@ WRAPPERS: dict[str, Wrapper] = {
     "grads_by_example": as_grads_by_example,
     "checkpoint": functools.partial(as_checkpoint, reentrant=False),
     "checkpoint_reentrant": functools.partial(as_checkpoint, reentrant=True),
+    "functionalize": torch.func.functionalize,
+    "autocast_off": autocast_off,
+}
+# These write a program down. torch may end the process where one of them is
+# within another, with stock Keras's operations, too.
+PROGRAMS: dict[str, Wrapper] = {
     "compile": functools.partial(as_compiled, dynamic=False),
     "compile_dynamic": functools.partial(as_compiled, dynamic=True),
     "export": functools.partial(as_exported, dynamic=False),
     "export_dynamic": functools.partial(as_exported, dynamic=True),
     "jit_trace": as_traced,
     "make_fx": as_graph,
-    "functionalize": torch.func.functionalize,
-    "autocast_off": autocast_off,
 }
