@@ -156,3 +156,190 @@ def test_t11_two_losses_of_one_name_are_said():
     (note,) = convert_model(model, verify=False).conversion_report.notes
     assert note.startswith("Not compiled, because")
     assert "two things by the name 'mine'" in note
+
+
+OPTIMIZERS = sorted(
+    name
+    for name, kind in vars(keras.optimizers).items()
+    if isinstance(kind, type)
+    and issubclass(kind, keras.optimizers.Optimizer)
+    and kind is not keras.optimizers.Optimizer
+)
+
+
+def make_optimizer(name):
+    space = keras.optimizers
+    kind = getattr(space, name)
+    if name == "LossScaleOptimizer":
+        return kind(space.AdamW(weight_decay=0.5))
+    if name == "MultiOptimizer":
+        some = {".*depthwise.*": space.AdamW(weight_decay=0.5)}
+        return kind(space.OptimizerMap(space.SGD(weight_decay=0.5), some))
+    return kind(weight_decay=0.5, use_ema=True)
+
+
+def inside(optimizer):
+    """Returns an optimizer and those that it wraps, by their attributes."""
+    wrapped = getattr(optimizer, "inner_optimizer", None)
+    inner = [wrapped] if wrapped else getattr(optimizer, "optimizers", [])
+    return [optimizer, *inner]
+
+
+# What an optimizer holds beside its config, its variables, and what is carried.
+MADE_ANEW = {
+    "_lock": "whether its constructor is done",
+    "built": "whether it has its variables",
+    "_variables": "the list of its variables",
+    "_tracker": "what puts variables into that list",
+    "_trainable_variables": "the weights it was built for",
+    "_trainable_variables_indices": "their positions",
+    "_var_to_optimizer_idx": "which inner optimizer has which of them",
+    "_distribution_strategy": "that of TensorFlow when it was made",
+    "_exclude_from_weight_decay_cache": "what the exclusion means",
+    "_optimizer_map": "in the config by another name",
+    "_inner_optimizers": "looked at one by one",
+    "_loss_scale_factor": "in the config by another name",
+    # `LossScaleOptimizer` and `MultiOptimizer` refuse these.
+    **dict.fromkeys(
+        [
+            "weight_decay",
+            "clipnorm",
+            "global_clipnorm",
+            "clipvalue",
+            "use_ema",
+            "ema_momentum",
+            "ema_overwrite_frequency",
+            "gradient_accumulation_steps",
+            "loss_scale_factor",
+        ],
+        "None or its default, and not to be set there",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_t9_all_that_an_optimizer_holds_is_carried(name):
+    model, optimizer = small(), make_optimizer(name)
+    kernel = model.get_layer("separable").depthwise_kernel
+    for one in inside(optimizer):
+        one.exclude_from_weight_decay([kernel], ["bias"])
+    model.compile(optimizer, "mse")
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    rng = np.random.default_rng(0)
+    for variable in optimizer.variables:
+        if "int" not in str(variable.dtype):
+            variable.assign(rng.uniform(0.2, 1.0, variable.shape))
+    fast = convert_model(model, verify=False)
+    assert not fast.conversion_report.notes
+    for one, other in zip(
+        optimizer.variables, fast.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(array(other), array(one))
+    pairs = zip(inside(optimizer), inside(fast.optimizer), strict=True)
+    for before, after in pairs:
+        assert after.get_config() == before.get_config()
+        assert_nothing_else(before, optimizer.variables)
+        excluded = [
+            [not one._use_weight_decay(v) for v in which.trainable_variables]
+            for one, which in ((before, model), (after, fast))
+        ]
+        assert excluded[0] == excluded[1] == [True, False, True]
+
+
+def assert_nothing_else(optimizer, variables):
+    known = {id(variable) for variable in variables}
+    config = optimizer.get_config()
+    carried = {"_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"}
+    for name, value in vars(optimizer).items():
+        if name in config or name in MADE_ANEW or name in carried:
+            continue
+        # TensorFlow's own, for its checkpoints.
+        if BACKEND == "tensorflow" and name.startswith("_self_"):
+            continue
+        if name == "inner_optimizer":
+            continue
+        held = [one for one in keras.tree.flatten([value]) if one is not None]
+        assert all(id(one) in known for one in held), name
+
+
+def test_t9_an_excluded_kernel_does_not_shrink():
+    """As the test before, in what a step of training does."""
+    if BACKEND == "numpy":
+        return
+    model = small()
+    optimizer = keras.optimizers.SGD(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(
+        [model.get_layer("separable").depthwise_kernel]
+    )
+    model.compile(optimizer, zero)
+    fast = convert_model(model, verify=False)
+    before = [array(weight) for weight in fast.weights]
+    fast.train_on_batch(IMAGES, np.zeros((2, 4, 4, 4)))
+    after = [array(weight) for weight in fast.weights]
+    np.testing.assert_array_equal(after[0], before[0])
+    np.testing.assert_allclose(after[1], 0.95 * before[1], rtol=1e-6)
+
+
+def zero(y, p):
+    return 0.0 * keras.ops.mean(p)
+
+
+def test_t9_an_exclusion_by_name_is_carried_before_there_are_weights():
+    model = keras.Sequential([L.SeparableConv2D(4, 3)])
+    optimizer = keras.optimizers.SGD(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["pointwise", "bias"])
+    model.compile(optimizer, "mse")
+    fast = convert_model(model, verify=False)
+    fast.build((None, 6, 6, 3))
+    uses = map(fast.optimizer._use_weight_decay, fast.trainable_variables)
+    assert list(uses) == [True, False, False]
+
+
+def test_t9_what_cannot_be_carried_is_said():
+    model = small()
+    model.compile("sgd", "mse")
+    model.optimizer.temperature = 2.0
+    model.optimizer.watch = object()
+    fast = convert_model(model, verify=False)
+    (note,) = fast.conversion_report.notes
+    assert "`watch` is not carried" in note
+    assert fast.optimizer.temperature == 2.0
+
+
+def test_t9_what_was_set_after_compiling_is_carried():
+    model = small()
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        "mse",
+        metrics=["mae"],
+        weighted_metrics=["mse"],
+        loss_weights=0.25,
+        jit_compile=False,
+    )
+    model.optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.5)
+    )
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(10)
+    model.run_eagerly = True
+    model.steps_per_execution = 3
+    fast = convert_model(model, verify=False)
+    assert not fast.conversion_report.notes
+    assert fast.optimizer.get_config() == model.optimizer.get_config()
+    assert float(array(fast.optimizer.learning_rate)) == 0.25
+    for name in ("run_eagerly", "steps_per_execution", "jit_compile"):
+        assert getattr(fast, name) == getattr(model, name)
+    before, after = model.get_compile_config(), fast.get_compile_config()
+    for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+        assert after[name] == before[name]
+
+
+def test_t9_a_loss_is_scaled_where_it_was():
+    for scales in (False, True):
+        model = small(dtype="mixed_float16")
+        model.dtype_policy = "mixed_float16"
+        model.compile("sgd", "mse", auto_scale_loss=scales)
+        fast = convert_model(model, verify=False)
+        assert type(fast.optimizer) is type(model.optimizer)
+        assert hasattr(fast.optimizer, "inner_optimizer") == scales

@@ -220,7 +220,7 @@ def _inside(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def _copy(old: Any, new: Any) -> None:
     for one, other in zip(
-        _same(old, new, "variables"), new.variables, strict=True
+        same(old, new, "variables"), new.variables, strict=True
     ):
         _assign(other, one)
         if other.trainable != one.trainable:
@@ -232,7 +232,7 @@ def _assign(variable: Any, other: Any) -> None:
     variable.assign(keras.ops.copy(other.value))
 
 
-def _same(old: Any, new: Any, what: str) -> list[Any]:
+def same(old: Any, new: Any, what: str) -> list[Any]:
     """Returns the variables of `old`, which are those of `new` in order."""
     before, after = getattr(old, what), getattr(new, what)
     for one, other in itertools.zip_longest(before, after):
@@ -250,36 +250,3 @@ def _described(variable: Any) -> str:
     if variable is None:
         return "nothing"
     return f"{variable.path} of the shape {tuple(variable.shape)}"
-
-
-def compile_alike(model: Any, other: Any) -> str | None:
-    """Compiles `other` as `model` is; returns why not if it cannot."""
-    if not model.compiled:
-        return None
-    try:
-        config = model.get_compile_config()
-        with keras.saving.custom_object_scope(own_objects(model, config)):
-            other.compile_from_config(config)
-    except Exception as error:  # Whatever a user's loss or metric raises.
-        return (
-            "Not compiled, because the compile state cannot be made again: "
-            f"{said(error)}."
-        )
-    if not other.compiled:
-        return "Not compiled, because its `compile` is a method of its own."
-    before, after = model.optimizer, other.optimizer
-    if before is None or not before.built:
-        return None
-    try:
-        if not after.built:  # Those that scale the loss would build twice.
-            after.build(other.trainable_variables)
-        values = [
-            keras.ops.copy(variable.value)
-            for variable in _same(before, after, "variables")
-        ]
-    except Exception as error:
-        # As after `predict` on JAX, which gives away an optimizer's averages.
-        return f"The optimizer's state begins anew, because: {said(error)}."
-    for variable, value in zip(after.variables, values, strict=True):
-        variable.assign(value)
-    return None
