@@ -123,7 +123,7 @@ def test_t11_two_classes_of_one_name_are_refused(packages):
     model = small()
     for factor, package in zip((2.0, 3.0), packages, strict=True):
         model.add(scale(factor, package)())
-    with pytest.raises(ValueError, match="two things by the name '.*Scale'"):
+    with pytest.raises(ValueError, match=r"two things by the name '.*Scale'"):
         convert_model(model, verify=False)
 
 
@@ -250,7 +250,10 @@ def test_t9_all_that_an_optimizer_holds_is_carried(name):
 def assert_nothing_else(optimizer, variables):
     known = {id(variable) for variable in variables}
     config = optimizer.get_config()
-    carried = {"_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"}
+    carried = {
+        "_exclude_from_weight_decay",
+        "_exclude_from_weight_decay_pattern",
+    }
     for name, value in vars(optimizer).items():
         if name in config or name in MADE_ANEW or name in carried:
             continue

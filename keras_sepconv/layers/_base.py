@@ -50,7 +50,9 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         # The shape that the helpers want an empty Sequential to start with.
         self.batch_input_shape: Shape | None = None
-        super().__init__(
+        # Of a layer of Keras, ours are by name alone: it sets up none of them.
+        keras.layers.Layer.__init__(
+            self,
             activity_regularizer=keras.regularizers.get(
                 options["activity_regularizer"]
             ),
@@ -218,7 +220,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         Those that stock Keras lacks are there only where they are not default.
         """
         config = {
-            **super().get_config(),
+            **keras.layers.Layer.get_config(self),
             "depth_multiplier": self.depth_multiplier,
             "kernel_size": self.kernel_size,
             "strides": self.strides,

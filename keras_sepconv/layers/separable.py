@@ -160,7 +160,7 @@ class BaseSeparableConv(BaseConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv1D(BaseSeparableConv):
+class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type: ignore[misc]
     """Separable convolution of sequences; see `BaseSeparableConv` for rules.
 
     Args:
@@ -243,7 +243,7 @@ class SeparableConv1D(BaseSeparableConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv2D(BaseSeparableConv):
+class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type: ignore[misc]
     """Separable convolution of images; see `BaseSeparableConv` for the rules.
 
     Args:
