@@ -76,7 +76,7 @@ def separable_conv(
 
     Input shape:
         - inputs: `(batch, *sizes, channels)`, or `(batch, channels, *sizes)`
-          if `data_format="channels_first"`.
+          if `data_format="channels_first"`. Any size may be unknown.
         - depthwise_kernel: `(*kernel_size, channels, depth_multiplier)`.
         - pointwise_kernel: `(1, ..., channels * depth_multiplier, filters)`.
         - bias: `(filters,)`.

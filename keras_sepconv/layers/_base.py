@@ -50,7 +50,8 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         # The shape that the helpers want an empty Sequential to start with.
         self.batch_input_shape: Shape | None = None
-        # Of a layer of Keras, ours are by name alone: it sets up none of them.
+        # Not `super()`: that may be the layer of Keras that ours is named as,
+        # of which ours has the class and runs no code.
         keras.layers.Layer.__init__(
             self,
             activity_regularizer=keras.regularizers.get(
@@ -127,7 +128,8 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         """Creates the weights; a second time, only checks the shape.
 
         Args:
-            input_shape: The input's shape, with the channels known.
+            input_shape: The input's shape, with the channels known the first
+                time.
 
         Raises:
             ValueError: A shape that the layer cannot take.

@@ -74,7 +74,8 @@ class BaseSeparableConv(BaseConv):
 
     Input shape:
         `(batch, *sizes, channels)`, or `(batch, channels, *sizes)` if
-        `data_format="channels_first"`. Batch and sizes may be unknown.
+        `data_format="channels_first"`. Batch and sizes may be unknown, and so
+        may the channels once the weights are made.
         Integers are cast to the layer's compute dtype.
 
     Output shape:
