@@ -781,8 +781,12 @@ def test_state_that_is_gone_is_said():
     model.optimizer.build = lambda _: None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.optimizers.SGD, "variables", [None])
-        (note,) = convert_model(model, verify=False).conversion_report.notes
-    assert note.startswith("The optimizer's state begins anew")
+        notes = convert_model(model, verify=False).conversion_report.notes
+    assert notes[0].startswith("The optimizer's state begins anew")
+    assert notes[1:] == (
+        "The optimizer's attribute `build` is not carried, because it is not "
+        "in its config.",
+    )
 
 
 def test_a_model_that_keras_cannot_make_again_is_refused():
