@@ -401,7 +401,7 @@ class ConvSpec:
 
     def check_input(
         self, who: str, shape: Shape | None, channels: int | None = None
-    ) -> None:
+    ) -> Shape:
         """Refuses an input that the convolution has no meaning for.
 
         Args:
@@ -410,9 +410,13 @@ class ConvSpec:
             channels: The number of channels that the weights are made for,
                 `None` if any will do.
 
+        Returns:
+            The shape, with the number of channels known.
+
         Raises:
-            ValueError: The wrong rank, an unknown or different number of
-                channels, or a kernel that does not fit.
+            ValueError: The wrong rank, a number of channels that neither the
+                input nor the weights say, or that differs, or a kernel that
+                does not fit.
         """
         ending = f"Received: inputs.shape={shape}"
         if shape is None or len(shape) != self.rank + 2:
@@ -421,6 +425,8 @@ class ConvSpec:
                 f"{self.input_layout}. {ending}"
             )
         found = shape[self.channel_axis]
+        if found is None:
+            found = channels
         if not found or found < 0:
             raise ValueError(
                 f"{who}: the channel dimension of `inputs` must be known and "
@@ -437,6 +443,8 @@ class ConvSpec:
             size = shape[position]
             if self.padding != "same" and size is not None:
                 self._check_fit(who, axis, size, ending)
+        axis = self.channel_axis
+        return (*shape[:axis], found, *shape[axis + 1 :])
 
     def _check_fit(self, who: str, axis: int, size: int, ending: str) -> None:
         zeros = self.pad_total(axis, size)

@@ -15,6 +15,7 @@ from keras_sepconv._spec import (
     Padding,
     Tensor,
     cast,
+    known,
     static_shape,
     wrong,
 )
@@ -75,7 +76,7 @@ def separable_conv(
 
     Input shape:
         - inputs: `(batch, *sizes, channels)`, or `(batch, channels, *sizes)`
-          if `data_format="channels_first"`.
+          if `data_format="channels_first"`. Any size may be unknown.
         - depthwise_kernel: `(*kernel_size, channels, depth_multiplier)`.
         - pointwise_kernel: `(1, ..., channels * depth_multiplier, filters)`.
         - bias: `(filters,)`.
@@ -374,9 +375,9 @@ def _convolve(
     )
     if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
         # Most of what is unknown now will be known when there are tensors.
-        known = tuple(1 if n is None else n for n in call.input_shape)
+        sizes = tuple(1 if n is None else n for n in call.input_shape)
         kernels.choose(
-            dataclasses.replace(call, input_shape=known), implementation
+            dataclasses.replace(call, input_shape=sizes), implementation
         )
         # Keras wraps the errors of an Operation in text of its own, so the
         # eager road does without, and the symbolic one was checked just now.
@@ -394,9 +395,23 @@ def _convolve(
         None if tensor is None else cast(tensor, call.dtype)
         for tensor in tensors
     )
+    inputs = _of_known_channels(call, inputs)
     if 0 in call.output_shape + call.input_shape:
         return _empty(call, (inputs, depthwise, pointwise, bias))
     return kernel.run(call.spec, inputs, depthwise, pointwise, bias)
+
+
+def _of_known_channels(call: kernels.Call, inputs: Tensor) -> Tensor:
+    """Returns the inputs, of a static number of channels: that of the weights.
+
+    No tensor with another number can have the shape that is asked for.
+    """
+    axis = call.spec.channel_axis
+    if known(inputs.shape[axis]) is not None:
+        return inputs
+    sizes = list(keras.ops.shape(inputs))
+    sizes[axis] = call.input_shape[axis]
+    return keras.ops.reshape(inputs, sizes)
 
 
 def _tensor(name: str | None, value: Any) -> Tensor | None:
@@ -430,9 +445,7 @@ def _prepare(
             "filters each"
         )
     spec = ConvSpec.normalise(shape[:-2], *options)
-    input_shape = static_shape(inputs)
-    spec.check_input(who, input_shape, channels)
-    assert input_shape is not None, "checked just now"
+    input_shape = spec.check_input(who, static_shape(inputs), channels)
     outputs, filters = channels * multiplier, None
     if pointwise is not None:
         found = static_shape(pointwise)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pickle
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from backends import EPSILON, array, tensor
 from reference import Convolution
 
-from keras_sepconv import layers
+from keras_sepconv import convert_model, layers, restore_model
 
 LAYERS = [
     layers.SeparableConv1D,
@@ -259,3 +260,49 @@ def test_what_stands_between_the_steps(
     )
     np.testing.assert_array_equal(loaded.predict(inputs, verbose=0), found)
     assert not make(cls).get_config().keys() & added
+
+
+@with_stock
+def test_t10_ours_are_found_by_the_class_of_keras(cls, rng, tmp_path):
+    layer = make(cls, name="mine")
+    assert isinstance(layer, stock(cls))
+    names = {one.__name__ for one in LAYERS} - {cls.__name__}
+    for name in names & set(dir(keras.layers)):
+        assert not isinstance(layer, getattr(keras.layers, name))
+    x = images(cls, {}, rng)
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+    before = array(model(x))
+    model.save(tmp_path / "mine.keras")
+    copies = [
+        keras.models.clone_model(model),
+        keras.models.load_model(tmp_path / "mine.keras"),
+        convert_model(model),
+        pickle.loads(pickle.dumps(model)),
+    ]
+    for copy in copies:
+        assert type(copy.layers[0]) is cls
+        copy.set_weights(model.get_weights())
+        np.testing.assert_allclose(array(copy(x)), before, atol=1e-6)
+    assert type(restore_model(model).layers[0]) is stock(cls)
+
+
+@with_stock
+def test_t10_ours_run_nothing_of_the_class_of_keras(cls):
+    """What a Keras to come adds there is to be looked at, and not inherited."""
+    mro = stock(cls).__mro__
+    inherited = mro[: mro.index(keras.layers.Layer)]
+    names = {name for kind in inherited for name in vars(kind)}
+    layer = make(cls)
+    for name in names - UNUSED:
+        home = next(kind for kind in cls.__mro__ if name in vars(kind))
+        assert home not in inherited, name
+    assert set(vars(stock(cls)(**arguments(layer)))) <= set(vars(layer))
+
+
+# Names of a module's things; and what only the methods of Keras call.
+UNUSED = {"_api_export_path", "_api_export_symbol_id", "_get_input_channel"}
+
+
+def arguments(layer):
+    names = {"filters", "kernel_size"} & set(layer.get_config())
+    return {name: getattr(layer, name) for name in names}

@@ -50,7 +50,10 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         # The shape that the helpers want an empty Sequential to start with.
         self.batch_input_shape: Shape | None = None
-        super().__init__(
+        # Not `super()`: that may be the layer of Keras that ours is named as,
+        # of which ours has the class and runs no code.
+        keras.layers.Layer.__init__(
+            self,
             activity_regularizer=keras.regularizers.get(
                 options["activity_regularizer"]
             ),
@@ -113,29 +116,30 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             self.dilation_rate,
         )
 
-    def _check_input(self, shape: Shape | None) -> None:
+    def _check_input(self, shape: Shape | None) -> Shape:
         channels = None
         kernel = getattr(self, self._attributes["depthwise"])
         if kernel is not None:
             channels = int(kernel.shape[-2])
-        self._spec.check_input(f"Layer '{self.name}'", shape, channels)
+        who = f"Layer '{self.name}'"
+        return self._spec.check_input(who, shape, channels)
 
     def build(self, input_shape: Shape | None) -> None:
         """Creates the weights; a second time, only checks the shape.
 
         Args:
-            input_shape: The input's shape, with the channels known.
+            input_shape: The input's shape, with the channels known the first
+                time.
 
         Raises:
             ValueError: A shape that the layer cannot take.
         """
-        shape = None if input_shape is None else tuple(input_shape)
+        given = None if input_shape is None else tuple(input_shape)
         with _BUILDING:
-            self._check_input(shape)
+            shape = self._check_input(given)
             if getattr(self, self._attributes["depthwise"]) is not None:
                 return
             try:
-                assert shape, "checked just now"
                 self._add_weights(shape)
             except BaseException:
                 for attribute in self._weight_names:
@@ -206,8 +210,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the output's shape; raises as a call would."""
-        shape = tuple(input_shape)
-        self._check_input(shape)
+        shape = self._check_input(tuple(input_shape))
         channels = shape[self._spec.channel_axis]
         assert channels, "the spec refuses unknown channels"
         return self._spec.output_shape(shape, self._output_channels(channels))
@@ -218,7 +221,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         Those that stock Keras lacks are there only where they are not default.
         """
         config = {
-            **super().get_config(),
+            **keras.layers.Layer.get_config(self),
             "depth_multiplier": self.depth_multiplier,
             "kernel_size": self.kernel_size,
             "strides": self.strides,

@@ -43,7 +43,7 @@ class BaseDepthwiseConv(BaseConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class DepthwiseConv1D(BaseDepthwiseConv):
+class DepthwiseConv1D(BaseDepthwiseConv, keras.layers.DepthwiseConv1D):  # type: ignore[misc]
     """Depthwise convolution of sequences; see `BaseDepthwiseConv` for rules.
 
     Args:
@@ -115,7 +115,7 @@ class DepthwiseConv1D(BaseDepthwiseConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class DepthwiseConv2D(BaseDepthwiseConv):
+class DepthwiseConv2D(BaseDepthwiseConv, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
     """Depthwise convolution of images; see `BaseDepthwiseConv` for the rules.
 
     Args:

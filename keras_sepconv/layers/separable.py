@@ -74,7 +74,8 @@ class BaseSeparableConv(BaseConv):
 
     Input shape:
         `(batch, *sizes, channels)`, or `(batch, channels, *sizes)` if
-        `data_format="channels_first"`. Batch and sizes may be unknown.
+        `data_format="channels_first"`. Batch and sizes may be unknown, and so
+        may the channels once the weights are made.
         Integers are cast to the layer's compute dtype.
 
     Output shape:
@@ -160,7 +161,7 @@ class BaseSeparableConv(BaseConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv1D(BaseSeparableConv):
+class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type: ignore[misc]
     """Separable convolution of sequences; see `BaseSeparableConv` for rules.
 
     Args:
@@ -243,7 +244,7 @@ class SeparableConv1D(BaseSeparableConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv2D(BaseSeparableConv):
+class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type: ignore[misc]
     """Separable convolution of images; see `BaseSeparableConv` for the rules.
 
     Args:

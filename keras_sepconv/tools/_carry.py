@@ -40,6 +40,10 @@ def _unmade(model: Any, error: Exception) -> ValueError:
     )
 
 
+# A name that no class of a user has.
+_ONCE = "keras_sepconv>_once"
+
+
 def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
     """Returns the model of `node`, with the weights of `model`.
 
@@ -55,7 +59,7 @@ def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
     numbers = shared(model)
     made: dict[int, Any] = {}
 
-    class Shared:
+    class Once:
         """Makes a layer once that has several places."""
 
         @classmethod
@@ -69,12 +73,12 @@ def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
         if path not in numbers:
             return None
         config = {"number": numbers[path], "node": inner}
-        stand_in = {"module": None, "registered_name": "Shared"}
-        return {**inner, **stand_in, "class_name": "Shared", "config": config}
+        stand_in = {"class_name": _ONCE, "registered_name": _ONCE}
+        return {**inner, **stand_in, "module": None, "config": config}
 
-    objects = {**own_objects(model), "Shared": Shared}
     plain = {key: item for key, item in node.items() if key != "compile_config"}
     try:
+        objects = {**own_objects(model, plain), _ONCE: Once}
         other = _made(
             {**plain, "config": replaced(node["config"], once)}, objects
         )
@@ -106,9 +110,35 @@ _COMPILED = (
 )
 
 
-def own_objects(model: Any) -> dict[str, Any]:
-    """Returns the classes and functions in a model that Keras has not."""
+_TWO = (
+    "Keras knows two things by the name '{0}', {1} and {2}: give each a name "
+    "of its own with `keras.saving.register_keras_serializable`, and make the "
+    "model again"
+)
+
+
+def own_objects(model: Any, node: Any) -> dict[str, Any]:
+    """Returns the classes and functions in a model that Keras has not.
+
+    Args:
+        model: The model.
+        node: What Keras serialised of it.
+
+    Returns:
+        A dictionary by the names that stand in `node` for them.
+
+    Raises:
+        ValueError: One name stands for two of them.
+    """
+    named = set(_strings(node))
     found: dict[str, Any] = {}
+
+    def take(kind: Any) -> None:
+        for name in named & _names(kind):
+            registered = keras.saving.get_registered_object(name)
+            for other in (registered, found.setdefault(name, kind)):
+                if other not in (None, kind):
+                    raise ValueError(_TWO.format(name, kind, other))
 
     def look(value: Any) -> None:
         inside: Any = ()
@@ -120,17 +150,36 @@ def own_objects(model: Any) -> dict[str, Any]:
             inside = vars(value).values()
         for item in inside:
             look(item)
-        named = isinstance(value, (type, types.FunctionType))
-        kind = value if named else type(value)
+        is_kind = isinstance(value, (type, types.FunctionType))
+        kind = value if is_kind else type(value)
         home = str(kind.__module__).split(".")[0]
         known = home in ("keras", "keras_sepconv", "builtins")
         if not known and kind.__name__ != "<lambda>":
-            found[kind.__name__] = kind
+            take(kind)
 
     for layer in [model, *(layer for _, layer in layers(model))]:
         look(type(layer))
         look(dict(vars(layer)))
     return found
+
+
+def _strings(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for value in node.values():
+            yield from _strings(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _strings(value)
+
+
+def _names(kind: Any) -> set[str]:
+    """Returns what Keras may write for a class or a function."""
+    names = {keras.saving.get_registered_name(kind)}
+    if not isinstance(kind, type):
+        names.add(kind.__name__)  # So does Keras 3.6.
+    return names
 
 
 def _mark(model: Any, other: Any) -> None:
@@ -171,7 +220,7 @@ def _inside(layer: Any) -> Iterator[tuple[str, Any]]:
 
 def _copy(old: Any, new: Any) -> None:
     for one, other in zip(
-        _same(old, new, "variables"), new.variables, strict=True
+        same(old, new, "variables"), new.variables, strict=True
     ):
         _assign(other, one)
         if other.trainable != one.trainable:
@@ -183,7 +232,7 @@ def _assign(variable: Any, other: Any) -> None:
     variable.assign(keras.ops.copy(other.value))
 
 
-def _same(old: Any, new: Any, what: str) -> list[Any]:
+def same(old: Any, new: Any, what: str) -> list[Any]:
     """Returns the variables of `old`, which are those of `new` in order."""
     before, after = getattr(old, what), getattr(new, what)
     for one, other in itertools.zip_longest(before, after):
@@ -201,35 +250,3 @@ def _described(variable: Any) -> str:
     if variable is None:
         return "nothing"
     return f"{variable.path} of the shape {tuple(variable.shape)}"
-
-
-def compile_alike(model: Any, other: Any) -> str | None:
-    """Compiles `other` as `model` is; returns why not if it cannot."""
-    if not model.compiled:
-        return None
-    try:
-        with keras.saving.custom_object_scope(own_objects(model)):
-            other.compile_from_config(model.get_compile_config())
-    except Exception as error:  # Whatever a user's loss or metric raises.
-        return (
-            "Not compiled, because the compile state cannot be made again: "
-            f"{said(error)}."
-        )
-    if not other.compiled:
-        return "Not compiled, because its `compile` is a method of its own."
-    before, after = model.optimizer, other.optimizer
-    if before is None or not before.built:
-        return None
-    try:
-        if not after.built:  # Those that scale the loss would build twice.
-            after.build(other.trainable_variables)
-        values = [
-            keras.ops.copy(variable.value)
-            for variable in _same(before, after, "variables")
-        ]
-    except Exception as error:
-        # As after `predict` on JAX, which gives away an optimizer's averages.
-        return f"The optimizer's state begins anew, because: {said(error)}."
-    for variable, value in zip(after.variables, values, strict=True):
-        variable.assign(value)
-    return None

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv.tools._tree import layers, states
+from keras_sepconv.tools._tree import layers
 from keras_sepconv.tools._words import said
 
 # What a size is that a model leaves open; the first that it can take.
@@ -43,33 +43,20 @@ def difference(model: Any, other: Any) -> str | None:
         CannotPredictError: `model` cannot predict a random batch.
     """
     inputs = sample(model)
-    state = [
-        (variable, keras.ops.copy(variable.value))
-        for one in (model, other)
-        for variable in (*one.non_trainable_variables, *states(one))
-    ]
-    for variable in model.variables:
-        # JAX gives away the arrays, and an optimizer's averages share them.
-        variable.assign(keras.ops.copy(variable.value))
     try:
-        try:
-            expected = _outputs(model, inputs)
-        except Exception as error:
-            raise CannotPredictError(
-                f"the model cannot predict a random batch: {said(error)}"
-            ) from error
-        try:
-            found = _outputs(other, inputs)
-        except Exception as error:
-            return f"the result cannot predict: {said(error)}"
-        epsilon = _epsilon(model)
-        wrong = disagreement(expected, found, epsilon)
-        if wrong is not None:
-            return f"{_first(model, other, inputs, epsilon)}: {wrong}"
-    finally:
-        # A random layer's seed, or the state of a recurrent one.
-        for variable, value in state:
-            variable.assign(value)
+        expected = _outputs(model, inputs)
+    except Exception as error:
+        raise CannotPredictError(
+            f"the model cannot predict a random batch: {said(error)}"
+        ) from error
+    try:
+        found = _outputs(other, inputs)
+    except Exception as error:
+        return f"the result cannot predict: {said(error)}"
+    epsilon = _epsilon(model)
+    wrong = disagreement(expected, found, epsilon)
+    if wrong is not None:
+        return f"{_first(model, other, inputs, epsilon)}: {wrong}"
     return None
 
 
@@ -121,11 +108,18 @@ def _random(tensor: Any, size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _outputs(model: Any, inputs: Any) -> list[np.ndarray]:
-    """Returns what a model predicts, in float32 or wider."""
-    # Compiled: layer by layer, JAX takes ten times as long.
+    """Returns what a model predicts, in float32 or wider.
+
+    The model stays as it was. `predict` would leave a compiled function in it,
+    which no longer sees what is changed in a layer; and the scope keeps every
+    variable, as a random layer's seed or the state of a recurrent one.
+    """
+    with keras.StatelessScope():
+        outputs = keras.tree.flatten(model(inputs, training=False))
+    arrays = [keras.ops.convert_to_numpy(output) for output in outputs]
     return [
-        np.asarray(array, "float64" if array.dtype == "float64" else "float32")
-        for array in keras.tree.flatten(model.predict_on_batch(inputs))
+        array if array.dtype == "float64" else array.astype("float32")
+        for array in arrays
     ]
 
 

@@ -9,7 +9,8 @@ import keras
 from keras_sepconv import kernels
 from keras_sepconv._spec import boolean, wrong
 from keras_sepconv.tools import _fold, _swap, _verify
-from keras_sepconv.tools._carry import compile_alike, remade, serialized
+from keras_sepconv.tools._carry import remade, serialized
+from keras_sepconv.tools._compile import compile_alike
 from keras_sepconv.tools._tree import Node, Path, layers, replaced
 from keras_sepconv.tools.counts import multiply_adds
 from keras_sepconv.tools.report import ConversionReport, Row
@@ -157,7 +158,7 @@ def _converted(
     if inference:
         _predict_only(other)
     else:
-        notes = [note for note in [compile_alike(model, other)] if note]
+        notes = compile_alike(model, other)
     if verify:
         notes += _verified(model, other)
     other.conversion_report = ConversionReport(

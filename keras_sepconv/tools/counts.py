@@ -21,15 +21,11 @@ from keras_sepconv.tools._tree import Path
 _SEPARABLE = (
     keras.layers.SeparableConv1D,
     keras.layers.SeparableConv2D,
-    layers.SeparableConv1D,
-    layers.SeparableConv2D,
     layers.SeparableConv3D,
 )
 _DEPTHWISE = (
     keras.layers.DepthwiseConv1D,
     keras.layers.DepthwiseConv2D,
-    layers.DepthwiseConv1D,
-    layers.DepthwiseConv2D,
     layers.DepthwiseConv3D,
 )
 _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
