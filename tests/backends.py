@@ -73,12 +73,13 @@ def gradients(function, tensors, cotangent):
     return value_and_gradients(function, tensors, cotangent)[1]
 
 
-def ways(function, channel_axis):
+def ways(function, channel_axis, kernel=None):
     """Returns the ways a backend runs and differentiates, by name.
 
     Args:
         function: Of inputs and weights, to a tensor.
         channel_axis: The inputs' axis of channels.
+        kernel: The implementation that it runs.
 
     Returns:
         Functions as `value_and_gradients(function, ...)` is, of tensors and a
@@ -92,10 +93,9 @@ def ways(function, channel_axis):
         return {"jit": jax.jit(eager)}
     if BACKEND == "tensorflow":
         graph = compiled(function, channel_axis)
-        return {
-            "eager": eager,
-            "graph": functools.partial(value_and_gradients, graph),
-        }
+        found = {"graph": functools.partial(value_and_gradients, graph)}
+        # The taps are for compiled functions.
+        return found if kernel == "taps" else {"eager": eager, **found}
     return {"eager": eager} if HAS_GRADIENTS else {}
 
 

@@ -9,6 +9,10 @@ if os.environ.get("KERAS_BACKEND") == "jax":
         "XLA_FLAGS", "--xla_force_host_platform_device_count=4"
     )
 
+if os.environ.get("KERAS_BACKEND") == "torch":
+    # Two workers on two cores would wait for each other's threads.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import hypothesis
 import keras
 import numpy as np
@@ -31,12 +35,29 @@ if keras.backend.backend() == "tensorflow":
         [tf.config.LogicalDeviceConfiguration()] * 2,
     )
 
+BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
+# What asks the same on every backend, and where it is asked; on the others only
+# what is marked `each_backend`. `--every-test` asks everywhere.
+ONCE = {
+    "test_bench.py": ("numpy", "torch"),
+    "test_command.py": ("numpy",),
+    "test_counts.py": ("numpy",),
+    "test_family.py": ("numpy",),
+    "test_functional.py": ("numpy", "torch"),
+    "test_guards.py": ("numpy",),
+    "test_hostile.py": ("numpy",),
+    "test_info.py": ("numpy",),
+    "test_load.py": ("numpy", "torch"),
+    "test_results_page.py": ("numpy",),
+    "test_spec.py": ("numpy",),
+}
+
 # Shared machines stall; how long an example takes says nothing.
 hypothesis.settings.register_profile(
     "default",
     deadline=None,
     derandomize=True,
-    max_examples=60,
+    max_examples=20,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.register_profile(
@@ -52,8 +73,31 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-cell",
         action="store_true",
-        help="each transformation with each operation of each spec",
+        help="each transformation with each operation of each spec, and each "
+        "exported layer in each format",
     )
+    parser.addoption(
+        "--every-test",
+        action="store_true",
+        help="what asks the same on every backend, too",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("every_test"):
+        return
+
+    def is_asked_elsewhere(item):
+        name = item.path.name
+        return (
+            keras.backend.backend() not in ONCE.get(name, BACKENDS)
+            and not item.get_closest_marker("each_backend")
+            and not any(name in argument for argument in config.args)
+        )
+
+    elsewhere = [item for item in items if is_asked_elsewhere(item)]
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = [item for item in items if item not in set(elsewhere)]
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from backends import BACKEND
 
 import keras_sepconv
@@ -124,6 +125,7 @@ def new_frameworks(before, after):
     return (tops(after) - tops(before)) & set(FRAMEWORKS)
 
 
+@pytest.mark.each_backend
 def test_importing_brings_in_no_framework_that_keras_did_not():
     before = modules_after("import keras")
     after = modules_after("import keras, keras_sepconv")
@@ -182,6 +184,7 @@ OTHERS = tuple(
 )
 
 
+@pytest.mark.each_backend
 def test_examples_in_docstrings_run():
     examples = 0
     for path in SOURCES:

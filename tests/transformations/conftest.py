@@ -15,3 +15,9 @@ def _as_if_large(monkeypatch):
         monkeypatch.setattr(_torch_depthwise, "_LEAST_IMAGE", 0)
         monkeypatch.setattr(_torch_depthwise, "_MOST_COPIED", 0)
         monkeypatch.setattr(_torch, "_FEWEST_PIXELS", 0)
+    yield
+    if BACKEND == "torch":
+        import torch
+
+        # What fails halfway in torch may leave them off.
+        torch.set_grad_enabled(True)
