@@ -108,12 +108,14 @@ def tox_environments() -> set[str]:
     """Returns the names of the environments in tox.ini."""
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
-    names = {
+    entries = [
         name.removeprefix("testenv:")
         for name in tox.sections()
         if name.startswith("testenv:")
-    }
-    for entry in re.split(r",(?![^{]*})|\n", tox["tox"]["env_list"]):
+    ]
+    entries += re.split(r",(?![^{]*})|\n", tox["tox"]["env_list"])
+    names = set()
+    for entry in entries:
         parts = re.split(r"{([^}]*)}", entry.strip())
         choices = [
             part.split(",") if index % 2 else [part]

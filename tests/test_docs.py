@@ -133,7 +133,7 @@ def test_commands_exist():
     for words in found:
         check(words)
     assert len(found) >= 20
-    assert {"jax", "tensorflow-oldest", "docs", "r"} <= tox_environments()
+    assert {"jax", "oldest", "docs", "r"} <= tox_environments()
 
 
 @pytest.mark.parametrize(

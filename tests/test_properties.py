@@ -26,7 +26,7 @@ from reference import Convolution
 from keras_sepconv import layers, ops
 
 # Each new shape is compiled anew on JAX.
-few = settings(max_examples=10 if BACKEND == "jax" else 40)
+few = settings(max_examples=10 if BACKEND == "jax" else 20)
 
 RANKS = st.sampled_from((1, 2, 3))
 SIZES = (9, 8, 7)
@@ -261,7 +261,7 @@ def half(draw):
 
 
 @needs_gradients
-@settings(max_examples=6 if BACKEND == "jax" else 20)
+@settings(max_examples=6 if BACKEND == "jax" else 12)
 @given(half())
 def test_half_precision_is_at_most_twice_as_far_off_as_stock(case):
     """Value and gradients, against float64, as root mean squares."""
