@@ -258,14 +258,20 @@ if BACKEND == "numpy":
         command += [files / "plain.keras", target]
         subprocess.run(command, check=True, capture_output=True)
         whole = target.read_bytes()
-        for wait in (0.5, 2.5):
+        before = set(files.iterdir())
+        for is_early in (True, False):
             target.write_bytes(b"the old one")
             run = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
-            time.sleep(wait)
+            if is_early:
+                time.sleep(0.5)
+            # A new folder holds what is not whole yet.
+            while not is_early and set(files.iterdir()) == before:
+                assert run.poll() is None, "it ended before it was interrupted"
+                time.sleep(0.001)
             run.send_signal(number)
-            _, text = run.communicate(timeout=60)
+            _, text = run.communicate(timeout=300)
             if run.returncode == 0:
                 assert len(target.read_bytes()) == len(whole)
                 continue
@@ -291,7 +297,7 @@ if BACKEND == "numpy":
             [sys.executable, "-c", code, tmp_path / path],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert run.returncode == 1

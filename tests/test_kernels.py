@@ -48,7 +48,7 @@ def battery(function):
             for kernel in KERNELS
             for run in RUNS[:: SOME if kernel == "portable" else 1]
         ],
-    )
+    )(function)
 
 
 def assert_close(found, expected, bound, what):
