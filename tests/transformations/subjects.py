@@ -107,8 +107,7 @@ class Subject:
 
 
 def _add_bias(outputs: Any, bias: Any) -> Any:
-    row = (1,) * (len(outputs.shape) - 1) + (-1,)
-    return keras.ops.add(outputs, keras.ops.reshape(bias, row))
+    return outputs + bias[(None,) * (len(outputs.shape) - 1)]
 
 
 def _stock_depthwise(case: Case, inputs: Any, kernel: Any) -> Any:
