@@ -117,12 +117,14 @@ def test_depthwise(case, kernel, data_format, padding, rng):
 
 
 def assert_right(run, kernel, arrays, truth, data_format, rng):
-    """Compares the value by itself, and with its gradients, with the truth."""
+    """Compares the value and the gradients with the truth."""
     expected = truth.value()
     cotangent = rng.standard_normal(expected.shape).astype("float32")
     bounds = truth.tolerances(cotangent, EPSILON["float32"])
     tensors = [tensor(a) for a in arrays]
-    assert_close(run(*tensors), expected, bounds["value"], "value")
+    if BACKEND in ("numpy", "torch"):
+        # Elsewhere what is to be differentiated computes no other value.
+        assert_close(run(*tensors), expected, bounds["value"], "value")
     slopes = truth.gradients(cotangent)
     names = ["inputs", "depthwise", "pointwise", "bias"]
     if truth.pointwise is None:
