@@ -19,6 +19,20 @@ EPSILON = {
 }
 
 
+def use_several_devices():
+    """Makes two devices of the CPU under TensorFlow, which it must not use yet.
+
+    JAX reads XLA_FLAGS for that when it starts.
+    """
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * 2,
+        )
+
+
 def needs_gradients(function):
     """Leaves a test out under Keras's numpy backend, which has none."""
     return function if HAS_GRADIENTS else None

@@ -17,6 +17,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
+from backends import use_several_devices
 
 # What only one backend has; importing it imports that backend.
 collect_ignore = [
@@ -26,14 +27,7 @@ collect_ignore = [
 ]
 if keras.backend.backend() not in ("jax", "tensorflow", "torch"):
     collect_ignore.append("transformations")
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    # Two devices for what trains on several; there are none to add later.
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0],
-        [tf.config.LogicalDeviceConfiguration()] * 2,
-    )
+use_several_devices()
 
 BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
 # What asks the same on every backend, and where it is asked; on the others only

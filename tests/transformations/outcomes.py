@@ -1,9 +1,11 @@
 """What came of a convolution under a transformation: right or wrong."""
 
+import contextlib
 import importlib
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 from backends import BACKEND, KERAS, array
@@ -32,6 +34,24 @@ IS_LISTED_VERSION = KERAS >= (3, 15)
 # results with it.
 STOCK_IS_WRONG: dict[str, str] = getattr(_HOME, "STOCK_IS_WRONG", {})
 RIGHT: dict[str, Mode] = getattr(_HOME, "RIGHT", {})
+
+
+@contextlib.contextmanager
+def as_if_large() -> Iterator[None]:
+    """Sends small images through the code that is there for large ones."""
+    limits = {
+        "jax": {"_jax_blocks._BLOCK_BYTES": 1},
+        "torch": {
+            "_torch_depthwise._LEAST_IMAGE": 0,
+            "_torch_depthwise._MOST_COPIED": 0,
+            "_torch._FEWEST_PIXELS": 0,
+        },
+    }
+    with contextlib.ExitStack() as stack:
+        for path, limit in limits.get(BACKEND, {}).items():
+            name = f"keras_sepconv.kernels.{path}"
+            stack.enter_context(mock.patch(name, limit))
+        yield
 
 
 def is_listed(names: dict[str, str], mode: str, subject: Subject) -> bool:

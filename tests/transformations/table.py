@@ -30,20 +30,30 @@ Found = dict[str, dict[str, tuple[str, str]]]
 
 def tried() -> Found:
     """Tries every cell under the active backend."""
-    from outcomes import MODES, RIGHT, every_cell, outcome, problem
+    from backends import use_several_devices
+    from outcomes import (
+        MODES,
+        RIGHT,
+        as_if_large,
+        every_cell,
+        outcome,
+        problem,
+    )
 
+    use_several_devices()
     found: Found = {}
-    for mode, subject in every_cell():
-        results = {w: outcome(MODES[mode], subject, w) for w in WHO}
-        right = results["stock"]
-        if mode in RIGHT:
-            right = outcome(RIGHT[mode], subject, "stock")
-        said = []
-        for result, error in results.values():
-            if result is not None and right[0] is not None:
-                error = problem(subject, result, right[0]) or ""
-            said.append(error)
-        found.setdefault(mode, {})[str(subject)] = (said[0], said[1])
+    with as_if_large():
+        for mode, subject in every_cell():
+            said = []
+            results = [outcome(MODES[mode], subject, who) for who in WHO]
+            right = results[0]
+            if mode in RIGHT:
+                right = outcome(RIGHT[mode], subject, "stock")
+            for result, error in results:
+                if result is not None and right[0] is not None:
+                    error = problem(subject, result, right[0]) or ""
+                said.append(error)
+            found.setdefault(mode, {})[str(subject)] = (said[0], said[1])
     return found
 
 
