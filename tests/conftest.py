@@ -35,13 +35,17 @@ BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
 ONCE = {
     "test_bench.py": ("numpy", "torch"),
     "test_command.py": ("numpy",),
+    "test_convert.py": ("numpy", "torch"),
+    "test_convert_state.py": ("numpy", "torch"),
     "test_counts.py": ("numpy",),
     "test_family.py": ("numpy",),
     "test_functional.py": ("numpy", "torch"),
     "test_guards.py": ("numpy",),
     "test_hostile.py": ("numpy",),
     "test_info.py": ("numpy",),
+    "test_layers.py": ("numpy", "torch"),
     "test_load.py": ("numpy", "torch"),
+    "test_ranks.py": ("numpy", "torch"),
     "test_results_page.py": ("numpy",),
     "test_spec.py": ("numpy",),
 }

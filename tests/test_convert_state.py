@@ -22,6 +22,7 @@ def small(**options):
 IMAGES = np.random.default_rng(0).standard_normal((2, 6, 6, 3), "float32")
 
 
+@pytest.mark.each_backend
 @pytest.mark.parametrize("change", [convert_model, restore_model])
 def test_t8_predict_sees_a_later_change_of_a_layer(change):
     model = small()
@@ -54,6 +55,7 @@ class Counting(L.Layer):
         return inputs + 1e-9 * keras.random.normal((1,), seed=self.seed)
 
 
+@pytest.mark.each_backend
 def test_t8_a_comparison_leaves_both_models_as_they_were():
     inputs = keras.Input(batch_shape=(2, 6, 6, 3))
     hidden = L.SeparableConv2D(4, 3, activity_regularizer="l2")(inputs)
@@ -266,6 +268,7 @@ def assert_nothing_else(optimizer, variables):
         assert all(id(one) in known for one in held), name
 
 
+@pytest.mark.each_backend
 def test_t9_an_excluded_kernel_does_not_shrink():
     """As the test before, in what a step of training does."""
     if BACKEND == "numpy":
@@ -338,6 +341,7 @@ def test_t9_what_was_set_after_compiling_is_carried():
         assert after[name] == before[name]
 
 
+@pytest.mark.each_backend
 def test_t9_a_loss_is_scaled_where_it_was():
     for scales in (False, True):
         model = small(dtype="mixed_float16")

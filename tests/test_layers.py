@@ -57,6 +57,7 @@ def with_bias(layer):
     return layer
 
 
+@pytest.mark.each_backend
 @configurations
 def test_value_is_the_reference(options):
     options = {**options, "activation": None}
@@ -114,6 +115,7 @@ def test_our_config_loads_in_stock(options):
     ]
 
 
+@pytest.mark.each_backend
 @pytest.mark.parametrize("name", list(ops.implementations()))
 def test_the_implementation_asked_for_runs(name, monkeypatch):
     asked = []
@@ -230,6 +232,7 @@ def test_summary(capsys):
     assert "59" in printed  # 27 + 24 + 8 parameters
 
 
+@pytest.mark.each_backend
 @three_models
 def test_training(kind):
     model = list(classifiers())[kind]
@@ -338,6 +341,7 @@ def test_masks_are_as_in_stock(cls):
         cls(4, 3)(Masked()(tensor(image())))
 
 
+@pytest.mark.each_backend
 @pytest.mark.parametrize(
     ("policy", "variables", "outputs"),
     [
@@ -366,6 +370,7 @@ def test_dtype_policies(policy, variables, outputs):
     assert np.all(np.abs(array(result) - expected) <= bound["value"])
 
 
+@pytest.mark.each_backend
 def test_float64(double_precision, rng):
     layer = SeparableConv2D(4, 3, dtype="float64", padding="same")
     inputs = rng.standard_normal((2, 9, 8, 3))
@@ -379,6 +384,7 @@ def test_float64(double_precision, rng):
     assert np.all(np.abs(array(result) - expected) <= bound["value"])
 
 
+@pytest.mark.each_backend
 def test_default_data_format_follows_keras():
     keras.config.set_image_data_format("channels_first")
     layer = SeparableConv2D(4, 3)
@@ -386,12 +392,14 @@ def test_default_data_format_follows_keras():
     assert tuple(layer(image("channels_first")).shape) == (2, 4, 7, 6)
 
 
+@pytest.mark.each_backend
 def test_unknown_sizes_stay_unknown():
     layer = SeparableConv2D(4, 3, strides=2)
     assert layer.compute_output_shape((None, None, 9, 3)) == (None, None, 4, 4)
     assert layer(keras.Input((None, 9, 3))).shape == (None, None, 4, 4)
 
 
+@pytest.mark.each_backend
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_empty_batch(data_format):
     layer = SeparableConv2D(4, 3, data_format=data_format, activation="relu")
@@ -401,6 +409,7 @@ def test_empty_batch(data_format):
     )
 
 
+@pytest.mark.each_backend
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_nan_and_inf_pass_through_where_they_are(value):
     layer = SeparableConv2D(2, 3, pointwise_initializer="ones")
@@ -465,6 +474,7 @@ class Scaled(SeparableConv2D):
         return {**super().get_config(), "scale": self.scale}
 
 
+@pytest.mark.each_backend
 def test_a_subclass():
     layer = Scaled(4, 3, scale=3.0)
     outputs = layer(images=image())
