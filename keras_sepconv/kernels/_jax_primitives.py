@@ -18,13 +18,14 @@ Everything inside is in channels_last.
 """
 
 import functools
+import importlib
+import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import jet, shard_map
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -131,15 +132,27 @@ def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
 
 # The rules.
 
+
+def _optional(name: str) -> Any:
+    """Returns a module of JAX that not every version has, or `None`."""
+    is_there = importlib.util.find_spec(name) is not None
+    return importlib.import_module(name) if is_there else None
+
+
+# Taylor series. Newer rules are for coefficients without factorials.
+_jet = _optional("jax.experimental.jet")
+_taylor: Any = getattr(_jet, "jet2", None) or getattr(_jet, "jet", None)
+
 # JAX 0.4 has tables for what varies over a mesh, where newer versions have
 # types. What a primitive takes and returns varies together.
-_SHARDING_RULES: list[Callable[[Primitive], None]] = [
-    getattr(shard_map, name)
-    for name in ("register_standard_check", "register_standard_rewrite")
-    if hasattr(shard_map, name)
-]
-# The rules of newer versions are for coefficients without factorials.
-_taylor: Any = getattr(jet, "jet2", jet.jet)
+_SHARDING_RULES: list[Callable[[Primitive], None]] = []
+if not hasattr(jax, "typeof"):
+    _shard_map = _optional("jax.experimental.shard_map")
+    _SHARDING_RULES = [
+        _shard_map.register_standard_check,
+        _shard_map.register_standard_rewrite,
+    ]
+
 _Tangents = Sequence[Any]
 # What each primitive stands for, in operations of JAX and other primitives.
 MEANINGS: dict[Primitive, Callable[..., Arrays]] = {}
@@ -197,7 +210,8 @@ def _primitive(
         register(primitive)
     primitive.def_impl(run)
     primitive.def_abstract_eval(shapes)
-    jet.jet_rules[primitive] = taylor
+    if _jet is not None:
+        _jet.jet_rules[primitive] = taylor
     ad.primitive_jvps[primitive] = differentiate
     batching.primitive_batchers[primitive] = batch
     for function, platform in ((meaning, None), (cpu, "cpu")):
