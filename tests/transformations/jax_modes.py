@@ -35,11 +35,14 @@ def derived(function, tensors):
 
 
 def energy(function):
-    """Returns a function of the same tensors to one number."""
+    """Returns a function of the same tensors to one number.
+
+    Its terms have one sign: where they cancel, rounding is all that is left.
+    """
 
     def to_number(*tensors):
         value = function(*tensors)
-        return (value**2 * cosines(value)).astype("float32").sum()
+        return (value**2 * (2 + cosines(value))).astype("float32").sum()
 
     return to_number
 
