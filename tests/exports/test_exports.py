@@ -1,6 +1,9 @@
 """Each exported file, run in the runtime that its format is for."""
 
+import os
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,6 +12,7 @@ from backends import BACKEND
 from cells import CELLS, CELLS_OF_OURS, Cell, run
 from formats import FORMATS
 from pages import DOCS, blocks
+from subjects import OPERATIONS, Subject
 
 import keras_sepconv
 
@@ -99,6 +103,52 @@ if BACKEND == "jax":
         (name,) = (one.name for one in session.get_inputs())
         (found,) = session.run(None, {name: inputs})
         np.testing.assert_allclose(found, model(inputs), atol=1e-5)
+
+    @pytest.mark.parametrize("operation", OPERATIONS)
+    def test_jax2tf_has_the_gradients_of_jax(operation):
+        import jax
+        import tensorflow as tf
+        from jax.experimental import jax2tf
+
+        subject = Subject(operation, "strided")
+        tensors = subject.tensors()
+        converted = jax2tf.convert(subject.ours, with_gradient=True)
+        variables = [tf.Variable(np.asarray(t)) for t in tensors]
+        with tf.GradientTape() as tape:
+            outputs = tf.function(converted, autograph=False)(*variables)
+        found = tape.gradient(outputs, variables, outputs)
+        expected, pull = jax.vjp(subject.ours, *tensors)
+        pairs = zip([outputs, *found], [expected, *pull(expected)], strict=True)
+        for one, other in pairs:
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+    def test_the_mode_in_which_layers_are_flax_modules():
+        """Keras reads when it starts whether they are to be."""
+        code = """if True:
+            import keras, numpy as np
+            from flax import nnx
+            import keras_sepconv
+            assert keras.config.is_nnx_enabled()
+            images = np.ones((2, 8, 8, 3), "float32")
+            layers = [
+                home.SeparableConv2D(4, 3, depth_multiplier=2)
+                for home in (keras.layers, keras_sepconv)
+            ]
+            stock, ours = layers
+            stock.build(images.shape), ours.build(images.shape)
+            ours.set_weights(stock.get_weights())
+            found = [nnx.jit(lambda m, x: m(x))(m, images) for m in layers]
+            np.testing.assert_allclose(*found, rtol=1e-5)
+            model = keras.Sequential([ours, keras.layers.Flatten()])
+            model.compile("sgd", "mse")
+            model.fit(images, np.zeros((2, 144)), verbose=0)
+            assert not np.array_equal(*(m.get_weights()[0] for m in layers))
+        """
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "KERAS_NNX_ENABLED": "true"},
+            check=True,
+        )
 
 
 if BACKEND != "openvino":
