@@ -147,7 +147,7 @@ _taylor: Any = getattr(_jet, "jet2", None) or getattr(_jet, "jet", None)
 # types. What a primitive takes and returns varies together.
 _SHARDING_RULES: list[Callable[[Primitive], None]] = []
 if not hasattr(jax, "typeof"):
-    _shard_map = _optional("jax.experimental.shard_map")
+    _shard_map = importlib.import_module("jax.experimental.shard_map")
     _SHARDING_RULES = [
         _shard_map.register_standard_check,
         _shard_map.register_standard_rewrite,

@@ -326,15 +326,20 @@ def shard_map_differentiated_outside(f, t):
 @mode
 def shard_map_with_split_weights(f, t):
     """Each device has some of the filters, or of the channels."""
-    last = P(*(None,) * (t[-2].ndim - 1), "batch")
-    specs = [P(), *(P() for _ in t[1:-2]), last, P("batch")]
+    *first, kernel, bias = t
+    last = P(*(None,) * (kernel.ndim - 1), "batch")
+    specs = [P() for _ in first]
+    axis = -1
+    if kernel[..., 0, 0].size > 1:  # A depthwise kernel: split the channels.
+        first = [jnp.concatenate([a, 2 * a], -1) for a in first]
+        specs = [P(*(None,) * (a.ndim - 1), "batch") for a in first]
+        axis = -2
+        last = P(*(None,) * (kernel.ndim - 2), "batch", None)
     outputs = P(*(None,) * (t[0].ndim - 1), "batch")
-    mapped = _shard_map(f, _mesh((2,)), tuple(specs), outputs)
-    kernel, bias = (jnp.concatenate([a, 2 * a], -1) for a in t[-2:])
-    if t[-2].shape[-2] == t[0].shape[-1] and len(t) == 3 and t[1].size > 16:
-        # A depthwise kernel's last axis is not the channels'.
-        return derived(f, t)
-    return jax.jit(functools.partial(derived, mapped))([*t[:-2], kernel, bias])
+    mapped = _shard_map(f, _mesh((2,)), (*specs, last, P("batch")), outputs)
+    kernel = jnp.concatenate([kernel, 2 * kernel], axis)
+    bias = jnp.concatenate([bias, 2 * bias])
+    return jax.jit(functools.partial(derived, mapped))([*first, kernel, bias])
 
 
 @mode
