@@ -105,7 +105,7 @@ if BACKEND == "jax":
         np.testing.assert_allclose(found, model(inputs), atol=1e-5)
 
     @pytest.mark.parametrize("operation", OPERATIONS)
-    def test_jax2tf_has_the_gradients_of_jax(operation):
+    def test_jax2tf_has_the_gradients_of_stock(operation):
         import jax
         import tensorflow as tf
         from jax.experimental import jax2tf
@@ -117,7 +117,7 @@ if BACKEND == "jax":
         with tf.GradientTape() as tape:
             outputs = tf.function(converted, autograph=False)(*variables)
         found = tape.gradient(outputs, variables, outputs)
-        expected, pull = jax.vjp(subject.ours, *tensors)
+        expected, pull = jax.vjp(subject.stock, *tensors)
         pairs = zip([outputs, *found], [expected, *pull(expected)], strict=True)
         for one, other in pairs:
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
