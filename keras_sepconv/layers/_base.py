@@ -11,14 +11,13 @@ from keras_sepconv._spec import (
     Shape,
     Tensor,
     boolean,
-    cast,
     integer,
     integers,
     padding,
     shown,
     static_shape,
 )
-from keras_sepconv.layers import _initializers
+from keras_sepconv.layers import _call, _initializers
 from keras_sepconv.layers._first_input import FirstInput
 
 # Keras lets every thread that makes a layer's first call build it.
@@ -97,10 +96,6 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             "depthwise": (*self.kernel_size, channels, self.depth_multiplier),
             "bias": (self._output_channels(channels),),
         }
-
-    def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
-        """Returns the op's result; `weights` are those of the parts."""
-        raise NotImplementedError
 
     def _output_channels(self, channels: int) -> int:
         """Returns the channels of the result for so many input channels."""
@@ -182,31 +177,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns `activation(convolution(inputs) + bias)`."""
-        # Keras leaves integer inputs uncast.
-        weights = (
-            getattr(self, attribute) for attribute in self._attributes.values()
-        )
-        inputs = cast(inputs, self.compute_dtype)
-        outputs = self._convolve(inputs, *map(self._cast, weights))
-        return outputs if self.activation is None else self.activation(outputs)
-
-    def _cast(self, weight: Any) -> Tensor | None:
-        # Keras leaves weights uncast in `stateless_call` under mixed precision,
-        # and float64 ones under numpy.
-        if weight is None:
-            return None
-        tensor = keras.ops.convert_to_tensor(weight)
-        return cast(tensor, self.compute_dtype)
-
-    def _op_options(self) -> dict[str, Any]:
-        """Returns the keywords that both operations take."""
-        return {
-            "strides": self.strides,
-            "padding": self.padding,
-            "data_format": self.data_format,
-            "dilation_rate": self.dilation_rate,
-            "implementation": self.implementation,
-        }
+        return _call.call(self, inputs, self.implementation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the output's shape; raises as a call would."""

@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv import kernels, ops
-from keras_sepconv._spec import Tensor, cast
+from keras_sepconv import kernels
+from keras_sepconv._spec import Tensor
+from keras_sepconv.layers import _call
 
 
 class BaseConvolution:
@@ -35,48 +36,9 @@ class BaseConvolution:
 
     def call(self: Any, inputs: Tensor) -> Tensor:
         """Returns `activation(convolution(inputs) + bias)`."""
-        kernel, bias = self.kernel, self.bias
-        pointwise = self.groups == 1 and max(self.kernel_size) == 1
-        depthwise = self.groups > 1 and int(kernel.shape[-2]) == 1
-        if not pointwise and not depthwise:
+        if _call.kind(self) is None:
             return super().call(inputs)  # type: ignore[misc]
-        inputs, kernel, bias = (
-            None
-            if one is None
-            else cast(keras.ops.convert_to_tensor(one), self.compute_dtype)
-            for one in (inputs, kernel, bias)
-        )
-        if pointwise:
-            if max(self.strides) > 1:
-                inputs = inputs[self._strided]
-            outputs = ops.pointwise_conv(
-                inputs,
-                kernel,
-                self.data_format,
-                self.implementation,
-                bias=bias,
-            )
-        else:
-            shape = (*self.kernel_size, self.groups, -1)
-            outputs = ops.depthwise_conv(
-                inputs,
-                keras.ops.reshape(kernel, shape),
-                self.strides,
-                self.padding,
-                self.data_format,
-                self.dilation_rate,
-                self.implementation,
-                bias=bias,
-            )
-        return outputs if self.activation is None else self.activation(outputs)
-
-    @property
-    def _strided(self: Any) -> tuple[slice, ...]:
-        """The inputs that a kernel of size 1 reads, whatever the padding."""
-        every = tuple(slice(None, None, stride) for stride in self.strides)
-        if self.data_format == "channels_first":
-            return (slice(None), slice(None), *every)
-        return (slice(None), *every)
+        return _call.call(self, inputs, self.implementation)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the config of the Keras layer, and what differs from it."""

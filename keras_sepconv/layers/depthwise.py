@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from keras_sepconv import ops
-from keras_sepconv._spec import Padding, Tensor
+from keras_sepconv._spec import Padding
 from keras_sepconv.layers._base import BaseConv
 
 
@@ -31,12 +30,6 @@ class BaseDepthwiseConv(BaseConv):
         "bias": "bias",
     }
     _weight_names = tuple(_attributes.values())
-
-    def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
-        kernel, bias = weights
-        return ops.depthwise_conv(
-            inputs, kernel, bias=bias, **self._op_options()
-        )
 
     def _output_channels(self, channels: int) -> int:
         return channels * self.depth_multiplier

@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from keras_sepconv import ops
-from keras_sepconv._spec import Padding, Shape, Tensor, boolean, integer
+from keras_sepconv._spec import Padding, Shape, boolean, integer
 from keras_sepconv.layers._base import BaseConv
 
 
@@ -123,24 +122,6 @@ class BaseSeparableConv(BaseConv):
             self.depthwise_bias = self.add_weight(
                 name="depthwise_bias", shape=(planes,), initializer="zeros"
             )
-
-    def _convolve(self, inputs: Tensor, *weights: Tensor | None) -> Tensor:
-        depthwise, pointwise, bias = weights
-        between, options = self._cast(self.depthwise_bias), self._op_options()
-        if between is None and self.depthwise_activation is None:
-            return ops.separable_conv(
-                inputs, depthwise, pointwise, bias=bias, **options
-            )
-        outputs = ops.depthwise_conv(inputs, depthwise, bias=between, **options)
-        if self.depthwise_activation is not None:
-            outputs = self.depthwise_activation(outputs)
-        return ops.pointwise_conv(
-            outputs,
-            pointwise,
-            self.data_format,
-            self.implementation,
-            bias=bias,
-        )
 
     def _output_channels(self, channels: int) -> int:
         return self.filters

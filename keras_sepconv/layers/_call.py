@@ -1,0 +1,174 @@
+"""What a convolution layer computes, by our operations, whoever made it.
+
+The layers of Keras and those of this package have the same attributes. So
+this is the one place that says which layer is separable, depthwise or
+pointwise, and what its call runs.
+"""
+
+import math
+from typing import Any
+
+import keras
+
+from keras_sepconv import kernels, ops
+from keras_sepconv._spec import ConvSpec, Shape, Tensor, cast
+
+_PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+
+
+def kind(layer: Any, channels: int | None = None) -> str | None:
+    """Returns `"separable"`, `"depthwise"`, `"pointwise"`, `None` for others.
+
+    Args:
+        layer: A convolution layer of Keras or of this package.
+        channels: Those of its input, for a plain convolution without weights
+            yet.
+    """
+    if isinstance(layer, _PLAIN):
+        if channels is None and layer.built:
+            channels = int(layer.kernel.shape[-2]) * layer.groups
+        return plain_kind(layer.groups, layer.kernel_size, channels)
+    if hasattr(layer, "pointwise_initializer"):
+        return "separable"
+    return "depthwise" if hasattr(layer, "depthwise_initializer") else None
+
+
+def plain_kind(
+    groups: int, kernel_size: Any, channels: int | None
+) -> str | None:
+    """Returns the kind of a plain convolution.
+
+    Args:
+        groups: Its groups.
+        kernel_size: The sizes of its kernel.
+        channels: Those of its input, `None` if unknown.
+    """
+    if groups == 1:
+        return "pointwise" if math.prod(kernel_size) == 1 else None
+    return "depthwise" if groups == channels else None
+
+
+def call(layer: Any, inputs: Tensor, implementation: str | None) -> Tensor:
+    """Returns what a layer that has a `kind` and weights computes.
+
+    Args:
+        layer: The layer.
+        inputs: Its input.
+        implementation: What the operations are to run by.
+    """
+    # Keras leaves integer inputs uncast.
+    inputs = cast(inputs, layer.compute_dtype)
+    run = _RUN[kind(layer)]
+    outputs = run(layer, inputs, _cast(layer, layer.bias), implementation)
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def _separable(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
+    depthwise = _cast(layer, layer.depthwise_kernel)
+    pointwise = _cast(layer, layer.pointwise_kernel)
+    options = _options(layer, by)
+    if not _in_two_steps(layer):
+        return ops.separable_conv(
+            inputs, depthwise, pointwise, bias=bias, **options
+        )
+    between = _cast(layer, layer.depthwise_bias)
+    outputs = ops.depthwise_conv(inputs, depthwise, bias=between, **options)
+    if layer.depthwise_activation is not None:
+        outputs = layer.depthwise_activation(outputs)
+    return ops.pointwise_conv(
+        outputs, pointwise, layer.data_format, by, bias=bias
+    )
+
+
+def _depthwise(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
+    kernel = _cast(layer, layer.kernel)
+    if isinstance(layer, _PLAIN):
+        shape = (*layer.kernel_size, layer.groups, -1)
+        kernel = keras.ops.reshape(kernel, shape)
+    return ops.depthwise_conv(inputs, kernel, bias=bias, **_options(layer, by))
+
+
+def _pointwise(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
+    if max(layer.strides) > 1:
+        inputs = inputs[_strided(layer)]
+    kernel = _cast(layer, layer.kernel)
+    return ops.pointwise_conv(inputs, kernel, layer.data_format, by, bias=bias)
+
+
+_RUN: dict[str | None, Any] = {
+    "separable": _separable,
+    "depthwise": _depthwise,
+    "pointwise": _pointwise,
+}
+
+
+def operations(layer: Any, input_shape: tuple[int, ...]) -> list[kernels.Call]:
+    """Returns what `call` asks of the kernels, in order; nothing for others.
+
+    Args:
+        layer: A convolution layer of Keras or of this package.
+        input_shape: The shape of its input.
+    """
+    spec = ConvSpec.normalise(
+        layer.kernel_size,
+        layer.strides,
+        layer.padding,
+        layer.data_format,
+        layer.dilation_rate,
+    )
+    channels, dtype = input_shape[spec.channel_axis], layer.compute_dtype
+    what = kind(layer, channels)
+    if what is None:
+        return []
+    if what == "pointwise":
+        return [_pointwise_call(spec, input_shape, layer.filters, dtype)]
+    multiplier = getattr(layer, "depth_multiplier", None)
+    if multiplier is None:
+        multiplier = layer.filters // layer.groups
+    alone = kernels.Call(spec, input_shape, multiplier, None, dtype)
+    if what == "depthwise":
+        return [alone]
+    if _in_two_steps(layer):
+        sizes = tuple(max(size or 1, 1) for size in alone.output_shape)
+        return [alone, _pointwise_call(spec, sizes, layer.filters, dtype)]
+    return [kernels.Call(spec, input_shape, multiplier, layer.filters, dtype)]
+
+
+def _cast(layer: Any, weight: Any) -> Tensor | None:
+    # Keras leaves weights uncast in `stateless_call` under mixed precision,
+    # and float64 ones under numpy.
+    if weight is None:
+        return None
+    return cast(keras.ops.convert_to_tensor(weight), layer.compute_dtype)
+
+
+def _options(layer: Any, implementation: str | None) -> dict[str, Any]:
+    return {
+        "strides": layer.strides,
+        "padding": layer.padding,
+        "data_format": layer.data_format,
+        "dilation_rate": layer.dilation_rate,
+        "implementation": implementation,
+    }
+
+
+def _strided(layer: Any) -> tuple[slice, ...]:
+    """Returns what a kernel of size 1 reads, whatever the padding."""
+    every = tuple(slice(None, None, stride) for stride in layer.strides)
+    if layer.data_format == "channels_first":
+        return (slice(None), slice(None), *every)
+    return (slice(None), *every)
+
+
+def _in_two_steps(layer: Any) -> bool:
+    """Tells whether something stands between the steps; in ours only."""
+    bias = getattr(layer, "depthwise_use_bias", False)
+    return bias or getattr(layer, "depthwise_activation", None) is not None
+
+
+def _pointwise_call(
+    spec: ConvSpec, shape: Shape, filters: int, dtype: str
+) -> kernels.Call:
+    ones = (1,) * spec.rank
+    point = ConvSpec.normalise(ones, 1, "same", spec.data_format, 1)
+    return kernels.Call(point, shape, 1, filters, dtype)
