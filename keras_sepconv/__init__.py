@@ -10,7 +10,13 @@ from keras_sepconv.layers import (
     SeparableConv2D,
     SeparableConv3D,
 )
-from keras_sepconv.tools import convert_model, load_model, restore_model
+from keras_sepconv.tools import (
+    accelerate,
+    convert_model,
+    decelerate,
+    load_model,
+    restore_model,
+)
 
 __all__ = [
     "DepthwiseConv1D",
@@ -19,7 +25,9 @@ __all__ = [
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConv3D",
+    "accelerate",
     "convert_model",
+    "decelerate",
     "load_model",
     "ops",
     "restore_model",

@@ -102,6 +102,28 @@ _RUN: dict[str | None, Any] = {
 }
 
 
+class FastCall:
+    """The `call` of one layer of Keras, by our operations.
+
+    It is an attribute of the layer, which Python finds before the method of its
+    class. Keras saves, copies and counts no such attribute.
+    """
+
+    def __init__(self, layer: Any, implementation: str | None) -> None:
+        self.layer = layer
+        self.implementation = implementation
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        if kind(self.layer) is None:
+            return type(self.layer).call(self.layer, inputs)
+        return call(self.layer, inputs, self.implementation)
+
+
+def is_accelerated(layer: Any) -> bool:
+    """Tells whether a layer of Keras runs our operations."""
+    return isinstance(vars(layer).get("call"), FastCall)
+
+
 def operations(layer: Any, input_shape: tuple[int, ...]) -> list[kernels.Call]:
     """Returns what `call` asks of the kernels, in order; nothing for others.
 

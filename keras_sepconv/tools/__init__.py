@@ -1,13 +1,17 @@
 """What makes models that exist faster, and what loads old ones."""
 
+from keras_sepconv.tools.accelerate import accelerate, decelerate
 from keras_sepconv.tools.convert import convert_model, restore_model
 from keras_sepconv.tools.load import load_model
-from keras_sepconv.tools.report import ConversionReport, Row
+from keras_sepconv.tools.report import AccelerationReport, ConversionReport, Row
 
 __all__ = [
+    "AccelerationReport",
     "ConversionReport",
     "Row",
+    "accelerate",
     "convert_model",
+    "decelerate",
     "load_model",
     "restore_model",
 ]

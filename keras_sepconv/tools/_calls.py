@@ -1,14 +1,18 @@
 """Every call of a layer that a model makes, with its shapes."""
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
-from keras_sepconv._spec import Shape
-from keras_sepconv.tools._tree import Path
+from keras_sepconv._spec import Shape, static_shape
+from keras_sepconv.tools._tree import Path, is_graph, layers
+
+_RECORDING = threading.RLock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,26 +46,24 @@ def calls(
 ) -> list[LayerCall]:
     """Returns the calls of a model's layers, in an order they could run in.
 
-    The layers of nested models stand in the place of the models. What a layer
-    does by code of its own is not looked into, and neither is a model that is
-    neither Sequential nor functional: its layers come without shapes.
+    The layers of nested models stand in the place of the models. Where a layer
+    or a model has code of its own, Keras runs it without values, and the layers
+    that it calls come in its place.
 
     Args:
-        model: A `keras.Model`; it stays as it is.
+        model: A `keras.Model`, or a layer; it stays as it is.
         input_shapes: What to take for the inputs' shapes, without the batch;
             `None` for those that the model was made with.
 
     Raises:
         ValueError: Shapes that the model cannot take.
     """
-    tensors = _inputs(model, input_shapes)
-    if tensors is None or not isinstance(
-        model, (keras.Sequential, keras.Function)
-    ):
+    taken = _input(model, input_shapes)
+    if taken is None:
         return _without_shapes(model)
     walk = _Walk()
     try:
-        walk.outputs(model, (), 1, (tensors,), {})
+        walk.outputs(model, (), 1, (taken,), {})
     except Exception as error:
         if input_shapes is not None:
             # Keras wraps the layer's own words in others.
@@ -72,26 +74,61 @@ def calls(
     return walk.found
 
 
+def known_input(model: Any) -> Any:
+    """Returns what a model or a layer takes, as it was made or built with.
+
+    A tensor without values, or a structure of them; `None` if that is not
+    known.
+    """
+    if getattr(model, "inputs", None):
+        sequential = isinstance(model, keras.Sequential)
+        return keras.tree.map_structure(
+            _like, model.inputs[0] if sequential else model.input
+        )
+    # One with code of its own knows what it was called on first.
+    shape = model.built and (model.get_build_config() or {}).get("input_shape")
+    if not shape or not isinstance(shape[-1], int):
+        return None
+    return keras.KerasTensor(shape, dtype=model.compute_dtype)
+
+
+def _leaves(layer: Any) -> list[tuple[Path, Any]]:
+    """Returns the layers inside that have none inside, or are Keras's own."""
+    inner = list(layers(layer))
+    own = [path for path, one in inner if not _is_code(one)]
+    return [
+        (path, one)
+        for path, one in inner
+        if path in own
+        and not any(path[: len(around)] == around != path for around in own)
+    ]
+
+
+def _is_code(layer: Any) -> bool:
+    """Tells whether a layer is code of someone's own that calls layers."""
+    if is_graph(layer) or isinstance(layer, keras.Model):
+        return True
+    kind = type(layer)
+    if getattr(keras.layers, kind.__name__, None) is kind:
+        return False
+    return any(True for _ in layers(layer))
+
+
 def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
-    found = []
-    for layer in model.layers:
-        inner = (*path, layer.name)
-        if isinstance(layer, keras.Model):
-            found += _without_shapes(layer, inner)
-        else:
-            found.append(LayerCall(inner, layer))
-    return found
+    return [
+        LayerCall((*path, *inner), layer) for inner, layer in _leaves(model)
+    ]
 
 
-def _inputs(model: Any, shapes: Sequence[Shape] | None) -> list[Any] | None:
+def _input(model: Any, shapes: Sequence[Shape] | None) -> Any:
     """Returns what a model takes, `None` if that is not known yet."""
-    known = getattr(model, "inputs", None)
     if shapes is None:
-        return known and [_like(tensor) for tensor in known]
+        return known_input(model)
+    known = getattr(model, "inputs", None)
     if not known:
         if len(shapes) != 1:
             raise _misfit(model, shapes, "it has one input")
-        return [keras.KerasTensor((None, *shapes[0]))]
+        return keras.KerasTensor((None, *shapes[0]))
     fits = len(known) == len(shapes) and all(
         len(tensor.shape) == len(shape) + 1
         and all(
@@ -128,6 +165,46 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
         return self.output_spec(*args, **kwargs)
 
 
+class _Code(keras.Operation):  # type: ignore[misc]
+    """Runs a layer's code on tensors without values."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__(name="code")
+        self.layer = layer
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.layer(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _recorded(layer: Any, note: Callable[..., None]) -> Iterator[None]:
+    """Reports the calls of the layers inside, as long as the context lasts."""
+    with _RECORDING:
+        leaves = _leaves(layer)
+        before = [vars(leaf).get("call") for _, leaf in leaves]
+        try:
+            for path, leaf in leaves:
+                leaf.call = _reporting(path, leaf, note)
+            yield
+        finally:
+            for (_, leaf), call in zip(leaves, before, strict=True):
+                if call is None:
+                    del leaf.call
+                else:
+                    leaf.call = call
+
+
+def _reporting(path: Path, leaf: Any, note: Callable[..., None]) -> Any:
+    plain = leaf.call
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = plain(*args, **kwargs)
+        note(path, leaf, (args, kwargs), result)
+        return result
+
+    return call
+
+
 class _Walk:
     """Goes through models and takes down the calls."""
 
@@ -145,14 +222,14 @@ class _Walk:
     ) -> Any:
         """Returns a call's symbolic result, after taking it down."""
         tensors = _tensors(args, kwargs)
-        if isinstance(layer, keras.Sequential):
+        if isinstance(layer, keras.Sequential) and is_graph(layer):
             result = tensors[0]
             for one in layer.layers:
                 result = self.outputs(
                     one, (*path, one.name), steps, (result,), {}
                 )
             return result
-        if isinstance(layer, keras.Function):
+        if is_graph(layer):
             tensors = _ordered(layer, (*args, *kwargs.values()))
             return self._function(layer, path, steps, tensors)
         try:
@@ -162,18 +239,50 @@ class _Walk:
             raise
         # A result may be an argument, and keeps then what it came from.
         result = keras.tree.map_structure(_like, result)
+        if _is_code(layer):
+            self._code(layer, path, steps, args, kwargs)
+            return result
         if isinstance(layer, keras.layers.TimeDistributed):
             batch, times, *sizes = tensors[0].shape
             one = keras.KerasTensor((batch, *sizes), dtype=tensors[0].dtype)
             inner, times = layer.layer, product(steps, times)
             self.outputs(inner, (*path, inner.name), times, (one,), {})
             return result
+        self._note(path, layer, steps, tensors, result)
+        return result
+
+    def _note(
+        self, path: Path, layer: Any, steps: int | None, taken: Any, result: Any
+    ) -> None:
         shapes, results = (
-            tuple(tuple(tensor.shape) for tensor in some)
-            for some in (tensors, _tensors(result))
+            tuple(static_shape(tensor) or () for tensor in _tensors(some))
+            for some in (taken, result)
         )
         self.found.append(LayerCall(path, layer, shapes, results, steps))
-        return result
+
+    def _code(
+        self,
+        layer: Any,
+        path: Path,
+        steps: int | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Takes down the calls that code of someone's own makes."""
+        before = len(self.found)
+        args, kwargs = keras.tree.map_structure(_one, (args, kwargs))
+
+        def note(inner: Path, one: Any, taken: Any, result: Any) -> None:
+            self._note((*path, *inner), one, steps, taken, result)
+
+        try:
+            with _recorded(layer, note):
+                _Code(layer).compute_output_spec(*args, **kwargs)
+        except Exception:  # It may work only as part of a real call.
+            self.found[before:] = _without_shapes(layer, path)
+        inside = {id(w) for _, one in layers(layer) for w in one.weights}
+        if any(id(weight) not in inside for weight in layer.weights):
+            self.found.append(LayerCall(path or (layer.name,), layer))
 
     def _function(
         self, model: Any, path: Path, steps: int | None, tensors: list[Any]
@@ -211,8 +320,16 @@ def _tensors(*structure: Any) -> list[Any]:
     return [
         tensor
         for tensor in keras.tree.flatten(structure)
-        if isinstance(tensor, keras.KerasTensor)
+        if isinstance(tensor, keras.KerasTensor) or keras.ops.is_tensor(tensor)
     ]
+
+
+def _one(tensor: Any) -> Any:
+    """Returns a tensor like one, of one example where the batch is unknown."""
+    if not isinstance(tensor, keras.KerasTensor):
+        return tensor
+    shape = (tensor.shape[0] or 1, *tensor.shape[1:])
+    return keras.KerasTensor(shape, dtype=tensor.dtype)
 
 
 def _ordered(model: Any, args: tuple[Any, ...]) -> list[Any]:

@@ -1,12 +1,12 @@
 """Which layer stands for which, in both directions."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from keras_sepconv import layers
+from keras_sepconv.layers._call import is_accelerated, kind, plain_kind
 from keras_sepconv.tools._tree import Node
 from keras_sepconv.tools._words import said
 
@@ -21,6 +21,8 @@ _STOCK = {
     for name in _OURS
     if hasattr(keras.layers, name)
 }
+
+STOCK = tuple(_STOCK.values())
 
 # What a node becomes, or why it cannot.
 Swap = Callable[[Node], Node | str | None]
@@ -65,22 +67,37 @@ def to_stock(node: Node) -> Node | str | None:
     return _as(_STOCK[name], node, config)
 
 
+def obstacle(layer: Any) -> str | None:
+    """Returns why a convolution of Keras cannot run our operations, if so."""
+    stock = next((one for one in STOCK if isinstance(layer, one)), None)
+    if stock is None:
+        return "it is transposed"
+    if _is_quantized(layer.dtype_policy):
+        return "it is quantized"
+    if isinstance(layer, _PLAIN) and not _may_be_cheap(layer):
+        return "it is dense"
+    for name in ("call", "convolution_op"):
+        own = getattr(type(layer), name, None)
+        if own is not getattr(stock, name, None):
+            return f"its class {type(layer).__name__} has its own `{name}`"
+        if name in vars(layer) and not is_accelerated(layer):
+            return f"it has its own `{name}`"
+    return None
+
+
 def candidate(layer: Any) -> str | None:
     """Returns why a layer that `to_ours` could mean was not replaced.
 
     `None` if it means no such layer, or is one of ours.
     """
-    if not isinstance(layer, tuple(_STOCK.values())):
+    if not isinstance(layer, STOCK) or is_ours(layer):
         return None
-    if isinstance(layer, tuple(_OURS.values())):
+    reason = obstacle(layer)
+    if reason == "it is dense":
         return None
-    if isinstance(layer, _PLAIN) and not _cheap(
-        layer.groups, layer.kernel_size, _channels(layer)
-    ):
-        return None
-    if type(layer) not in _STOCK.values():
-        return f"{type(layer).__name__} is a class of its own"
-    return "the code of the layer around it makes it"
+    if reason is None and type(layer) in STOCK:
+        reason = "the code of the layer around it makes it"
+    return reason or f"{type(layer).__name__} is a class of its own"
 
 
 def is_ours(layer: Any) -> bool:
@@ -91,15 +108,13 @@ def is_ours(layer: Any) -> bool:
 _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
-def _channels(layer: Any) -> int | None:
-    return layer.kernel.shape[-2] * layer.groups if layer.built else None
+def _is_quantized(policy: Any) -> bool:
+    return "Quantized" in type(policy).__name__
 
 
-def _cheap(groups: int, kernel_size: Any, channels: int | None) -> bool:
-    """Tells whether a plain convolution is depthwise or pointwise."""
-    if groups == 1:
-        return bool(math.prod(kernel_size) == 1)
-    return bool(groups == channels)
+def _may_be_cheap(layer: Any) -> bool:
+    # Without weights, groups may be as many as the channels will be.
+    return kind(layer) is not None or (layer.groups > 1 and not layer.built)
 
 
 def _is_cheap(node: Node) -> bool:
@@ -111,19 +126,20 @@ def _is_cheap(node: Node) -> bool:
     if shape:
         first = config["data_format"] == "channels_first"
         channels = shape[1 if first else -1]
-    return _cheap(config["groups"], config["kernel_size"], channels)
+    found = plain_kind(config["groups"], config["kernel_size"], channels)
+    return found is not None
 
 
-def _as(kind: Any, node: Node, config: dict[str, Any]) -> Node | str:
+def _as(layer: Any, node: Node, config: dict[str, Any]) -> Node | str:
     try:
-        kind.from_config(config)
+        layer.from_config(config)
     except (TypeError, ValueError) as error:
         return said(error)
-    registered = keras.saving.get_registered_name(kind)
+    registered = keras.saving.get_registered_name(layer)
     return {
         **node,
-        "module": kind.__module__ if ">" in registered else "keras.layers",
-        "class_name": kind.__name__,
+        "module": layer.__module__ if ">" in registered else "keras.layers",
+        "class_name": layer.__name__,
         "config": config,
         "registered_name": registered if ">" in registered else None,
     }

@@ -25,6 +25,17 @@ def is_node(value: Any) -> bool:
     )
 
 
+def is_graph(layer: Any) -> bool:
+    """Tells whether what a model computes is its graph of layers.
+
+    It is not if someone's own code calls the layers.
+    """
+    if not isinstance(layer, (keras.Sequential, keras.Function)):
+        return False
+    kinds = (kind for kind in type(layer).__mro__ if "call" in vars(kind))
+    return next(kinds).__module__.startswith("keras.")
+
+
 def replaced(
     data: Any, change: Callable[[Path, Node], Node | None], path: Path = ()
 ) -> Any:

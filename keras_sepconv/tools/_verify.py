@@ -1,10 +1,12 @@
 """Whether two models compute the same, up to rounding."""
 
+import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_sepconv.tools._calls import known_input
 from keras_sepconv.tools._tree import layers
 from keras_sepconv.tools._words import said
 
@@ -29,11 +31,74 @@ class CannotPredictError(Exception):
     """Why there is nothing to compare, though a conversion may be right."""
 
 
-def difference(model: Any, other: Any) -> str | None:
-    """Returns how the outputs differ by more than rounding, if they do.
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a model computes for a random batch.
 
-    Both predict the same random batch. A difference is rounding if it is small
-    beside what distinguishes the examples of the batch from each other.
+    Attributes:
+        inputs: The batch.
+        outputs: The model's, as arrays.
+        moved: The same for inputs that are off by one rounding.
+        epsilon: The unit roundoff of the model's least precise layer.
+    """
+
+    inputs: Any
+    outputs: list[np.ndarray]
+    moved: list[np.ndarray]
+    epsilon: float
+
+    def differs(self, other: Any) -> str | None:
+        """Returns how another model differs by more than rounding, if so.
+
+        A difference is rounding if it is small beside what distinguishes the
+        examples of the batch from each other, or beside what one rounding of
+        the inputs does to the outputs.
+        """
+        try:
+            (found,) = _outputs(other, self.inputs)
+        except Exception as error:
+            return f"the result cannot predict: {said(error)}"
+        return disagreement(self.outputs, found, self.epsilon, self.moved)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to say of the comparison, in sentences."""
+        if disagreement(self.outputs, self.moved, self.epsilon) is None:
+            return []
+        return [
+            "Compared loosely, because the model is ill-conditioned: one "
+            "rounding of its inputs changes its outputs by more than rounding."
+        ]
+
+
+def predict(model: Any) -> Prediction:
+    """Returns what a model or a layer computes; it stays as it was.
+
+    Raises:
+        CannotPredictError: It cannot predict a random batch.
+    """
+    inputs = sample(model)
+    epsilon = _epsilon(model)
+    moved = keras.tree.map_structure(
+        lambda array: _moved(array, epsilon), inputs
+    )
+    try:
+        outputs, near = _outputs(model, inputs, moved)
+    except Exception as error:
+        raise CannotPredictError(
+            f"the model cannot predict a random batch: {said(error)}"
+        ) from error
+    return Prediction(inputs, outputs, near, epsilon)
+
+
+def _moved(array: np.ndarray, epsilon: float) -> np.ndarray:
+    if array.dtype.kind != "f":
+        return array
+    return (array * (1 + 2 * epsilon)).astype(array.dtype)
+
+
+def difference(model: Any, other: Any) -> str | None:
+    """Returns how two models differ by more than rounding, and where first.
 
     Args:
         model: The model.
@@ -42,31 +107,23 @@ def difference(model: Any, other: Any) -> str | None:
     Raises:
         CannotPredictError: `model` cannot predict a random batch.
     """
-    inputs = sample(model)
-    try:
-        expected = _outputs(model, inputs)
-    except Exception as error:
-        raise CannotPredictError(
-            f"the model cannot predict a random batch: {said(error)}"
-        ) from error
-    try:
-        found = _outputs(other, inputs)
-    except Exception as error:
-        return f"the result cannot predict: {said(error)}"
-    epsilon = _epsilon(model)
-    wrong = disagreement(expected, found, epsilon)
-    if wrong is not None:
-        return f"{_first(model, other, inputs, epsilon)}: {wrong}"
-    return None
+    expected = predict(model)
+    wrong = expected.differs(other)
+    if wrong is None:
+        return None
+    return f"{_first(model, other, expected.inputs, expected.epsilon)}: {wrong}"
 
 
 def sample(model: Any) -> Any:
     """Returns a random batch that a model can take."""
+    taken = known_input(model)
+    if taken is None:
+        raise CannotPredictError("its input's shape is not known yet")
     for size in _SIZES:
         rng = np.random.default_rng(0)
         inputs = keras.tree.map_structure(
             lambda tensor, size=size, rng=rng: _random(tensor, size, rng),
-            _input(model),
+            taken,
         )
         try:
             model.compute_output_spec(
@@ -82,20 +139,6 @@ def sample(model: Any) -> Any:
     raise AssertionError("unreachable")
 
 
-def _input(model: Any) -> Any:
-    """Returns the input, as a model was made with; a Sequential has one."""
-    if not getattr(model, "inputs", None):
-        # One with code of its own knows what it was called on first.
-        shape = model.built and (model.get_build_config() or {}).get(
-            "input_shape"
-        )
-        if not shape or not isinstance(shape[-1], int):
-            raise CannotPredictError("its input's shape is not known yet")
-        return keras.KerasTensor(shape, dtype=model.compute_dtype)
-    sequential = isinstance(model, keras.Sequential)
-    return model.inputs[0] if sequential else model.input
-
-
 def _random(tensor: Any, size: int, rng: np.random.Generator) -> np.ndarray:
     batch, *sizes = tensor.shape
     shape = (batch or _BATCH, *(n or size for n in sizes))
@@ -107,16 +150,33 @@ def _random(tensor: Any, size: int, rng: np.random.Generator) -> np.ndarray:
     )
 
 
-def _outputs(model: Any, inputs: Any) -> list[np.ndarray]:
-    """Returns what a model predicts, in float32 or wider.
+def _outputs(model: Any, *batches: Any) -> list[list[np.ndarray]]:
+    """Returns what a model predicts for batches, in float32 or wider.
 
     The model stays as it was. `predict` would leave a compiled function in it,
     which no longer sees what is changed in a layer; and the scope keeps every
     variable, as a random layer's seed or the state of a recurrent one.
     """
-    with keras.StatelessScope():
-        outputs = keras.tree.flatten(model(inputs, training=False))
-    arrays = [keras.ops.convert_to_numpy(output) for output in outputs]
+
+    def call(values: list[Any], inputs: Any) -> list[Any]:
+        pairs = zip(model.variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=pairs):
+            outputs: list[Any] = keras.tree.flatten(
+                model(inputs, training=False)
+            )
+        return outputs
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        # It would compile each operation by itself, which takes longer.
+        call = jax.jit(call)
+    values = [variable.value for variable in model.variables]
+    return [_arrays(call(values, inputs)) for inputs in batches]
+
+
+def _arrays(tensors: list[Any]) -> list[np.ndarray]:
+    arrays = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
     return [
         array if array.dtype == "float64" else array.astype("float32")
         for array in arrays
@@ -127,6 +187,7 @@ def disagreement(
     expected: list[np.ndarray],
     found: list[np.ndarray],
     epsilon: float = _EPSILON["float32"],
+    moved: list[np.ndarray] | None = None,
 ) -> str | None:
     """Returns how the outputs of a batch differ, `None` for rounding alone.
 
@@ -134,8 +195,12 @@ def disagreement(
         expected: What one model returns.
         found: What the other returns.
         epsilon: The unit roundoff.
+        moved: What the first returns for inputs off by one rounding; `None`
+            if that is not known.
     """
-    for one, other in zip(expected, found, strict=True):
+    for one, other, near in zip(
+        expected, found, moved or expected, strict=True
+    ):
         if one.shape != other.shape:
             return f"its output has the shape {other.shape}, not {one.shape}"
         if not one.size:
@@ -143,6 +208,7 @@ def disagreement(
         spread = np.ptp(one, axis=0) if len(one) > 1 else np.ptp(one)
         bound = min(0.25, _DEPTH * epsilon) * np.max(spread)
         bound += _ROUNDOFFS * epsilon * np.max(np.abs(one))
+        bound += _ROUNDOFFS * np.max(np.abs(one - near))
         far = float(np.max(np.abs(one - other)))
         # A NaN is beyond any bound, unless both are.
         if not far <= bound and not np.array_equal(one, other, equal_nan=True):
@@ -168,7 +234,7 @@ def _first(model: Any, other: Any, inputs: Any, epsilon: float) -> str:
         if name in {layer.name for layer in model.layers if _has_output(layer)}
     ]
     if names:
-        expected, found = (
+        (expected,), (found,) = (
             _outputs(_until(one, names), inputs) for one in (model, other)
         )
         # One layer may have several outputs.
@@ -191,4 +257,4 @@ def _has_output(layer: Any) -> bool:
 
 def _until(model: Any, names: list[str]) -> Any:
     outputs = [model.get_layer(name).output for name in names]
-    return keras.Model(_input(model), outputs)
+    return keras.Model(known_input(model), outputs)

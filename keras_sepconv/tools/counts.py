@@ -17,6 +17,7 @@ from keras_sepconv import layers
 from keras_sepconv._spec import Shape
 from keras_sepconv.tools._calls import LayerCall, calls, product
 from keras_sepconv.tools._tree import Path
+from keras_sepconv.tools._tree import layers as layers_in
 
 _SEPARABLE = (
     keras.layers.SeparableConv1D,
@@ -186,8 +187,14 @@ def _multiplies_nothing(layer: Any) -> bool:
     kind = layer.__class__
     if getattr(keras.layers, kind.__name__, None) is kind:
         return True
-    # Vectors scale and shift; matrices, and what has more axes, multiply.
-    flat = all(len(weight.shape) < 2 for weight in layer.weights)
+    # Vectors scale and shift; matrices, and what has more axes, multiply. What
+    # layers inside do is counted where they are called.
+    inside = {id(w) for _, inner in layers_in(layer) for w in inner.weights}
+    flat = all(
+        len(weight.shape) < 2
+        for weight in layer.weights
+        if id(weight) not in inside
+    )
     return bool(layer.built) and flat
 
 

@@ -1,5 +1,6 @@
 """What a conversion did to a model, and what it left alone."""
 
+import collections
 import dataclasses
 import io
 from typing import Any
@@ -16,6 +17,10 @@ def console(**options: Any) -> Console:
         **options: As `rich.console.Console` takes them.
     """
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+# So many layers are named for one reason.
+_NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,3 +104,60 @@ class ConversionReport:
             f"{self.model}: {len(self.converted)} converted{folded}, "
             f"{left} left as they are"
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class AccelerationReport:
+    """Which layers of a model run our operations.
+
+    Attributes:
+        model: The model's name.
+        accelerated: The convolutions that do, each with its kind as `after`:
+            separable, depthwise or pointwise.
+        left: The convolutions that do not, with the reason.
+        multiply_adds: Those of one example: of the layers that run our
+            operations, and of the whole model; `None` where a size or a layer
+            of someone's own leaves them unknown.
+        notes: Whatever else a user should know, in sentences.
+    """
+
+    model: str
+    accelerated: tuple[Row, ...]
+    left: tuple[Row, ...] = ()
+    multiply_adds: tuple[int | None, int | None] = (None, None)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float | None:
+        """The part of the multiply-adds that runs our operations."""
+        fast, total = self.multiply_adds
+        return fast / total if fast is not None and total else None
+
+    def __str__(self) -> str:
+        """Returns the report in a few lines."""
+        fast = len(self.accelerated)
+        lines = [
+            f"{self.model}: {fast} of {fast + len(self.left)} convolutions run "
+            f"fast{self._shared()}."
+        ]
+        kinds = collections.Counter(
+            f"{row.after} {row.before}" for row in self.accelerated
+        )
+        lines += [f"  {number} {kind}" for kind, number in kinds.items()]
+        left: dict[tuple[str, str | None], list[str]] = {}
+        for row in self.left:
+            left.setdefault((row.before, row.reason), []).append(row.layer)
+        for (kind, reason), names in left.items():
+            some = ", ".join(names[:_NAMED])
+            more = ", ..." if len(names) > _NAMED else ""
+            lines.append(f"  {len(names)} {kind} left, {reason}: {some}{more}")
+        return "\n".join([*lines, *self.notes])
+
+    def _shared(self) -> str:
+        if self.share is None:
+            return ""
+        return f", {100 * self.share:.1f} % of the multiply-adds"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the report in plain types, as for JSON."""
+        return {**dataclasses.asdict(self), "share": self.share}
