@@ -367,7 +367,9 @@ def test_what_cannot_be_converted_is_reported():
     if KERAS >= (3, 15):
         model.add(L.SeparableConv2D(4, 1, **strided))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keras_sepconv.tools._verify.difference", lambda *_: None)
+        patch.setattr(
+            "keras_sepconv.tools._verify.difference", lambda *_: (None, [])
+        )
         fast = convert_model(shaken(model))
     left = {row.layer: row.reason for row in fast.conversion_report.left}
     assert left["own"] == "Padded is a class of its own"
@@ -645,11 +647,11 @@ def test_a_model_that_cannot_predict_is_converted_and_not_verified():
 def test_a_result_that_cannot_predict_is_refused(monkeypatch):
     predict = _verify._outputs
 
-    def once(model, inputs):
+    def once(model, *batches):
         monkeypatch.setattr(_verify, "_outputs", fail)
-        return predict(model, inputs)
+        return predict(model, *batches)
 
-    def fail(model, inputs):
+    def fail(model, *batches):
         raise TypeError("no such dtype")
 
     monkeypatch.setattr(_verify, "_outputs", once)

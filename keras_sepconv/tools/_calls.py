@@ -82,9 +82,7 @@ def known_input(model: Any) -> Any:
     """
     if getattr(model, "inputs", None):
         sequential = isinstance(model, keras.Sequential)
-        return keras.tree.map_structure(
-            _like, model.inputs[0] if sequential else model.input
-        )
+        return model.inputs[0] if sequential else model.input
     # One with code of its own knows what it was called on first.
     shape = model.built and (model.get_build_config() or {}).get("input_shape")
     if not shape or not isinstance(shape[-1], int):
@@ -123,7 +121,7 @@ def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
 def _input(model: Any, shapes: Sequence[Shape] | None) -> Any:
     """Returns what a model takes, `None` if that is not known yet."""
     if shapes is None:
-        return known_input(model)
+        return keras.tree.map_structure(_like, known_input(model))
     known = getattr(model, "inputs", None)
     if not known:
         if len(shapes) != 1:
