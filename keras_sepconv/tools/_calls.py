@@ -84,7 +84,18 @@ def known_input(model: Any) -> Any:
         sequential = isinstance(model, keras.Sequential)
         return model.inputs[0] if sequential else model.input
     # One with code of its own knows what it was called on first.
-    shape = model.built and (model.get_build_config() or {}).get("input_shape")
+    config = (model.get_build_config() if model.built else None) or {}
+    shapes = config.get("input_shape")
+    if isinstance(shapes, dict):
+        tensors = {
+            name: _of_shape(model, shape) for name, shape in shapes.items()
+        }
+        unknown = any(tensor is None for tensor in tensors.values())
+        return None if unknown else tensors
+    return _of_shape(model, shapes)
+
+
+def _of_shape(model: Any, shape: Any) -> Any:
     if not shape or not isinstance(shape[-1], int):
         return None
     return keras.KerasTensor(shape, dtype=model.compute_dtype)
