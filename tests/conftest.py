@@ -33,6 +33,7 @@ BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
 # What asks the same on every backend, and where it is asked; on the others only
 # what is marked `each_backend`. `--every-test` asks everywhere.
 ONCE = {
+    "test_accelerate.py": ("numpy", "torch"),
     "test_bench.py": ("numpy", "torch"),
     "test_command.py": ("numpy",),
     "test_convert.py": ("numpy", "torch"),

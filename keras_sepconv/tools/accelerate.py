@@ -270,18 +270,18 @@ class _Everywhere:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end([other for other in self._active if other is not self])
+        self._end([self])
 
     @classmethod
     def end_all(cls) -> None:
         """Ends those that are active."""
-        cls._end([])
+        cls._end(cls._active)
 
     @classmethod
-    def _end(cls, rest: list["_Everywhere"]) -> None:
+    def _end(cls, ending: list["_Everywhere"]) -> None:
         with _LOCK:
-            cls._active[:] = rest
-            if not rest:
+            cls._active[:] = [one for one in cls._active if one not in ending]
+            if not cls._active:
                 for stock, plain in cls._plain.items():
                     stock.__init__ = plain
                 cls._plain.clear()
