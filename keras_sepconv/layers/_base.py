@@ -12,6 +12,7 @@ from keras_sepconv._spec import (
     Tensor,
     boolean,
     cast,
+    check_weights_dtype,
     integer,
     integers,
     padding,
@@ -59,6 +60,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             ),
             **kwargs,
         )
+        check_weights_dtype(kwargs.get("dtype"), self.variable_dtype)
         self.rank = rank
         spec = ConvSpec.normalise(
             integers("kernel_size", options["kernel_size"], rank),
