@@ -84,7 +84,7 @@ def blame(options: dict[str, Any]) -> None:
 def _nearest(value: Any, names: Sequence[str]) -> str:
     """Returns a hint at the known name that a misspelt one is like."""
     word = value.lower() if isinstance(value, str) else ""
-    near = difflib.get_close_matches(word, names, 1)
+    near = difflib.get_close_matches(word, names, 1, cutoff=0.5)
     return f'; the nearest name is "{near[0]}"' if near else ""
 
 

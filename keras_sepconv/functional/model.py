@@ -55,8 +55,10 @@ def layer_input(
         rule = "None, because an input of Keras 3 wraps none; call layers on it"
         raise wrong("tensor", rule, tensor)
     if boolean("ragged", plain(ragged)):
-        rule = "False, because convolutions take no ragged tensors"
-        raise wrong("ragged", rule, ragged)
+        raise ValueError(
+            "`ragged` must be False, because convolutions take no ragged "
+            "tensors. Received: ragged=True"
+        )
     shapes = {"shape": plain(shape), "batch_shape": plain(batch_shape)}
     sizes = full_shape(shapes, size_of("batch_size", plain(batch_size)))
     if sizes is None:
