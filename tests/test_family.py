@@ -251,6 +251,8 @@ def is_one_number(name, argument):
 def test_one_number_may_be_wrapped_but_no_matrix(name):
     for argument in integer_arguments(name):
         bare = {**needed(name), argument: 1}
+        if argument == "output_padding":
+            bare["strides"] = 2
         expected = getattr(helper(name)(**bare), argument)
         for wrapped in ([1.0], np.array([1.0])):
             layer = helper(name)(**{**bare, argument: wrapped})
@@ -571,19 +573,17 @@ def test_a_sequential_of_layers():
     for options, shape, dtype in (
         ({"input_shape": 8, "input_batch_size": 2.0}, (2, 8), "float32"),
         ({"batch_input_shape": [True, 8]}, (None, 8), "float32"),
-        ({"layers": [True, 8], "input_dtype": "int32"}, (None,) * 2, "int32"),
+        ({"layers": True, "input_dtype": "int32"}, (None, None), "int32"),
     ):
         model = sequential(**options)
-        helper("layer_upsampling_1d")
         model.add(keras.layers.ReLU())
-        assert (model.input_shape[: len(shape)], model.inputs[0].dtype) == (
-            *(shape, dtype),
-        )
+        assert model.input_shape == shape
+        assert model.inputs[0].dtype == dtype
     for wrong in ([keras.layers.ReLU(), 3], [3, keras.layers.ReLU()]):
         with pytest.raises(TypeError, match="a list of nothing but layers"):
             sequential(wrong)
     for alias in ("input_batch_size", "input_dtype", "trainable"):
-        with pytest.raises(TypeError, match=f"`{alias}` must be"):
+        with pytest.raises((TypeError, ValueError), match=f"`{alias}` must"):
             sequential(input_shape=8, **{alias: "no"})
 
 
