@@ -498,6 +498,16 @@ def test_padding_of_integers(rank):
     assert model.inputs[0].dtype == model.outputs[0].dtype == "int32"
 
 
+@every_helper
+def test_the_configured_data_format_is_the_default_where_it_is_in_r(name):
+    if "data_format" not in inspect.signature(helper(name)).parameters:
+        return
+    keras.config.set_image_data_format("channels_first")
+    is_fixed = name in ("layer_conv_1d", "layer_separable_conv_1d")
+    expected = "channels_last" if is_fixed else "channels_first"
+    assert helper(name)(**needed(name)).data_format == expected
+
+
 @pytest.mark.parametrize("kind", ["zero_padding", "cropping", "upsampling"])
 def test_one_dimension_has_its_channels_last(kind):
     keras.config.set_image_data_format("channels_first")
