@@ -36,6 +36,8 @@ To keep the table short, it leaves out:
   or a tensor.
 - What every `layer_` helper takes last, each `NULL` by default:
   {standard}.
+  For `layer_conv_lstm_2d`, upsampling, padding and cropping they are in R's
+  order, too, which is another, and those that R lacks come last: {others}.
 - What layers take for each of their weights: an initializer
   (`"glorot_uniform"`; `"orthogonal"` for a recurrent kernel, `"zeros"` for a
   bias), a regularizer and a constraint (`NULL`). The table names the weights. A
@@ -46,6 +48,9 @@ Everywhere:
 - A number that is not whole is refused where a whole one is asked for; R's
   package makes 4.7 a 4.
 - A call that fails leaves the model as it was.
+- Sizes are in the order of the input's axes: `kernel_size = c(2, 5)` means two
+  rows and five columns, though R's pages say "width and height".
+- `NA` is an unknown size in shapes and as `batch_size`, and an error elsewhere.
 - The separable and the depthwise helpers refuse strides together with dilation.
 - `None` is Python's word for `NULL`, and a tuple is a vector.
 
@@ -55,6 +60,8 @@ Everywhere:
 
 OURS = "new here; R has none"
 DIFFERENT = {
+    "keras_model_sequential": "`layers` may be a shape",
+    "layer_input": "`tensor` must be `None` and `ragged` `False`",
     "layer_separable_conv_1d": '`padding` may be `"causal"` or numbers',
     "layer_separable_conv_2d": "`padding` may be numbers",
     "layer_separable_conv_3d": OURS,
@@ -87,9 +94,7 @@ def _row(name: str) -> str:
             continue
         if key.endswith(OF_WEIGHTS):
             continue
-        required = key in ("filters", "kernel_size") or (
-            name == "layer_input" and key == "shape"
-        )
+        required = key in ("filters", "kernel_size")
         default = "" if required else f"={parameter.default!r}"
         own.append(f"`{key}{default}`".replace("'", '"'))
     cells = (f"`{name}`", ", ".join(own), ", ".join(weights))
@@ -99,7 +104,9 @@ def _row(name: str) -> str:
 def r_helpers() -> str:
     """Returns the page of R's helpers."""
     standard = ", ".join(f"`{name}`" for name in STANDARD)
-    text = R_HELPERS.format(standard=standard)
+    parameters = inspect.signature(functional.layer_cropping_1d).parameters
+    others = ", ".join(f"`{name}`" for name in parameters if name in STANDARD)
+    text = R_HELPERS.format(standard=standard, others=others)
     return text + "".join(map(_row, functional.__all__))
 
 

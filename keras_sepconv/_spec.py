@@ -28,6 +28,7 @@ Zeros: TypeAlias = tuple[tuple[int, int], ...]
 
 # Sizes beyond the 32-bit range overflow inside every backend.
 _LARGEST = 2**31 - 1
+_NA_INTEGER = -(2**31)
 
 _DATA_FORMATS = ("channels_last", "channels_first")
 
@@ -38,7 +39,24 @@ def wrong(
     name: str, rule: str, value: Any, error: type[Exception] = ValueError
 ) -> Exception:
     """Returns the error for an argument that breaks its rule."""
-    return error(f"`{name}` must be {rule}. Received: {name}={shown(value)}")
+    hint = ""
+    for item in value if _is_list(value) else (value,):
+        if is_na(item):
+            hint = f" R's NA arrives as {item}."
+    return error(
+        f"`{name}` must be {rule}.{hint} Received: {name}={shown(value)}"
+    )
+
+
+def is_na(value: Any) -> bool:
+    """Tells whether `value` is what reticulate makes of R's NA.
+
+    Among logicals that is True, which no size is; among integers the smallest
+    of 32 bits; among doubles a NaN, the one number that is not itself.
+    """
+    return isinstance(value, numbers.Real) and (
+        value is True or value == _NA_INTEGER or value != value
+    )
 
 
 def shown(value: Any) -> str:
@@ -135,6 +153,18 @@ def option(name: str, value: Any, options: Sequence[str]) -> str:
     if value.lower() not in options:
         raise wrong(name, rule, value)
     return value.lower()
+
+
+def check_weights_dtype(given: Any, dtype: str) -> None:
+    """Raises a `ValueError` if weights of `dtype` could not be trained.
+
+    Args:
+        given: What the user gave, for the message.
+        dtype: The weights' dtype by that.
+    """
+    if not keras.backend.is_float_dtype(dtype):
+        rule = "a float dtype or a policy, because the weights are of it"
+        raise wrong("dtype", rule, given)
 
 
 def padding(value: Any, rank: int) -> Padding:

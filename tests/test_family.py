@@ -248,12 +248,18 @@ def is_one_number(name, argument):
 
 
 @every_helper
-def test_where_one_whole_number_is_asked_for_a_list_is_refused(name):
+def test_one_number_may_be_wrapped_but_no_matrix(name):
     for argument in integer_arguments(name):
+        bare = {**needed(name), argument: 1}
+        if argument == "output_padding":
+            bare["strides"] = 2
+        expected = getattr(helper(name)(**bare), argument)
+        for wrapped in ([1.0], np.array([1.0])):
+            layer = helper(name)(**{**bare, argument: wrapped})
+            assert getattr(layer, argument) == expected
         if is_one_number(name, argument):
-            message = rf"must be a positive whole number\. .*{argument}=\[4\]$"
-            with pytest.raises(TypeError, match=message):
-                helper(name)(**{**needed(name), argument: [4]})
+            with pytest.raises(TypeError, match="a positive whole number"):
+                helper(name)(**{**bare, argument: np.array([[1.0, 2.0]])})
 
 
 @with_weights
@@ -319,7 +325,7 @@ def test_required_arguments(name):
     for argument in needed(name):
         model = keras.Sequential()
         options = {**needed(name), argument: None}
-        with pytest.raises(TypeError, match=f"`{argument}` must be a"):
+        with pytest.raises(TypeError, match=f"`{argument}` is required"):
             helper(name)(model, **options)
         assert not model.layers
 
@@ -396,10 +402,6 @@ def test_the_signature_is_that_of_the_layer(name):
     if name in ("layer_cropping_1d", "layer_zero_padding_1d"):
         layers_own |= {"data_format"}
     assert set(ours) - helpers_own == set(stock) - layers_own
-    assert list(ours)[-7:] == [
-        *("input_shape", "batch_input_shape", "batch_size"),
-        *("dtype", "name", "trainable", "weights"),
-    ]
     assert next(iter(ours)) == "object"
 
 
@@ -423,6 +425,13 @@ ORDERS = {
     "layer_zero_padding_{}d": "padding",
     "layer_cropping_{}d": "cropping",
 }
+_STANDARD = (
+    "input_shape batch_input_shape batch_size dtype name trainable weights"
+)
+# How they end: R has the first four, and `input_shape` of an LSTM.
+_OTHERS = (
+    "batch_size name trainable weights input_shape batch_input_shape dtype"
+)
 
 
 @every_helper
@@ -430,6 +439,9 @@ def test_the_arguments_are_in_the_order_of_r(name):
     expected = ORDERS[re.sub(r"\d", "{}", name)].split()
     found = list(inspect.signature(helper(name)).parameters)[1:]
     assert found[: len(expected)] == expected
+    is_standard = "conv" in name and "lstm" not in name
+    expected = _STANDARD if is_standard else _OTHERS
+    assert " ".join(found[-7:]) == expected
 
 
 @every_helper
@@ -463,15 +475,79 @@ assert "keras_sepconv" not in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@with_weights
+def test_integers_as_dtype(name, inputs):
+    model = keras.Sequential()
+    options = {**needed(name), "dtype": "int32"}
+    if name not in OURS:
+        with pytest.raises(ValueError, match=r"must be a float.*'int32'$"):
+            helper(name)(model, **options)
+        assert not model.layers
+        return
+    helper(name)(model, **options, input_shape=inputs.shape[1:])
+    assert (model.inputs[0].dtype, model.layers[0].dtype) == (
+        *("int32", "float32"),
+    )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_padding_of_integers(rank):
+    model = keras.Sequential()
+    options = {"dtype": "int32", "input_shape": (8,) * rank + (3,)}
+    helper(f"layer_zero_padding_{rank}d")(model, 1, **options)
+    assert model.inputs[0].dtype == model.outputs[0].dtype == "int32"
+
+
+@every_helper
+def test_the_configured_data_format_is_the_default_where_it_is_in_r(name):
+    if "data_format" not in inspect.signature(helper(name)).parameters:
+        return
+    keras.config.set_image_data_format("channels_first")
+    is_fixed = name in ("layer_conv_1d", "layer_separable_conv_1d")
+    expected = "channels_last" if is_fixed else "channels_first"
+    assert helper(name)(**needed(name)).data_format == expected
+
+
+@pytest.mark.parametrize("kind", ["zero_padding", "cropping", "upsampling"])
+def test_one_dimension_has_its_channels_last(kind):
+    keras.config.set_image_data_format("channels_first")
+    outputs = helper(f"layer_{kind}_1d")(np.ones((2, 8, 3), "float32"))
+    steps = {"zero_padding": 10, "cropping": 6, "upsampling": 16}
+    assert tuple(outputs.shape) == (2, steps[kind], 3)
+
+
 def test_layer_input():
-    found = keras_sepconv.layer_input([28.0, np.nan, 1.0], 8.0, "x", "float16")
+    layer_input = keras_sepconv.layer_input
+    found = layer_input([28.0, np.nan, 1.0], None, "x", "float16", batch_size=8)
     assert (found.shape, found.dtype) == ((8, 28, None, 1), "float16")
     assert found.name == "x"
-    assert keras_sepconv.layer_input(784).shape == (None, 784)
-    assert keras_sepconv.layer_input(iter((8, 3))).shape == (None, 8, 3)
-    for wrong, error in ((None, TypeError), ("x", TypeError), (-1, ValueError)):
+    assert layer_input(iter((8, 3))).shape == (None, 8, 3)
+    for given, shape in (
+        ({"shape": 784}, (None, 784)),
+        ({"shape": True}, (None, None)),
+        ({"shape": [True, True, 1.0]}, (None, None, None, 1)),
+        ({"shape": 32.0, "batch_shape": [10.0, 32.0]}, (10, 32)),
+        ({"batch_shape": [True, 28.0, 28.0, 1.0]}, (None, 28, 28, 1)),
+        ({"shape": 3, "batch_size": True}, (None, 3)),
+        ({"shape": 3, "dtype": "mixed_float16"}, (None, 3)),
+    ):
+        found = layer_input(**given)
+        assert (found.shape, found.dtype) == (shape, "float32")
+    if BACKEND in ("jax", "tensorflow"):
+        assert layer_input(3, sparse=True).sparse
+    for wrong, error in (("x", TypeError), (-1, ValueError)):
         with pytest.raises(error, match="`shape` must be a shape"):
-            keras_sepconv.layer_input(wrong)
+            layer_input(wrong)
+    for wrong, message in (
+        ({}, "`shape` is required"),
+        ({"shape": 3, "ragged": True}, "`ragged` must be False"),
+        ({"shape": 3, "tensor": np.ones(3)}, "`tensor` must be None"),
+        ({"batch_shape": []}, "`batch_shape` must be a shape with"),
+        ({"shape": 3, "dtype": "flaot32"}, '`dtype` .*nearest .* "float32"'),
+        ({"shape": 3, "name": 3}, "`name` must be a string"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            layer_input(**wrong)
 
 
 def test_keras_model_sequential():
@@ -482,11 +558,43 @@ def test_keras_model_sequential():
     helper("layer_conv_2d")(model, 4, 3)
     assert model.input_shape == (2, 8, 8, 3)
     assert model.output_shape == (2, 6, 6, 4)
-    with pytest.raises(TypeError, match="`input_shape` must be a shape"):
+    with pytest.raises(TypeError, match="`layers` must be a layer, a list"):
         keras_sepconv.keras_model_sequential("28")
     for shape in (None, (8, 8, 3)):
         with pytest.raises(ValueError, match="`batch_size` must be a positive"):
             keras_sepconv.keras_model_sequential(shape, batch_size=0)
+
+
+def test_a_sequential_of_layers():
+    sequential = keras_sepconv.keras_model_sequential
+    for given in (
+        lambda relu: [relu],
+        lambda relu: relu,
+        lambda relu: {"first": relu},
+        lambda relu: [keras_sepconv.layer_input(3), relu],
+    ):
+        relu = keras.layers.ReLU()
+        model = sequential(given(relu), "net")
+        assert (model.layers, model.name) == ([relu], "net")
+    assert not sequential([]).layers
+    model = sequential([keras.layers.ReLU()], input_shape=8, trainable=False)
+    assert model.input_shape == (None, 8)
+    assert not model.trainable
+    for options, shape, dtype in (
+        ({"input_shape": 8, "input_batch_size": 2.0}, (2, 8), "float32"),
+        ({"batch_input_shape": [True, 8]}, (None, 8), "float32"),
+        ({"layers": True, "input_dtype": "int32"}, (None, None), "int32"),
+    ):
+        model = sequential(**options)
+        model.add(keras.layers.ReLU())
+        assert model.input_shape == shape
+        assert model.inputs[0].dtype == dtype
+    for wrong in ([keras.layers.ReLU(), 3], [3, keras.layers.ReLU()]):
+        with pytest.raises(TypeError, match="a list of nothing but layers"):
+            sequential(wrong)
+    for alias in ("input_batch_size", "input_dtype", "trainable"):
+        with pytest.raises((TypeError, ValueError), match=f"`{alias}` must"):
+            sequential(input_shape=8, **{alias: "no"})
 
 
 # Networks

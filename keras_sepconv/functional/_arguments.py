@@ -1,8 +1,10 @@
-"""Arguments as R users give them, made into what Keras's own layers take."""
+"""Arguments as R users give them, made into what layers take."""
 
+import difflib
 import functools
+import inspect
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +14,78 @@ from keras_sepconv._spec import boolean, data_format, integer, option, wrong
 
 # Spatial axes of the layer with the most.
 _MOST_AXES = 3
+# Where Keras finds what an argument names, by how the argument's name ends.
+_MODULES = {
+    "activation": keras.activations,
+    "initializer": keras.initializers,
+    "regularizer": keras.regularizers,
+    "constraint": keras.constraints,
+}
+_NO_NAMES = {"get", "serialize", "deserialize"}
+_DTYPES = (
+    *("float16", "float32", "float64", "bfloat16"),
+    *("mixed_float16", "mixed_bfloat16"),
+    *("int8", "uint8", "int16", "int32", "int64"),
+)
+
+
+def plain(value: Any) -> Any:
+    """Returns a value without what R wraps around one, and lists for vectors.
+
+    R knows no number but a vector of one, and most of its functions take a
+    list or a one-dimensional array of one for it.
+    """
+    is_vector = isinstance(value, np.ndarray) and value.ndim == 1
+    items = value.tolist() if is_vector else value
+    if isinstance(items, (list, tuple)) and len(items) == 1:
+        (item,) = items
+        return item if isinstance(item, (numbers.Number, str)) else items
+    return items
+
+
+def name_of(value: Any) -> str | None:
+    """Returns the name of a layer, a model or an input, `None` for none."""
+    if value is not None and (not isinstance(value, str) or "/" in value):
+        raise wrong("name", "a string without a slash", value, TypeError)
+    return value
+
+
+def dtype_of(name: str, value: Any) -> str | None:
+    """Returns the dtype of weights and inputs that a dtype or policy means."""
+    if value is None:
+        return None
+    try:
+        policy = keras.dtype_policies.get(value)
+    except Exception:  # Keras 3.6 raises an AttributeError for an empty dict.
+        rule = "a dtype or a policy" + _nearest(value, _DTYPES)
+        raise wrong(name, rule, value) from None
+    dtype: str = policy.variable_dtype
+    return dtype
+
+
+def blame(options: dict[str, Any]) -> None:
+    """Raises a `ValueError` that names an argument that Keras does not know.
+
+    For when Keras has refused one: making them twice would draw numbers.
+    """
+    for name, value in options.items():
+        kind = name.rsplit("_", 1)[-1]
+        module = _MODULES.get(kind)
+        try:
+            if module is not None:
+                module.get(value)
+        except Exception:  # Whatever a class of the user's raises.
+            article = "an" if kind[0] in "ai" else "a"
+            rule = f"{article} {kind}, by name or as an object"
+            rule += _nearest(value, sorted(set(dir(module)) - _NO_NAMES))
+            raise wrong(name, rule, value) from None
+
+
+def _nearest(value: Any, names: Sequence[str]) -> str:
+    """Returns a hint at the known name that a misspelt one is like."""
+    word = value.lower() if isinstance(value, str) else ""
+    near = difflib.get_close_matches(word, names, 1, cutoff=0.5)
+    return f'; the nearest name is "{near[0]}"' if near else ""
 
 
 def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +105,9 @@ def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     normalisers = dict(_NORMALISERS)
     if layer_class is keras.layers.UpSampling1D:
         normalisers["size"] = integer
+    # R has none for one dimension, and Keras would take the configuration's.
+    if "data_format" in inspect.signature(layer_class).parameters:
+        arguments = {"data_format": "channels_last", **arguments}
     if "kernel_size" in arguments:
         words = ["valid", "same"]
         if layer_class is keras.layers.Conv1D:

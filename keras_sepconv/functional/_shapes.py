@@ -6,63 +6,72 @@ from typing import Any
 
 import numpy as np
 
-from keras_sepconv._spec import Shape, integer, shown, wrong
-
-# R's NA among integers, as reticulate hands it over.
-_NA_INTEGER = -(2**31)
+from keras_sepconv._spec import Shape, integer, is_na, shown, wrong
 
 
-def batch_shape(
-    layer: Any,
-    rank: int,
-    input_shape: Any,
-    batch_input_shape: Any,
-    batch_size: Any,
+def full_shape(
+    given: dict[str, Any], size: int | None, rank: int | None = None
 ) -> Shape | None:
     """Returns the shape, batch included, of a model's first input.
 
     Args:
-        layer: The layer; the channels must be known if it has filters.
-        rank: How many dimensions the layer's input has, batch included.
-        input_shape: The shape without the batch, or `None`.
-        batch_input_shape: The shape with the batch, or `None`; it wins.
-        batch_size: The size of the batch, or `None` if it may be any.
+        given: What the user gave, by the argument's name: `None`, or a shape,
+            with the batch if the name begins with "batch". The last that is
+            given wins.
+        size: That of the batch for the other shapes, `None` if it may be any.
+        rank: How many dimensions it has, batch included; `None` if any.
 
     Returns:
-        The shape, or `None` if neither shape was given.
+        The shape, or `None` if none was given.
 
     Raises:
         TypeError: Something that is no shape.
-        ValueError: The wrong rank, unknown channels, or a dimension that is
-            neither positive nor unknown.
+        ValueError: The wrong rank, or a dimension that is neither positive nor
+            unknown.
     """
-    size = size_of("batch_size", batch_size)
-    name, value = "batch_input_shape", batch_input_shape
-    shape = shape_of(name, value, rank)
-    if shape is None:
-        name, value = "input_shape", input_shape
-        without_batch = shape_of(name, value, rank - 1)
-        shape = without_batch and (size, *without_batch)
-    if shape is None or not hasattr(layer, "kernel_size"):
+    for name, value in reversed(given.items()):
+        if value is None:
+            continue
+        if not name.startswith("batch"):
+            shape = shape_of(name, value, None if rank is None else rank - 1)
+            return (size, *shape)
+        shape = shape_of(name, value, rank)
+        if not shape:
+            raise wrong(name, "a shape with the batch", value)
         return shape
-    spatial = len(layer.kernel_size)
+    return None
+
+
+def check_channels(layer: Any, shape: Shape, given: dict[str, Any]) -> None:
+    """Raises a `ValueError` if a layer with filters has unknown channels.
+
+    Args:
+        layer: The layer.
+        shape: The shape of its input, batch included.
+        given: What the user gave, as for `full_shape`.
+    """
+    if not hasattr(layer, "kernel_size"):
+        return
     is_first = layer.data_format == "channels_first"
-    axis = rank - 1 - spatial if is_first else rank - 1
+    axis = len(shape) - 1
+    axis -= len(layer.kernel_size) if is_first else 0
     if shape[axis] is None:
+        name, value = [item for item in given.items() if item[1] is not None][
+            -1
+        ]
         raise ValueError(
             f"The channel dimension of `{name}` must be known (axis {axis}, "
             f"counting the batch). Received: {name}={shown(value)}"
         )
-    return shape
 
 
-def shape_of(name: str, value: Any, rank: int | None = None) -> Shape | None:
-    """Returns a shape that a user gave, or `None` for none.
+def shape_of(name: str, value: Any, rank: int | None = None) -> Shape:
+    """Returns a shape that a user gave.
 
     Args:
         name: The argument's name, for the message.
-        value: Whole numbers, `None` for what is unknown; R has no scalars, so
-            one number is a shape of rank 1.
+        value: Whole numbers, `None` or R's NA for what is unknown; R has no
+            scalars, so one number is a shape of rank 1.
         rank: What its length must be; `None` if it may be any.
 
     Raises:
@@ -70,18 +79,17 @@ def shape_of(name: str, value: Any, rank: int | None = None) -> Shape | None:
         ValueError: The wrong rank, or a dimension that is neither positive nor
             unknown.
     """
-    if value is None:
-        return None
     of_rank = "" if rank is None else f" of rank {rank}"
+    or_layers = "a layer, a list of them, or " if name == "layers" else ""
     rule = (
-        f"a shape{of_rank}, each dimension a positive whole number or None if "
-        "unknown"
+        f"{or_layers}a shape{of_rank}, each dimension a positive whole number "
+        "or None if unknown"
     )
     sizes = value.tolist() if isinstance(value, np.ndarray) else value
     if isinstance(sizes, numbers.Number):
         sizes = (sizes,)
     if not isinstance(sizes, Iterable) or isinstance(
-        sizes, (str, bytes, Mapping, Set)
+        sizes, (str, bytes, bytearray, Mapping, Set)
     ):
         raise wrong(name, rule, value, TypeError)
     try:
@@ -96,16 +104,8 @@ def shape_of(name: str, value: Any, rank: int | None = None) -> Shape | None:
 def size_of(name: str, value: Any) -> int | None:
     """Returns a size: unknown for `None` and for R's NA.
 
-    NA is a NaN among doubles. Among logicals it is True here, which no size is.
-
     Raises:
         TypeError: `value` is no number.
         ValueError: `value` is no positive whole number.
     """
-    is_number = isinstance(value, numbers.Real)
-    if value is None or (
-        # What is not itself is a NaN; `math.isnan` takes no large integers.
-        is_number and (value != value or value == _NA_INTEGER)
-    ):
-        return None
-    return integer(name, value)
+    return None if value is None or is_na(value) else integer(name, value)

@@ -61,6 +61,8 @@ def start_from(layer: Any, weights: Any, count: int) -> None:
 
 def _arrays(weights: Any, count: int) -> list[Any]:
     """Returns `weights` as that many numeric arrays."""
+    if isinstance(weights, dict):  # A named list of R.
+        weights = list(weights.values())
     is_list = isinstance(weights, (list, tuple))
     if count == 0 and not (is_list and not weights):
         raise ValueError(
@@ -81,8 +83,9 @@ def _arrays(weights: Any, count: int) -> list[Any]:
 
 def _array(weight: Any) -> Any:
     array = np.asarray(keras.ops.convert_to_numpy(weight))
-    # NumPy would make a number of None and of digits; bfloat16 is of kind V.
-    if array.dtype.kind not in "biufV":
+    # NumPy would make a number of None, of digits and of True, which is R's
+    # NA; bfloat16 is of kind V.
+    if array.dtype.kind not in "iufV":
         raise TypeError(f"no numbers but {array.dtype}")
     return array.astype("float64")
 

@@ -6,9 +6,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import Shape, boolean, shown
-from keras_sepconv.functional._arguments import for_keras
-from keras_sepconv.functional._shapes import batch_shape
+from keras_sepconv._spec import Shape, boolean, check_weights_dtype, shown
+from keras_sepconv.functional._arguments import (
+    blame,
+    dtype_of,
+    for_keras,
+    name_of,
+    plain,
+)
+from keras_sepconv.functional._shapes import (
+    check_channels,
+    full_shape,
+    size_of,
+)
 from keras_sepconv.functional._weights import start_from
 from keras_sepconv.layers._base import BaseConv
 from keras_sepconv.layers._first_input import input_layer, start_with
@@ -37,16 +47,19 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
     options = dict(arguments)
     target, weights = options.pop("object"), options.pop("weights")
     _check_object(target)
-    shapes = [
-        options.pop(name)
-        for name in ("input_shape", "batch_input_shape", "batch_size")
-    ]
-    trainable = options["trainable"]
-    options["trainable"] = trainable is None or boolean("trainable", trainable)
-    if not issubclass(layer_class, BaseConv):
-        options = for_keras(layer_class, options)
-    layer = layer_class(**options)
-    first = batch_shape(layer, rank, *shapes)
+    options = {
+        # Keras takes an array for an initializer.
+        name: value if name.endswith("_initializer") else plain(value)
+        for name, value in options.items()
+    }
+    shapes = {
+        name: options.pop(name) for name in ("input_shape", "batch_input_shape")
+    }
+    size = size_of("batch_size", options.pop("batch_size"))
+    layer = _layer(layer_class, options)
+    first = full_shape(shapes, size, rank)
+    if first is not None:
+        check_channels(layer, first, shapes)
     start_from(layer, weights, _weight_count(options))
     if isinstance(target, keras.Sequential):
         _add(target, layer, first)
@@ -55,6 +68,33 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
         return layer(target)
     if first is not None:
         start_with(layer, first)
+    return layer
+
+
+def _layer(layer_class: Any, options: dict[str, Any]) -> Any:
+    """Returns the layer that a user's options are for."""
+    for name in ("filters", "kernel_size"):
+        if name in options and options[name] is None:
+            raise TypeError(f"`{name}` is required. Received: {name}=None")
+    trainable = options["trainable"]
+    options["trainable"] = trainable is None or boolean("trainable", trainable)
+    options["name"] = name_of(options["name"])
+    given, dtype = options["dtype"], dtype_of("dtype", options["dtype"])
+    is_ours = issubclass(layer_class, BaseConv)
+    takes_integers = is_ours and dtype is not None and "int" in dtype
+    if takes_integers:
+        options["dtype"] = None
+    if not is_ours:
+        options = for_keras(layer_class, options)
+    try:
+        layer = layer_class(**options)
+    except Exception:
+        blame(options)
+        raise
+    if takes_integers:
+        layer.batch_input_dtype = dtype
+    if "use_bias" in options:
+        check_weights_dtype(given, layer.variable_dtype)
     return layer
 
 
@@ -105,7 +145,8 @@ def _check_object(object: Any) -> None:
         return
     kind = f"{type(object).__module__}.{type(object).__qualname__}"
     received, hint = f"<{kind} object>", ""
-    if isinstance(object, (numbers.Number, str)):
+    items = object if isinstance(object, (list, tuple)) else [object]
+    if all(isinstance(item, (numbers.Number, str)) for item in items):
         received = shown(object)
         hint = " It comes first; name the other arguments to leave it out."
     elif isinstance(object, keras.Model) and hasattr(object, "outputs"):

@@ -176,7 +176,7 @@ def layer_conv_1d_transpose(
     strides: Wholes = 1,
     padding: str = "valid",
     output_padding: Wholes | None = None,
-    data_format: str | None = "channels_last",
+    data_format: str | None = None,
     dilation_rate: Wholes = 1,
     activation: Any = None,
     use_bias: bool = True,
@@ -351,13 +351,13 @@ def layer_conv_lstm_2d(
     stateful: bool = False,
     dropout: float = 0.0,
     recurrent_dropout: float = 0.0,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Convolutional LSTM over sequences of images, composed with `object`.
 

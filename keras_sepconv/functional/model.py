@@ -1,34 +1,49 @@
 """What a model starts from, in the manner of R's keras."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_sepconv._spec import wrong
-from keras_sepconv.functional._shapes import shape_of, size_of
-from keras_sepconv.functional._types import REQUIRED, ShapeLike, Whole
+from keras_sepconv._spec import boolean, wrong
+from keras_sepconv.functional._arguments import dtype_of, name_of, plain
+from keras_sepconv.functional._shapes import full_shape, size_of
+from keras_sepconv.functional._types import ShapeLike, Whole
 
 
 def layer_input(
-    shape: ShapeLike = REQUIRED,
-    batch_size: Whole | None = None,
+    shape: ShapeLike | None = None,
+    batch_shape: ShapeLike | None = None,
     name: str | None = None,
     dtype: Any = None,
+    sparse: bool = False,
+    tensor: None = None,
+    ragged: bool = False,
+    *,
+    batch_size: Whole | None = None,
+    optional: bool = False,
 ) -> Any:
     """Returns a symbolic tensor for a functional model to start with.
 
     Args:
         shape: The shape without the batch; `None` is an unknown size.
-        batch_size: The size of the batch, or `None` if it may be any.
+        batch_shape: The same with the batch size before; it wins over `shape`.
         name: The input's name.
-        dtype: A dtype name. `None`: `keras.config.floatx()`.
+        dtype: A dtype or a policy, whose weights' dtype it is then. `None`:
+            `keras.config.floatx()`.
+        sparse: Whether the tensors are sparse, where the backend has such.
+        tensor: `None`; R's keras can make an input of a tensor.
+        ragged: `False`; R's keras can make an input of ragged tensors.
+        batch_size: The batch size that goes with `shape`.
+        optional: Whether the model may be called with `None` for it.
 
     Returns:
         A `keras.KerasTensor`.
 
     Raises:
-        TypeError: Something that is no shape, or no whole number.
-        ValueError: A size that is neither positive nor unknown.
+        TypeError: No shape, something that is none, or no whole number.
+        ValueError: A size that is neither positive nor unknown, or what Keras 3
+            cannot do.
 
     Example:
 
@@ -36,29 +51,57 @@ def layer_input(
     >>> layer_input((28, 28, 1), batch_size=8).shape
     (8, 28, 28, 1)
     """
-    batch, sizes = size_of("batch_size", batch_size), shape_of("shape", shape)
+    if tensor is not None:
+        rule = "None, because an input of Keras 3 wraps none; call layers on it"
+        raise wrong("tensor", rule, tensor)
+    if boolean("ragged", plain(ragged)):
+        raise ValueError(
+            "`ragged` must be False, because convolutions take no ragged "
+            "tensors. Received: ragged=True"
+        )
+    shapes = {"shape": plain(shape), "batch_shape": plain(batch_shape)}
+    sizes = full_shape(shapes, size_of("batch_size", plain(batch_size)))
     if sizes is None:
-        raise wrong("shape", "a shape", shape, TypeError)
-    return keras.Input(batch_shape=(batch, *sizes), name=name, dtype=dtype)
+        raise TypeError("`shape` is required. Received: shape=None")
+    return keras.Input(
+        batch_shape=sizes,
+        name=name_of(plain(name)),
+        dtype=dtype_of("dtype", plain(dtype)),
+        sparse=boolean("sparse", plain(sparse)),
+        optional=boolean("optional", plain(optional)),
+    )
 
 
 def keras_model_sequential(
-    input_shape: ShapeLike | None = None,
+    layers: Sequence[keras.Layer] | keras.Layer | ShapeLike | None = None,
     name: str | None = None,
+    *,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
+    input_batch_size: Whole | None = None,
     dtype: Any = None,
+    input_dtype: Any = None,
+    trainable: bool | None = None,
 ) -> keras.Sequential:
     """Returns a `keras.Sequential` to add layers to.
 
     Args:
+        layers: A list of layers, or one, to start with; or the shape that
+            `input_shape` would be.
+        name: The model's name.
         input_shape: The input's shape without the batch. `None`: that of the
             first layer that says one, or of the first call.
-        name: The model's name.
+        batch_input_shape: The same with the batch size before; it wins over
+            `input_shape`.
         batch_size: The size of the batch, or `None` if it may be any.
+        input_batch_size: The same; it wins.
         dtype: The input's dtype. `None`: `keras.config.floatx()`.
+        input_dtype: The same; it wins.
+        trainable: Whether the weights are trained. `None`: yes.
 
     Raises:
-        TypeError: Something that is no shape, or no whole number.
+        TypeError: Something that is no shape, no layer, or no whole number.
         ValueError: A size that is neither positive nor unknown.
 
     Example:
@@ -68,9 +111,35 @@ def keras_model_sequential(
     >>> layer_conv_2d(model, filters=32, kernel_size=3).output_shape
     (None, 26, 26, 32)
     """
-    batch = size_of("batch_size", batch_size)
-    sizes = shape_of("input_shape", input_shape)
-    model = keras.Sequential(name=name)
+    shapes = {
+        "input_shape": plain(input_shape),
+        "batch_input_shape": plain(batch_input_shape),
+    }
+    parts = _parts(layers)
+    if parts is None:
+        shapes, parts = {"layers": plain(layers), **shapes}, []
+    size = size_of("batch_size", plain(batch_size))
+    wins = size_of("input_batch_size", plain(input_batch_size))
+    sizes = full_shape(shapes, size if wins is None else wins)
+    dtype = dtype_of("dtype", plain(dtype))
+    dtype = dtype_of("input_dtype", plain(input_dtype)) or dtype
+    model = keras.Sequential(name=name_of(plain(name)))
     if sizes is not None:
-        model.add(keras.Input(batch_shape=(batch, *sizes), dtype=dtype))
+        model.add(keras.layers.InputLayer(batch_shape=sizes, dtype=dtype))
+    for part in parts:
+        model.add(part)
+    if trainable is not None:
+        model.trainable = boolean("trainable", plain(trainable))
     return model
+
+
+def _parts(layers: Any) -> list[Any] | None:
+    """Returns the layers of a list or a named one, or `None` of a shape."""
+    items = list(layers.values()) if isinstance(layers, dict) else layers
+    if not isinstance(items, (list, tuple)):
+        items = [items]
+    known = (keras.Layer, keras.KerasTensor)
+    are_parts = [isinstance(item, known) for item in items]
+    if any(are_parts) and not all(are_parts):
+        raise wrong("layers", "a list of nothing but layers", layers, TypeError)
+    return list(items) if all(are_parts) else None

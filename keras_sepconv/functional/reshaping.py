@@ -17,13 +17,13 @@ from keras_sepconv.functional.compose import compose
 def layer_cropping_1d(
     object: Any = None,
     cropping: Pairs = (1, 1),
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Cropping of sequences, composed with `object`.
 
@@ -52,13 +52,13 @@ def layer_cropping_2d(
     object: Any = None,
     cropping: Pairs = ((0, 0), (0, 0)),
     data_format: str | None = None,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Cropping of images, composed with `object`.
 
@@ -87,13 +87,13 @@ def layer_cropping_3d(
     object: Any = None,
     cropping: Pairs = ((1, 1), (1, 1), (1, 1)),
     data_format: str | None = None,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Cropping of volumes, composed with `object`.
 
@@ -122,13 +122,13 @@ def layer_cropping_3d(
 def layer_upsampling_1d(
     object: Any = None,
     size: Whole = 2,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Upsampling of sequences, composed with `object`.
 
@@ -158,13 +158,13 @@ def layer_upsampling_2d(
     size: Wholes = (2, 2),
     data_format: str | None = None,
     interpolation: str = "nearest",
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Upsampling of images, composed with `object`.
 
@@ -193,13 +193,13 @@ def layer_upsampling_3d(
     object: Any = None,
     size: Wholes = (2, 2, 2),
     data_format: str | None = None,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Upsampling of volumes, composed with `object`.
 
@@ -228,13 +228,13 @@ def layer_upsampling_3d(
 def layer_zero_padding_1d(
     object: Any = None,
     padding: Pairs = 1,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Zeros around sequences, composed with `object`.
 
@@ -263,13 +263,13 @@ def layer_zero_padding_2d(
     object: Any = None,
     padding: Pairs = (1, 1),
     data_format: str | None = None,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Zeros around images, composed with `object`.
 
@@ -298,13 +298,13 @@ def layer_zero_padding_3d(
     object: Any = None,
     padding: Pairs = (1, 1, 1),
     data_format: str | None = None,
-    input_shape: ShapeLike | None = None,
-    batch_input_shape: ShapeLike | None = None,
     batch_size: Whole | None = None,
-    dtype: Any = None,
     name: str | None = None,
     trainable: bool | None = None,
     weights: Weights = None,
+    input_shape: ShapeLike | None = None,
+    batch_input_shape: ShapeLike | None = None,
+    dtype: Any = None,
 ) -> Any:
     """Zeros around volumes, composed with `object`.
 

@@ -101,7 +101,8 @@ def layer_separable_conv_2d(
     """Separable convolution of images, composed with `object`.
 
     The function of the same name in R's `keras`. Whole-number floats count as
-    integers everywhere, because numbers from R are doubles.
+    integers everywhere, because numbers from R are doubles, and a list or an
+    array of one value as the value.
 
     Args:
         object: What to compose the layer with. `None`: return the layer. A
@@ -109,7 +110,8 @@ def layer_separable_conv_2d(
             tensor (`keras.KerasTensor`, a tensor of the active backend,
             `keras.Variable`, NumPy array): return the layer's result.
         filters: The number of output channels; required.
-        kernel_size: A whole number, or `(height, width)`; required.
+        kernel_size: A whole number, or `(height, width)`: `(2, 5)` spans two
+            rows and five columns. Required.
         strides: A whole number, or one for rows and one for columns.
         padding: `"valid"` or `"same"`, in upper or lower case, or zeros in
             numbers.
@@ -136,16 +138,17 @@ def layer_separable_conv_2d(
             function.
         bias_constraint: A name, an object or, from Keras 3.15, a function.
         input_shape: `(rows, cols, channels)`, or with the channels first;
-            `None` is an unknown size. Used when the layer, if it was not built
-            before, becomes the first of an empty `keras.Sequential`, which is
-            then built at once; ignored elsewhere.
+            `None` and R's NA are an unknown size. Used when the layer, if it
+            was not built before, becomes the first of an empty
+            `keras.Sequential`, which is then built at once; ignored elsewhere.
         batch_input_shape: The same with the batch size before; it wins over
             `input_shape`.
         batch_size: The batch size that goes with `input_shape`.
-        dtype: A dtype name or a `keras.DTypePolicy`.
+        dtype: A dtype name or a `keras.DTypePolicy`. With integers only the
+            input that the helper makes is of them.
         name: The layer's name.
         trainable: Whether the weights are trained. `None`: yes.
-        weights: Arrays to start with: depthwise kernel
+        weights: Arrays to start with, in a list or a dict: depthwise kernel
             `(height, width, channels, depth_multiplier)`, pointwise kernel
             `(1, 1, channels * depth_multiplier, filters)` and, with a bias,
             `(filters,)`. They are what the layer is built with; they are not

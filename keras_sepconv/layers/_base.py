@@ -11,6 +11,7 @@ from keras_sepconv._spec import (
     Shape,
     Tensor,
     boolean,
+    check_weights_dtype,
     integer,
     integers,
     padding,
@@ -58,6 +59,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             ),
             **kwargs,
         )
+        check_weights_dtype(kwargs.get("dtype"), self.variable_dtype)
         self.rank = rank
         spec = ConvSpec.normalise(
             integers("kernel_size", options["kernel_size"], rank),

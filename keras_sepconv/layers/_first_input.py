@@ -22,6 +22,8 @@ class FirstInput:
     """
 
     batch_input_shape: Shape | None = None
+    # That of the input, where the layer's own would be wrong: integers.
+    batch_input_dtype: str | None = None
 
     @property
     def _input_shape_arg(self) -> None:
@@ -38,8 +40,12 @@ class FirstInput:
 
 
 def input_layer(layer: Any, shape: Shape) -> Any:
-    """Returns the input, batch included, that goes before `layer`."""
-    return keras.layers.InputLayer(batch_shape=shape, dtype=layer.compute_dtype)
+    """Returns the input, batch included, that goes before `layer`.
+
+    Under mixed precision it is of the weights' dtype, as it is in Keras.
+    """
+    dtype = getattr(layer, "batch_input_dtype", None) or layer.variable_dtype
+    return keras.layers.InputLayer(batch_shape=shape, dtype=dtype)
 
 
 def start_with(layer: Any, shape: Shape) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import Tensor
+from keras_sepconv._spec import Tensor, check_weights_dtype
 from keras_sepconv.layers import _call
 
 
@@ -29,9 +29,10 @@ class BaseConvolution:
     """
 
     def __init__(
-        self, *args: Any, implementation: str | None = None, **kwargs: Any
+        self: Any, *args: Any, implementation: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        check_weights_dtype(kwargs.get("dtype"), self.variable_dtype)
         self.implementation = kernels.check_name(implementation)
 
     def call(self: Any, inputs: Tensor) -> Tensor:

@@ -21,21 +21,33 @@ model <- sepconv$keras_model_sequential() |>
 layer <- layer_separable_conv_2d(NULL, filters = 8, kernel_size = 3)
 stopifnot(inherits(layer, "keras_sepconv.layers.separable.SeparableConv2D"))
 unknown <- list(
-  c(NA, 28, 1), c(NA, 28L, 1L), list(NULL, 28, 1), list(NA_real_, 28, 1)
+  c(NA, 28, 1), c(NA, 28L, 1L), list(NULL, 28, 1), list(NA_real_, 28, 1),
+  list(NA, 28, 1)
 )
 for (shape in unknown) {
-  inputs <- sepconv$layer_input(shape = shape, batch_size = NA_integer_)
+  inputs <- sepconv$layer_input(shape = shape, batch_size = NA)
   outputs <- layer_separable_conv_2d(inputs, 8, 3)
   stopifnot(outputs$shape[[4]] == 8, outputs$shape[[3]] == 26)
   stopifnot(is.null(outputs$shape[[1]]), is.null(outputs$shape[[2]]))
 }
 
-# A list's NA is a logical one, which arrives as True.
+# Elsewhere NA is an error, which says what it has become.
 message <- tryCatch(
-  sepconv$layer_input(shape = list(NA, 28, 1)),
+  layer_separable_conv_2d(NULL, filters = NA, kernel_size = 3),
   error = conditionMessage
 )
-stopifnot(grepl("`shape` must be a shape", message))
+stopifnot(grepl("R's NA arrives as True", message))
+
+# What R wraps around a number, and names, count for nothing.
+layer <- layer_separable_conv_2d(
+  NULL, structure(2, dim = 1L), list(3), padding = factor("same"),
+  weights = list(
+    depthwise = array(1, c(3, 3, 1, 1)), pointwise = array(1, c(1, 1, 1, 2)),
+    bias = c(0, 1)
+  )
+)
+both <- sepconv$keras_model_sequential(list(layer), input_shape = list(NA, 9, 1))
+stopifnot(all(both$layers[[1]]$get_weights()[[3]] == c(0, 1)))
 
 # A number that is not whole is refused, and the model stays as it was.
 message <- tryCatch(
