@@ -18,7 +18,7 @@ from networks import (
 )
 
 from keras_sepconv import convert_model, layers, restore_model
-from keras_sepconv.tools import _verify
+from keras_sepconv.tools import _swap, _verify
 
 L = keras.layers
 
@@ -728,3 +728,138 @@ def test_any_chain_is_converted_folded_and_restored(chain):
     assert_alike(model, convert_model(model, inference=True, verify=False))
     restored = restore_model(fast, verify=False)
     assert restored.get_config() == model.get_config()
+
+
+class Library(keras.Model):
+    """Built by the functional API, as model libraries do, with own config.
+
+    What its constructor makes besides comes before the graph's own layers.
+    """
+
+    def __init__(self, width, **kwargs):
+        inputs = {"image": keras.Input((9, 8, 3), name="image")}
+        x = L.DepthwiseConv2D(3, use_bias=False, name="depthwise")(
+            inputs["image"]
+        )
+        x = L.BatchNormalization(name="bn")(x)
+        x = L.Conv2D(width, 1, name="pointwise")(x)
+        super().__init__(inputs=inputs, outputs={"features": x}, **kwargs)
+        self.width = width
+
+    def get_config(self):
+        return {"width": self.width, "name": self.name}
+
+
+class LibraryTask(keras.Model):
+    def __init__(self):
+        inner = Library(5, name="backbone")
+        features = inner(inner.input)["features"]
+        head = L.SeparableConv2D(4, 3, name="head")(features)
+        super().__init__(inner.input, L.GlobalMaxPooling2D()(head), name="task")
+        self.backbone = inner
+
+    def get_config(self):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("make", [lambda: Library(4, name="lib"), LibraryTask])
+def test_a_functional_model_of_any_class_is_converted_by_its_graph(
+    make, inference, tmp_path
+):
+    model = shaken(make())
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    fast = convert_model(model, inference=inference)
+    assert_alike(model, fast)
+    report = fast.conversion_report
+    assert not report.left
+    assert len(report.folded) == inference
+    names = [type(one).__name__ for one in (model, *model.layers)]
+    classes = [name for name in names if "Library" in name]
+    notes = [note for note in report.notes if "is gone" in note]
+    assert [note.split()[2] for note in notes] == classes
+    assert "`keras_sepconv.accelerate` keeps it" in notes[0]
+    assert type(fast).__module__.startswith("keras.")
+    assert fast.name == model.name
+    assert fast.input.keys() == model.input.keys()
+    expected = [layer.name for layer in model.layers if layer.name != "bn"]
+    assert [x.name for x in fast.layers if x.name != "bn"] == expected
+    fast.save(tmp_path / "fast.keras")
+    assert_alike(model, keras.saving.load_model(tmp_path / "fast.keras"))
+
+
+class Doubled(Library):
+    """Its own code computes something else than its graph."""
+
+    def call(self, inputs):
+        return {"features": 2 * super().call(inputs)["features"]}
+
+
+class Unknown(Doubled):
+    def get_config(self):
+        raise NotImplementedError
+
+
+def test_the_code_of_a_subclass_is_kept():
+    model = shaken(Doubled(4))
+    fast = convert_model(model)
+    assert type(fast) is Doubled
+    assert_alike(model, fast)
+    report = fast.conversion_report
+    assert {row.reason for row in report.left} == {_swap.AROUND}
+    assert report.notes == (
+        "`keras_sepconv.accelerate` reaches the layers that other code makes.",
+    )
+    with pytest.raises(ValueError, match="accelerate` takes any"):
+        convert_model(Unknown(4))
+
+
+class Nameless(L.Layer):
+    """Its config has no name."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, inputs):
+        return inputs * self.scale
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_layer_without_a_name_in_its_config_keeps_its_name(inference):
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 3)), Nameless(), L.BatchNormalization()]
+    )
+    inputs = keras.Input((8, 8, 3))
+    outputs = Nameless()(L.SeparableConv2D(4, 3)(inner(inputs)))
+    model = shaken(keras.Model(inputs, L.BatchNormalization()(outputs)))
+    frozen = [inner.layers[0], model.layers[-2]]
+    for layer, name in zip(frozen, ("one", "two"), strict=True):
+        layer.name = name
+        layer.trainable = False
+    fast = convert_model(model, inference=inference)
+    assert_alike(model, fast)
+    assert [layer.name for layer in fast.layers] == [
+        layer.name for layer in model.layers
+    ]
+    for layer in (fast.layers[1].layers[0], fast.get_layer("two")):
+        assert layer.trainable is False
+    assert fast.layers[1].layers[0].name == "one"
+
+
+def test_the_layer_that_differs_is_named_with_its_own_difference(monkeypatch):
+    """Not one that folding changed by design, nor the whole model's."""
+    model = shaken(sequential())
+    assign = "keras_sepconv.tools._carry._assign"
+
+    def forget(variable, other):
+        scale = 0.5 if "classes/kernel" in variable.path else 1.0
+        variable.assign(keras.ops.copy(other.value) * scale)
+
+    monkeypatch.setattr(assign, forget)
+    with pytest.raises(ValueError, match="layer 'classes': its output is off"):
+        convert_model(model, inference=True)

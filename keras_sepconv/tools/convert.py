@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -167,12 +168,13 @@ def _converted(
         notes = compile_alike(given, other)
     if verify:
         notes += _verified(model, other, {path[0] for path in folds.into})
-    notes += _classes_that_are_gone(given)
     left = tuple(
         Row("/".join(path), type(layer).__name__, None, reason)
         for path, layer in layers(other)
         if (reason := refused.get(path) or why_left(layer))
     )
+    if swap is not _swap.to_stock:
+        notes += _what_accelerate_keeps(given, left)
     other.conversion_report = ConversionReport(
         model.name,
         tuple(converted),
@@ -191,17 +193,23 @@ def _converted(
     return other
 
 
-def _classes_that_are_gone(model: Any) -> list[str]:
+def _what_accelerate_keeps(model: Any, left: Iterable[Row]) -> list[str]:
     gone = {
         type(one).__name__: None
         for one in (model, *(inner for _, inner in layers(model)))
         if isinstance(one, keras.Model) and as_graph(one) is not one
     }
-    return [
+    notes = [
         f"The class {name} is gone: its graph of layers is a plain "
         "`keras.Model` now. `keras_sepconv.accelerate` keeps it."
         for name in gone
     ]
+    if any(row.reason == _swap.AROUND for row in left):
+        notes.append(
+            "`keras_sepconv.accelerate` reaches the layers that other code "
+            "makes."
+        )
+    return notes
 
 
 def _verified(model: Any, other: Any, folded: set[str]) -> list[str]:
