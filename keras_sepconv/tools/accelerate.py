@@ -294,7 +294,7 @@ class _Everywhere:
         def init(layer: Any, *args: Any, **kwargs: Any) -> None:
             plain(layer, *args, **kwargs)
             active = cls._active[-1:]  # Another thread may end them.
-            if active and not is_ours(layer) and obstacle(layer) is None:
+            if active and obstacle(layer) is None:
                 layer.call = FastCall(layer, active[0].implementation)
 
         # Keras makes configs from what it finds here.
