@@ -58,8 +58,18 @@ def _parse_only(self: argparse.ArgumentParser, arguments: list[str]) -> None:
     raise _ParsedError
 
 
+def _git(words: list[str]) -> None:
+    if words[0] != "clone":
+        raise ValueError(f"git is not called so here: {words}")
+
+
+def _export(words: list[str]) -> None:
+    if not re.fullmatch(r"KERAS_BACKEND=(jax|tensorflow|torch)", words[0]):
+        raise ValueError(f"no such backend: {words}")
+
+
 def _python(words: list[str]) -> None:
-    if words[:2] == ["-m", "venv"]:
+    if not words or words[:2] == ["-m", "venv"]:
         return
     if words[:2] == ["-m", "keras_sepconv"]:
         parsing = mock.patch.object(
@@ -85,7 +95,7 @@ def _python(words: list[str]) -> None:
 def _pip(words: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for word in words:
-        extras = re.fullmatch(r"(?:\.|keras_sepconv)\[([\w,]+)\]", word)
+        extras = re.fullmatch(r"(?:\.|(?:\./)?keras_sepconv)\[([\w,]+)\]", word)
         for extra in extras[1].split(",") if extras else ():
             if extra not in project["optional-dependencies"]:
                 raise ValueError(f"no such extra: {extra}")
@@ -126,6 +136,8 @@ def tox_environments() -> set[str]:
 
 
 _CHECKS: dict[str, Callable[[list[str]], None]] = {
+    "export": _export,
+    "git": _git,
     "python": _python,
     "python3": _python,
     "pip": _pip,
