@@ -36,9 +36,9 @@ def kinds(path):
 
 def test_convert_and_back(source, tmp_path, capsys):
     fast, stock = tmp_path / "fast.keras", tmp_path / "stock.keras"
-    assert main(["convert", str(source), str(fast)]) == 0
+    assert main(["convert", "--verbose", str(source), str(fast)]) == 0
     text = capsys.readouterr().out
-    assert "small: 2 converted, 0 left as they are" in text
+    assert "small: 2 of 2 convolutions converted, 100.0 % of the mult" in text
     assert "keras_sepconv SeparableConv2D" in text
     normalisation = keras.layers.BatchNormalization
     assert kinds(fast) == [
@@ -47,6 +47,9 @@ def test_convert_and_back(source, tmp_path, capsys):
         layers.Conv2D,
     ]
     assert main(["convert", "--restore", str(fast), str(stock)]) == 0
+    text = capsys.readouterr().out
+    assert "small: 2 of 2 convolutions converted." in text
+    assert "keras_sepconv" not in text
     assert kinds(stock) == kinds(source)
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
     before, *after = (

@@ -1,5 +1,6 @@
 """Conversion of whole models; the layers' numbers are in test_layers."""
 
+import io
 import warnings
 
 import keras
@@ -16,6 +17,7 @@ from networks import (
     sequential,
     shaken,
 )
+from rich.console import Console
 
 from keras_sepconv import convert_model, layers, restore_model
 from keras_sepconv.tools import _swap, _verify
@@ -48,7 +50,8 @@ def test_a_converted_model_computes_the_same(model):
     assert fast.name == model.name
     assert [x.name for x in fast.layers] == [x.name for x in model.layers]
     assert fast.conversion_report.converted
-    assert not fast.conversion_report.left
+    dense = [row.layer for row in fast.conversion_report.left]
+    assert dense == (["stem"] if model.name == "sequential_one" else [])
     assert_alike(model, fast)
 
 
@@ -270,11 +273,15 @@ def test_what_cannot_be_converted_is_reported():
     assert left["block/hidden"] == "the code of the layer around it makes it"
     if KERAS >= (3, 15):
         assert "`strides` other than 1" in left.pop("strided")
+    assert left.pop("dense") == "it is dense"
     assert left.keys() == {"own", "block/hidden"}
     text = str(fast.conversion_report)
-    assert f"{model.name}: 0 converted" in text
-    assert "a[red]:smile:" in text
-    assert "block/hidden" in text
+    assert f"{model.name}: 0 of " in text
+    assert "Padded left, Padded is a class of its own: own, a[red]:sm" in text
+    console = Console(file=io.StringIO(), width=80)
+    console.print(fast.conversion_report.table())
+    table = " ".join(console.file.getvalue().split())
+    assert "block/hidden DepthwiseConv2D unchanged: the code of the" in table
 
 
 def test_what_keras_has_no_layer_for_is_reported():
@@ -824,6 +831,9 @@ class Nameless(L.Layer):
 
     def call(self, inputs):
         return inputs * self.scale
+
+    def compute_output_shape(self, shape):
+        return shape
 
     def get_config(self):
         return {}

@@ -9,6 +9,7 @@ from keras_sepconv import layers
 from keras_sepconv.layers._call import is_accelerated, kind, plain_kind
 from keras_sepconv.tools._tree import Node
 from keras_sepconv.tools._words import said
+from keras_sepconv.tools.counts import CONVOLUTIONS
 
 _OURS = {
     name: getattr(layers, name)
@@ -88,15 +89,13 @@ def obstacle(layer: Any) -> str | None:
 
 
 def candidate(layer: Any) -> str | None:
-    """Returns why a layer that `to_ours` could mean was not replaced.
+    """Returns why a convolution was not replaced by one of ours.
 
-    `None` if it means no such layer, or is one of ours.
+    `None` if it is one of ours, or no convolution.
     """
-    if not isinstance(layer, STOCK) or is_ours(layer):
+    if not isinstance(layer, CONVOLUTIONS) or is_ours(layer):
         return None
     reason = obstacle(layer)
-    if reason == "it is dense":
-        return None
     if reason is None and type(layer) in STOCK:
         reason = AROUND
     return reason or f"{type(layer).__name__} is a class of its own"

@@ -14,7 +14,7 @@ from keras_sepconv.layers._call import FastCall, is_accelerated, kind
 from keras_sepconv.tools import _verify
 from keras_sepconv.tools._swap import STOCK, is_ours, obstacle
 from keras_sepconv.tools._tree import Path, layers
-from keras_sepconv.tools.counts import CONVOLUTIONS, model_counts, sum_counts
+from keras_sepconv.tools.counts import CONVOLUTIONS, multiply_adds
 from keras_sepconv.tools.report import AccelerationReport, Row
 
 _LOCK = threading.RLock()
@@ -227,15 +227,6 @@ def _compile_anew(model: Any) -> None:
 def _report(
     model: Any, reached: dict[Path, Any], left: list[Row], notes: list[str]
 ) -> AccelerationReport:
-    counts = model_counts(model)
-    fast, fast_known = sum_counts(
-        [
-            row
-            for row in counts
-            if is_accelerated(row.layer) or is_ours(row.layer)
-        ]
-    )
-    total, known = sum_counts(counts)
     return AccelerationReport(
         model.name,
         tuple(
@@ -243,9 +234,8 @@ def _report(
             for path, layer in reached.items()
         ),
         tuple(left),
-        (
-            fast.total if fast_known else None,
-            total.total if known else None,
+        multiply_adds(
+            model, lambda layer: is_accelerated(layer) or is_ours(layer)
         ),
         tuple(notes),
     )

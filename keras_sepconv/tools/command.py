@@ -56,6 +56,7 @@ def add_to(commands: Any) -> None:
         help="do not compare what both models compute",
     )
     add("--force", action="store_true", help="overwrite OUT.keras")
+    add("--verbose", action="store_true", help="list each layer")
     add(
         "--json",
         action="store_true",
@@ -106,7 +107,9 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
-        report.print(console())
+        print(report)
+        if options.verbose:
+            console().print(report.table())
     return 0
 
 

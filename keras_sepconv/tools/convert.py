@@ -173,7 +173,10 @@ def _converted(
         for path, layer in layers(other)
         if (reason := refused.get(path) or why_left(layer))
     )
-    if swap is not _swap.to_stock:
+    ours, total = multiply_adds(other, _swap.is_ours)
+    if swap is _swap.to_stock:
+        ours = None
+    else:
         notes += _what_accelerate_keeps(given, left)
     other.conversion_report = ConversionReport(
         model.name,
@@ -187,7 +190,7 @@ def _converted(
             Row("/".join(path), kind, None, reason)
             for (path, kind), reason in folds.left.items()
         ),
-        (multiply_adds(model), multiply_adds(other)),
+        (ours, total),
         tuple(notes),
     )
     return other

@@ -8,7 +8,7 @@ as inputs do; biases, activations, normalisations and pooling count nothing.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -293,7 +293,24 @@ def sum_counts(rows: Sequence[Row]) -> tuple[Counts, bool]:
     return sum(known, Counts()), len(known) == len(rows)
 
 
-def multiply_adds(model: Any) -> int | None:
-    """Returns the multiply-adds of one example, `None` if they are unknown."""
-    counts, complete = sum_counts(model_counts(model))
-    return counts.total if complete else None
+def multiply_adds(
+    model: Any, where: Callable[[Any], bool] = lambda layer: True
+) -> tuple[int | None, int | None]:
+    """Returns the multiply-adds of one example of some layers, and of all.
+
+    Args:
+        model: A model or a layer.
+        where: Tells whether a layer is one of the some.
+
+    Returns:
+        Each is `None` if it is unknown.
+    """
+    rows = model_counts(model)
+    some, all_of_them = (
+        counts.total if complete else None
+        for counts, complete in (
+            sum_counts([row for row in rows if where(row.layer)]),
+            sum_counts(rows),
+        )
+    )
+    return some, all_of_them

@@ -1,9 +1,9 @@
-"""What a conversion did to a model, and what it left alone."""
+"""What a change did to a model, and what it left alone."""
 
 import collections
 import dataclasses
-import io
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 from rich import box
 from rich.console import Console
@@ -18,6 +18,9 @@ def console(**options: Any) -> Console:
     """
     return Console(markup=False, emoji=False, highlight=False, **options)
 
+
+# Those of the layers that run our operations, and of the whole model.
+MultiplyAdds: TypeAlias = tuple[int | None, int | None]
 
 # So many layers are named for one reason.
 _NAMED = 3
@@ -48,12 +51,13 @@ class ConversionReport:
     Attributes:
         model: The model's name.
         converted: The layers that were replaced.
-        left: Those that could not be, with the reason.
+        left: The convolutions that were not, with the reason.
         folded: The normalisations that went into the layer before them, and
             the zeros that went into the one after.
         unfolded: The normalisations that could not, with the reason.
-        multiply_adds: Those of a prediction for one example, estimated before
-            and after; `None` where a size is unknown.
+        multiply_adds: Those of one example: of the layers of this package, and
+            of the whole model; `None` where a size or a layer of someone's own
+            leaves them unknown.
         notes: Whatever else a user should know, in sentences.
     """
 
@@ -62,48 +66,39 @@ class ConversionReport:
     left: tuple[Row, ...] = ()
     folded: tuple[Row, ...] = ()
     unfolded: tuple[Row, ...] = ()
-    multiply_adds: tuple[int | None, int | None] = (None, None)
+    multiply_adds: MultiplyAdds = (None, None)
     notes: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        """Returns the report as a table and a few sentences."""
-        text = io.StringIO()
-        self.print(console(file=text, width=80))
-        return text.getvalue().rstrip()
+    @property
+    def share(self) -> float | None:
+        """The part of the multiply-adds that layers of this package do."""
+        return _share(self.multiply_adds)
 
-    def print(self, console: Console) -> None:
-        """Prints the report."""
-        table = Table(box=box.SIMPLE, title=self._title(), title_justify="left")
-        table.add_column("layer", overflow="fold")
-        table.add_column("was")
-        table.add_column("is now", overflow="fold")
-        for row in self.converted:
-            table.add_row(row.layer, row.before, f"keras_sepconv {row.after}")
-        for row in self.folded:
-            table.add_row(row.layer, row.before, f"folded into {row.after}")
-        for row in (*self.left, *self.unfolded):
-            table.add_row(row.layer, row.before, f"unchanged: {row.reason}")
-        console.print(table if table.row_count else self._title())
-        before, after = self.multiply_adds
-        if before is not None:
-            text = f"Multiply-adds for one example, estimated: {before:,}"
-            if after != before and after is not None:
-                text += f", now {after:,}"
-            console.print(f"{text}.")
-        for note in self.notes:
-            console.print(note)
+    def __str__(self) -> str:
+        """Returns the report in a few lines."""
+        number = len(self.converted)
+        title = (
+            f"{self.model}: {number} of {number + len(self.left)} convolutions "
+            f"converted{_percent(self.share)}."
+        )
+        lines = [
+            *_counted(row.before for row in self.converted),
+            *_counted(f"{row.before} folded" for row in self.folded),
+            *_unchanged((*self.left, *self.unfolded)),
+        ]
+        return "\n".join([title, *lines, *self.notes])
+
+    def table(self) -> Table:
+        """Returns a row for each layer, to be printed by rich."""
+        rows = [
+            *((row, f"keras_sepconv {row.after}") for row in self.converted),
+            *((row, f"folded into {row.after}") for row in self.folded),
+        ]
+        return _table(rows, (*self.left, *self.unfolded))
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the report in plain types, as for JSON."""
-        return dataclasses.asdict(self)
-
-    def _title(self) -> str:
-        left = len(self.left) + len(self.unfolded)
-        folded = f", {len(self.folded)} folded" if self.folded else ""
-        return (
-            f"{self.model}: {len(self.converted)} converted{folded}, "
-            f"{left} left as they are"
-        )
+        return {**dataclasses.asdict(self), "share": self.share}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,40 +119,75 @@ class AccelerationReport:
     model: str
     accelerated: tuple[Row, ...]
     left: tuple[Row, ...] = ()
-    multiply_adds: tuple[int | None, int | None] = (None, None)
+    multiply_adds: MultiplyAdds = (None, None)
     notes: tuple[str, ...] = ()
 
     @property
     def share(self) -> float | None:
         """The part of the multiply-adds that runs our operations."""
-        fast, total = self.multiply_adds
-        return fast / total if fast is not None and total else None
+        return _share(self.multiply_adds)
 
     def __str__(self) -> str:
         """Returns the report in a few lines."""
-        fast = len(self.accelerated)
-        lines = [
-            f"{self.model}: {fast} of {fast + len(self.left)} convolutions run "
-            f"fast{self._shared()}."
-        ]
-        kinds = collections.Counter(
-            f"{row.after} {row.before}" for row in self.accelerated
+        number = len(self.accelerated)
+        title = (
+            f"{self.model}: {number} of {number + len(self.left)} convolutions "
+            f"run fast{_percent(self.share)}."
         )
-        lines += [f"  {number} {kind}" for kind, number in kinds.items()]
-        left: dict[tuple[str, str | None], list[str]] = {}
-        for row in self.left:
-            left.setdefault((row.before, row.reason), []).append(row.layer)
-        for (kind, reason), names in left.items():
-            some = ", ".join(names[:_NAMED])
-            more = ", ..." if len(names) > _NAMED else ""
-            lines.append(f"  {len(names)} {kind} left, {reason}: {some}{more}")
-        return "\n".join([*lines, *self.notes])
+        lines = [
+            *_counted(f"{row.after} {row.before}" for row in self.accelerated),
+            *_unchanged(self.left),
+        ]
+        return "\n".join([title, *lines, *self.notes])
 
-    def _shared(self) -> str:
-        if self.share is None:
-            return ""
-        return f", {100 * self.share:.1f} % of the multiply-adds"
+    def table(self) -> Table:
+        """Returns a row for each layer, to be printed by rich."""
+        rows = [(row, f"{row.after}, fast") for row in self.accelerated]
+        return _table(rows, self.left)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the report in plain types, as for JSON."""
         return {**dataclasses.asdict(self), "share": self.share}
+
+
+def _share(multiply_adds: MultiplyAdds) -> float | None:
+    fast, total = multiply_adds
+    return fast / total if fast is not None and total else None
+
+
+def _percent(share: float | None) -> str:
+    return (
+        "" if share is None else f", {100 * share:.1f} % of the multiply-adds"
+    )
+
+
+def _counted(kinds: Iterable[str]) -> list[str]:
+    return [
+        f"  {number} {kind}"
+        for kind, number in collections.Counter(kinds).items()
+    ]
+
+
+def _unchanged(rows: Iterable[Row]) -> list[str]:
+    """Returns a line for each class and reason, with some of the names."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        what = f"{row.before} left, {row.reason}"
+        names.setdefault(what, []).append(row.layer)
+    return [
+        f"  {len(found)} {what}: {', '.join(found[:_NAMED])}"
+        + (", ..." if len(found) > _NAMED else "")
+        for what, found in names.items()
+    ]
+
+
+def _table(changed: Iterable[tuple[Row, str]], left: Iterable[Row]) -> Table:
+    table = Table(box=box.SIMPLE)
+    table.add_column("layer", overflow="fold")
+    table.add_column("was")
+    table.add_column("is now", overflow="fold")
+    for row, now in changed:
+        table.add_row(row.layer, row.before, now)
+    for row in left:
+        table.add_row(row.layer, row.before, f"unchanged: {row.reason}")
+    return table
