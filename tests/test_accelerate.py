@@ -6,6 +6,7 @@ must run them, compute what it did, and be the same layer of Keras.
 
 import contextlib
 import copy
+import functools
 import gc
 import io
 import pickle
@@ -318,8 +319,8 @@ def test_training_goes_on_as_before(rng):
         model.fit(x, y, verbose=0, batch_size=4, shuffle=False)
         optimizer = model.optimizer
         then(model)
-        fit = lambda model=model: model.fit(  # noqa: E731
-            x, y, verbose=0, batch_size=4, shuffle=False
+        fit = functools.partial(
+            model.fit, x, y, verbose=0, batch_size=4, shuffle=False
         )
         assert bool(ran(fit)) == bool(trained)
         assert model.optimizer is optimizer
@@ -610,6 +611,32 @@ def test_layers_to_come_train_in_mixed_precision(rng):
         keras.config.set_dtype_policy("float32")
     assert len(fast(model)) == 3
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+
+
+def on_jax(function):
+    """Leaves a test out where Keras has no `keras.distribution`."""
+    return function if BACKEND == "jax" else None
+
+
+@on_jax
+@pytest.mark.each_backend
+def test_layers_to_come_train_on_several_devices(rng):
+    x = rng.standard_normal((8, 8, 8, 3)).astype("float32")
+    y = rng.integers(0, 4, 8)
+    trained = []
+    distribution = keras.distribution.DataParallel(
+        devices=keras.distribution.list_devices()[:2]
+    )
+    for context in (contextlib.nullcontext(), everywhere()):
+        keras.utils.set_random_seed(1)
+        with distribution.scope(), context:
+            model = trainable()
+            operations = ran(functools.partial(model.fit, x, y, verbose=0))
+            assert bool(operations) == bool(trained)
+        trained.append(model.get_weights())
+    assert len(model.layers[1].kernel.value.devices()) == 2
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
 
 
 def test_blocks_in_blocks_and_without_a_block():
