@@ -648,8 +648,9 @@ def test_blocks_in_blocks_and_without_a_block():
     assert vars(outer)["call"].implementation == "portable"
     accelerate()
     accelerate()
-    with accelerate():
-        pass
+    with accelerate() as context:
+        assert repr(context) == "<keras_sepconv.accelerate() is active>"
+    assert repr(context) == "<keras_sepconv.accelerate() has ended>"
     assert is_accelerated(L.DepthwiseConv2D(3))
     decelerate()
     decelerate()

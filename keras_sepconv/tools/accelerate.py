@@ -1,10 +1,8 @@
 """Lets the layers of a model run our operations in place, and the way back."""
 
-import functools
-import inspect
 import threading
-from collections.abc import Callable
-from typing import Any, ClassVar
+from contextlib import AbstractContextManager
+from typing import Any, overload
 
 import keras
 
@@ -12,7 +10,8 @@ from keras_sepconv import kernels
 from keras_sepconv._spec import boolean, wrong
 from keras_sepconv.layers._call import FastCall, is_accelerated, kind
 from keras_sepconv.tools import _verify
-from keras_sepconv.tools._swap import STOCK, is_ours, obstacle
+from keras_sepconv.tools._everywhere import Everywhere
+from keras_sepconv.tools._swap import is_ours, obstacle
 from keras_sepconv.tools._tree import Path, layers
 from keras_sepconv.tools.counts import CONVOLUTIONS, multiply_adds
 from keras_sepconv.tools.report import AccelerationReport, Row
@@ -20,12 +19,30 @@ from keras_sepconv.tools.report import AccelerationReport, Row
 _LOCK = threading.RLock()
 
 
+@overload
 def accelerate(
-    model: Any = None,
+    model: None = None,
     *,
     implementation: str | None = None,
     verify: bool = True,
-) -> Any:
+) -> AbstractContextManager[Any]: ...
+
+
+@overload
+def accelerate(
+    model: keras.layers.Layer,
+    *,
+    implementation: str | None = None,
+    verify: bool = True,
+) -> AccelerationReport: ...
+
+
+def accelerate(
+    model: keras.layers.Layer | None = None,
+    *,
+    implementation: str | None = None,
+    verify: bool = True,
+) -> AccelerationReport | AbstractContextManager[Any]:
     """Lets the convolutions of a model run fast, in place.
 
     Every `SeparableConv1D/2D` and `DepthwiseConv1D/2D` of Keras in the model,
@@ -82,7 +99,7 @@ def accelerate(
     kernels.check_name(implementation)
     boolean("verify", verify)
     if model is None:
-        return _Everywhere(implementation)
+        return Everywhere(implementation)
     _check(model)
     with _LOCK:
         reached, left = _sorted(model)
@@ -97,7 +114,7 @@ def accelerate(
         return _report(model, reached, left, notes)
 
 
-def decelerate(model: Any = None) -> None:
+def decelerate(model: keras.layers.Layer | None = None) -> None:
     """Undoes `accelerate` with the same argument.
 
     Args:
@@ -116,11 +133,11 @@ def decelerate(model: Any = None) -> None:
     >>> report = keras_sepconv.accelerate(layer)
     >>> keras_sepconv.decelerate(layer)
     """
+    if model is None:
+        Everywhere.end_all()
+        return
+    _check(model)
     with _LOCK:
-        if model is None:
-            _Everywhere.end_all()
-            return
-        _check(model)
         for _, layer in _every(model):
             if is_accelerated(layer):
                 _put(layer, None)
@@ -239,54 +256,3 @@ def _report(
         ),
         tuple(notes),
     )
-
-
-class _Everywhere:
-    """Accelerates each layer that is made, until it ends."""
-
-    _active: ClassVar[list["_Everywhere"]] = []
-    _plain: ClassVar[dict[Any, Any]] = {}
-
-    def __init__(self, implementation: str | None) -> None:
-        self.implementation = implementation
-        with _LOCK:
-            if not self._active:
-                for stock in STOCK:
-                    self._plain[stock] = vars(stock)["__init__"]
-                    stock.__init__ = self._making(self._plain[stock])
-            self._active.append(self)
-
-    def __enter__(self) -> "_Everywhere":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end([self])
-
-    @classmethod
-    def end_all(cls) -> None:
-        """Ends those that are active."""
-        cls._end(cls._active)
-
-    @classmethod
-    def _end(cls, ending: list["_Everywhere"]) -> None:
-        with _LOCK:
-            cls._active[:] = [one for one in cls._active if one not in ending]
-            if not cls._active:
-                for stock, plain in cls._plain.items():
-                    stock.__init__ = plain
-                cls._plain.clear()
-
-    @classmethod
-    def _making(cls, plain: Callable[..., None]) -> Callable[..., None]:
-        """Returns the constructor that makes a layer and accelerates it."""
-
-        @functools.wraps(plain)
-        def init(layer: Any, *args: Any, **kwargs: Any) -> None:
-            plain(layer, *args, **kwargs)
-            active = cls._active[-1:]  # Another thread may end them.
-            if active and obstacle(layer) is None:
-                layer.call = FastCall(layer, active[0].implementation)
-
-        # Keras makes configs from what it finds here.
-        init.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
-        return init

@@ -24,12 +24,12 @@ from keras_sepconv.tools.report import ConversionReport, Row
 
 
 def convert_model(
-    model: Any,
+    model: keras.Model,
     *,
     inference: bool = False,
     verify: bool = True,
     implementation: str | None = None,
-) -> Any:
+) -> keras.Model:
     """Returns a model that computes the same, faster.
 
     The separable and depthwise convolutions of Keras in it, the plain ones with
@@ -88,7 +88,7 @@ reason=None),)
     return _converted(model, swap, _swap.candidate, inference, verify)
 
 
-def restore_model(model: Any, *, verify: bool = True) -> Any:
+def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
     """Returns a model of the layers of Keras that computes the same.
 
     It is the way back from `convert_model`: what this package's layers do

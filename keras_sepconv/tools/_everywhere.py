@@ -1,0 +1,67 @@
+"""Accelerates the layers that are still to be made, whoever makes them."""
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from keras_sepconv.layers._call import FastCall
+from keras_sepconv.tools._swap import STOCK, obstacle
+
+_LOCK = threading.RLock()
+
+
+class Everywhere:
+    """Accelerates each layer that is made, until it ends."""
+
+    _active: ClassVar[list["Everywhere"]] = []
+    _plain: ClassVar[dict[Any, Any]] = {}
+
+    def __init__(self, implementation: str | None) -> None:
+        self.implementation = implementation
+        with _LOCK:
+            if not self._active:
+                for stock in STOCK:
+                    self._plain[stock] = vars(stock)["__init__"]
+                    stock.__init__ = self._making(self._plain[stock])
+            self._active.append(self)
+
+    def __repr__(self) -> str:
+        state = "is active" if self in self._active else "has ended"
+        return f"<keras_sepconv.accelerate() {state}>"
+
+    def __enter__(self) -> "Everywhere":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end([self])
+
+    @classmethod
+    def end_all(cls) -> None:
+        """Ends those that are active."""
+        cls._end(cls._active)
+
+    @classmethod
+    def _end(cls, ending: list["Everywhere"]) -> None:
+        with _LOCK:
+            cls._active[:] = [one for one in cls._active if one not in ending]
+            if not cls._active:
+                for stock, plain in cls._plain.items():
+                    stock.__init__ = plain
+                cls._plain.clear()
+
+    @classmethod
+    def _making(cls, plain: Callable[..., None]) -> Callable[..., None]:
+        """Returns the constructor that makes a layer and accelerates it."""
+
+        @functools.wraps(plain)
+        def init(layer: Any, *args: Any, **kwargs: Any) -> None:
+            plain(layer, *args, **kwargs)
+            active = cls._active[-1:]  # Another thread may end them.
+            if active and obstacle(layer) is None:
+                layer.call = FastCall(layer, active[0].implementation)
+
+        # Keras makes configs from what it finds here.
+        init.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
+        return init
