@@ -7,8 +7,8 @@ from 0, but for a nested model's outputs, and writes arguments as such.
 
 from typing import Any, Protocol
 
-from keras_sepconv.tools import _legacy_ops
-from keras_sepconv.tools._files import RefusedError
+from keras_sepconv.tools.legacy import ops as _ops
+from keras_sepconv.tools.legacy.files import RefusedError
 
 Node = dict[str, Any]
 
@@ -150,7 +150,7 @@ def _operation(node: Node, calls: list[Node]) -> tuple[Node, list[Node]]:
         operands = [calls[0]["args"][0], kwargs.pop("y", None)]
         if kwargs:
             function += f" with {', '.join(kwargs)}"
-    new, inputs = _legacy_ops.layer_for(node["name"], function, *operands)
+    new, inputs = _ops.layer_for(node["name"], function, *operands)
     return new, [{"args": [inputs], "kwargs": {}}]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools._files import RefusedError
+from keras_sepconv.tools.legacy.files import RefusedError
 
 _ACTIVATIONS = {
     "math.sigmoid": "sigmoid",

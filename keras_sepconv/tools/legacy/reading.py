@@ -8,12 +8,52 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import shown
-from keras_sepconv.tools import _files, _legacy_compile, _legacy_weights
-from keras_sepconv.tools._files import RefusedError
-from keras_sepconv.tools._legacy_config import Node, Rewriter, without_slashes
 from keras_sepconv.tools._words import said
+from keras_sepconv.tools.legacy import compile as _compile
+from keras_sepconv.tools.legacy import files as _files
+from keras_sepconv.tools.legacy import weights as _weights
+from keras_sepconv.tools.legacy.config import Node, Rewriter, without_slashes
+from keras_sepconv.tools.legacy.files import RefusedError
 
 _WEIGHTS = "model.weights.h5"
+
+
+def read(
+    filepath: Any,
+    custom_objects: dict[str, Any],
+    compile: bool,
+    safe_mode: bool,
+    weights: Any,
+) -> tuple[Any, list[str]]:
+    """Returns the model of a file, and what its user should be told.
+
+    Args:
+        filepath: The file.
+        custom_objects: As for `load_model`, and so is the rest.
+        compile: Whether to compile the model as it was.
+        safe_mode: Whether to refuse code that the file carries.
+        weights: The file of the weights of an architecture in JSON.
+
+    Raises:
+        Exception: As `load_model` raises.
+    """
+    path = _files.check("filepath", filepath)
+    with refusing("filepath", path):
+        kind = _files.kind(path)
+    reader = Reader(path, custom_objects, compile, safe_mode)
+    if kind == "json":
+        return reader.from_json(weights), reader.notes
+    no_weights(weights)
+    return reader.whole(kind), reader.notes
+
+
+def no_weights(weights: Any) -> None:
+    """Refuses a file of weights beside a whole model."""
+    if weights is not None:
+        raise ValueError(
+            "`weights` must be None where `filepath` is a whole model. "
+            f"Received: weights={shown(weights)}"
+        )
 
 
 class Reader:
@@ -58,14 +98,15 @@ class Reader:
             if kind not in ("hdf5", "zip"):
                 raise RefusedError("it is no HDF5, which weights are")
             with _weights_of(source, kind) as file:
-                _legacy_weights.load(model, _legacy_weights.Order(config), file)
+                _weights.load(model, _weights.Order(config), file)
         return model
 
     def whole(self, kind: str) -> Any:
         """Returns the model of a file, or a folder, that has all of it."""
-        if kind == "zip":
-            return self.from_zip()
-        return self.from_hdf5() if kind == "hdf5" else self._by_keras()
+        with refusing("filepath", self.path):
+            if kind == "zip":
+                return self.from_zip()
+            return self.from_hdf5() if kind == "hdf5" else self._by_keras()
 
     def from_zip(self) -> Any:
         """Returns the model of a `.keras` archive."""
@@ -83,7 +124,7 @@ class Reader:
         config = without_slashes(config)
         model = self._made(config)
         with _weights_of(self.path, "zip") as file:
-            _legacy_weights.load(model, _legacy_weights.Order(config), file)
+            _weights.load(model, _weights.Order(config), file)
             self._compile(model, config.get("compile_config"))
         return model
 
@@ -100,14 +141,12 @@ class Reader:
             version = file.attrs.get("keras_version", "1")
             if not _is_old(_files.text(version)):
                 model = self._by_keras()
-                _legacy_compile.renew_optimizer(
-                    model, file, self.custom_objects
-                )
+                _compile.renew_optimizer(model, file, self.custom_objects)
                 return model
             config = _files.parsed(_files.text(text), "its `model_config`")
             config = without_slashes(config)
             model = self._made(config)
-            _legacy_weights.load(model, _legacy_weights.Order(config), file)
+            _weights.load(model, _weights.Order(config), file)
             training = file.attrs.get("training_config")
             if training is not None:
                 training = _files.parsed(
@@ -159,7 +198,7 @@ class Reader:
         if not self.compile or not config:
             return
         try:
-            _legacy_compile.compile_alike(model, config, self.custom_objects)
+            _compile.compile_alike(model, config, self.custom_objects)
         except Exception as error:
             self._not_compiled(error)
         else:

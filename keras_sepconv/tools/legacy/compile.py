@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools._files import array, below, names
+from keras_sepconv.tools.legacy.files import array, below, names
 
 # Of tf.keras's optimizers; none changes a step that Keras 3 makes.
 _DROPPED = ("is_legacy_optimizer", "jit_compile")

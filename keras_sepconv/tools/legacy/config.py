@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools import _legacy_graph
-from keras_sepconv.tools import _legacy_tables as _tables
-from keras_sepconv.tools._files import RefusedError, slashless
+from keras_sepconv.tools.legacy import graph as _graph
+from keras_sepconv.tools.legacy import tables as _tables
+from keras_sepconv.tools.legacy.files import RefusedError, slashless
 
 Node = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Rewriter:
             raise RefusedError(
                 "it is a subclassed model. Pass its class in custom_objects"
             )
-        config = _legacy_graph.functional(config, self)
+        config = _graph.functional(config, self)
         return {"module": "keras", "class_name": "Model", "config": config}
 
     def _sequential(self, config: Any, build: Any) -> Node:
