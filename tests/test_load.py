@@ -256,6 +256,34 @@ def test_strange_compile_state_leaves_the_model_uncompiled(
     check_predictions(model, legacy, "sequential")
 
 
+with zipfile.ZipFile(LEGACY / "compile_states.zip") as file:
+    STATES = json.loads(file.read("compile_states.json"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    STATES["rows"],
+    ids=lambda row: f"{row['name']}-{row['version']}",
+)
+def test_evaluates_and_trains_as_tf_keras_did(legacy, tmp_path, row):
+    path = tmp_path / "m.h5"
+    shutil.copy(legacy / f"{row['model']}.h5", path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["training_config"] = json.dumps(row["state"])
+    with pytest.warns(UserWarning, match="optimizer's state"):
+        model = load_model(path)
+    x = np.array(STATES["x"], "float32")
+    y = STATES["targets"][row["targets"]]
+    y = [np.array(p) for p in y] if row["targets"] == "two" else np.array(y)
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert found == pytest.approx(row["evaluated"], rel=1e-5, abs=1e-6)
+    if HAS_GRADIENTS:
+        for _ in range(2):
+            model.train_on_batch(x, y)
+        for value, wanted in zip(model.weights, row["trained"], strict=True):
+            np.testing.assert_allclose(array(value), wanted, atol=5e-6)
+
+
 # Models of Keras 3.
 
 
