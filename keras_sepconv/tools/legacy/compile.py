@@ -76,8 +76,6 @@ def renew_optimizer(model: Any, file: Any, objects: dict[str, Any]) -> None:
     with keras.saving.custom_object_scope(objects):
         new = keras.optimizers.deserialize(keras.optimizers.serialize(old))
     new.build(model.trainable_variables)
-    if len(new.variables) == len(old.variables):
-        return
     model.optimizer = new
     if "optimizer_weights" in file:
         group = below(file, "optimizer_weights")

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_sepconv.tools.legacy import operations
 from keras_sepconv.tools.legacy.files import RefusedError
 
 _ACTIVATIONS = {
@@ -24,9 +25,8 @@ _ARITHMETIC: dict[str, tuple[str | None, Any, Any]] = {
     "add": ("Add", lambda y: (1.0, y), lambda x: (1.0, x)),
     "multiply": ("Multiply", lambda y: (y, 0.0), lambda x: (x, 0.0)),
     "subtract": ("Subtract", lambda y: (1.0, -y), lambda x: (-1.0, x)),
-    "truediv": (None, lambda y: (1.0 / y, 0.0), None),
+    "truediv": (None, lambda y: (1.0 / y, 0.0) if y else None, None),
 }
-_ALIASES = {"divide": "truediv", "mul": "multiply", "sub": "subtract"}
 
 
 @keras.saving.register_keras_serializable(  # type: ignore[untyped-decorator]
@@ -45,41 +45,71 @@ def keras_2_hard_sigmoid(x: Any) -> Any:
 
 
 def layer_for(
-    name: str, function: str, first: Any, second: Any
+    name: str, function: str, first: Any, arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], Any]:
-    """Returns the stock layer's node for an operation, and what to call it on.
+    """Returns the node of a layer for an operation, and what to call it on.
 
     Args:
         name: The operation's name in the model.
         function: TensorFlow's name of it, such as `"math.add"`.
-        first: The first operand: a tensor (a dict) or a number.
-        second: The second one, `None` where there is one.
+        first: The first operand: a tensor (a dict), several, or a number.
+        arguments: The others, by TensorFlow's names.
 
     Raises:
         RefusedError: An operation that has no layer here.
     """
-    if function in _ACTIVATIONS and second is None and isinstance(first, dict):
+    # What asks for nothing, as `conjugate=False` and `name=None`.
+    arguments = {
+        key: value
+        for key, value in arguments.items()
+        if key != "name" and value is not False
+    }
+    if function in _ACTIVATIONS and not arguments and isinstance(first, dict):
         config = {"name": name, "activation": _ACTIVATIONS[function]}
         return _node("Activation", config), first
-    short = function.removeprefix("math.").removeprefix("__operators__.")
-    both, right, left = _ARITHMETIC.get(
-        _ALIASES.get(short, short), (None, None, None)
-    )
-    if isinstance(first, dict) and isinstance(second, dict) and both:
-        return _node(both, {"name": name}), [first, second]
-    if isinstance(first, dict) and _is_number(second) and right and second:
-        scale, offset = right(second)
-    elif isinstance(second, dict) and _is_number(first) and left:
-        scale, offset = left(first)
-        first = second
-    else:
+    short = operations.short_name(function)
+    second = None
+    if operations.takes_two(short):
+        second = arguments.pop("y", arguments.pop("b", None))
+    wrong = operations.not_taken(short, arguments)
+    if wrong:
+        function += f" with {', '.join(wrong)}"
+    if wrong or wrong is None:
         raise RefusedError(
             f"layer '{name}' is the TensorFlow operation '{function}', for "
             "which Keras 3 has no layer. Replace it in tf.keras by a Keras "
             "layer and save again"
         )
-    config = {"name": name, "scale": scale, "offset": offset}
-    return _node("Rescaling", config), first
+    both, right, left = _ARITHMETIC.get(short, (None, None, None))
+    scaling = None
+    if isinstance(first, dict) and isinstance(second, dict):
+        first = [first, second]
+        if both:
+            return _node(both, {"name": name}), first
+    elif isinstance(second, dict):
+        scaling = left(first) if left and _is_number(first) else None
+        arguments["x"], first = first, second
+    elif second is not None:
+        scaling = right(second) if right and _is_number(second) else None
+        arguments["y"] = second
+    if scaling:
+        config = {"name": name, "scale": scaling[0], "offset": scaling[1]}
+        return _node("Rescaling", config), first
+    operation = {
+        "name": name,
+        "function": _named("tensorflow_operation"),
+        "arguments": {"function": short, **arguments},
+    }
+    return _node("Lambda", operation), first
+
+
+def _named(function: str) -> dict[str, Any]:
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": function,
+        "registered_name": f"keras_sepconv>{function}",
+    }
 
 
 def _is_number(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Reads the files of models, each in its way."""
 
 import contextlib
-import io
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,6 +119,8 @@ class Reader:
                 version = metadata.get("keras_version")
             text = _files.member(archive, "config.json")
             config = _files.parsed(text, "its `config.json`")
+            if not any(name.startswith("model.weights") for name in names):
+                raise RefusedError(f"it has no weights (no `{_WEIGHTS}`)")
             if not _is_old(version):
                 return self._by_keras()
         config = without_slashes(config)
@@ -138,24 +140,24 @@ class Reader:
                     "Pass the JSON of the model's architecture as `filepath`, "
                     "and this as `weights`"
                 )
+            training = file.attrs.get("training_config")
+            if training is not None:
+                training = _files.parsed(
+                    _files.text(training), "its `training_config`"
+                )
             version = file.attrs.get("keras_version", "1")
             if not _is_old(_files.text(version)):
-                model = self._by_keras()
+                model = self._by_keras(training)
                 _compile.renew_optimizer(model, file, self.custom_objects)
                 return model
             config = _files.parsed(_files.text(text), "its `model_config`")
             config = without_slashes(config)
             model = self._made(config)
             _weights.load(model, _weights.Order(config), file)
-            training = file.attrs.get("training_config")
-            if training is not None:
-                training = _files.parsed(
-                    _files.text(training), "its `training_config`"
-                )
             self._compile(model, training)
         return model
 
-    def _by_keras(self) -> Any:
+    def _by_keras(self, training: Any = None) -> Any:
         def load(compile: bool) -> Any:
             return keras.models.load_model(
                 self.path, self.custom_objects, compile, self.safe_mode
@@ -166,13 +168,19 @@ class Reader:
         except Exception as error:
             if not self.compile:
                 raise
+            failed = error
             try:
                 model = load(False)
             except Exception:
                 # What is wrong is not the compile state.
                 raise error from None
-            self._not_compiled(error)
-            return model
+        if training is not None:
+            # Keras reads no metric by its name from HDF5: 3.6 to 3.15.
+            with contextlib.suppress(Exception):
+                _compile.compile_alike(model, training, self.custom_objects)
+                return model
+        self._not_compiled(failed)
+        return model
 
     def _made(self, config: Node) -> Any:
         """Returns the model of a config of tf.keras, its weights unset."""
@@ -183,9 +191,18 @@ class Reader:
         return model
 
     def _deserialized(self, node: Node) -> Any:
-        model = keras.saving.deserialize_keras_object(
-            node, self.custom_objects, self.safe_mode
-        )
+        try:
+            model = keras.saving.deserialize_keras_object(
+                node, self.custom_objects, self.safe_mode
+            )
+        except Exception as error:
+            if _is_marshal(error):
+                raise RefusedError(
+                    "the Python code of a Lambda in it is of another version "
+                    "of Python. Pass a function by the layer's name, as "
+                    "custom_objects={'lambda_1': <a function>}"
+                ) from error
+            raise
         if not isinstance(model, keras.Model):
             raise RefusedError(f"it is a {type(model).__name__}, not a model")
         if not model.built:
@@ -222,15 +239,20 @@ def _is_old(version: Any) -> bool:
     return major.isdigit() and int(major) < 3
 
 
+def _is_marshal(error: Exception) -> bool:
+    """Tells whether bytecode could not be read."""
+    text = str(error)
+    return "marshal data" in text or "EOF read where" in text
+
+
 @contextlib.contextmanager
 def _weights_of(path: str, kind: str) -> Iterator[Any]:
     if kind == "hdf5":
-        with _files.hdf5(path) as file:
-            yield file
-        return
-    with _files.archive(path) as archive:
-        content = _files.member(archive, _WEIGHTS)
-    with _files.hdf5(io.BytesIO(content)) as file:
+        content = pathlib.Path(path).read_bytes()
+    else:
+        with _files.archive(path) as archive:
+            content = _files.member(archive, _WEIGHTS)
+    with _files.hdf5(_files.with_slashes(content)) as file:
         yield file
 
 
