@@ -696,6 +696,11 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
     ("config", "message"),
     [
         (node("SeparableConv2D", filters=2, kernel_size=3), "not a model"),
+        (sequential(INPUT, node("Theirs>ReLU", name="x")), "Theirs>ReLU"),
+        (
+            sequential(INPUT, {**node("ReLU", name="x"), "module": "theirs"}),
+            "a class of its own",
+        ),
         (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
         (
             sequential(INPUT, node("LocallyConnected2D", name="x")),

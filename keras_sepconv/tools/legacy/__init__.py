@@ -2,8 +2,8 @@
 
 `reading` opens a file as what it is (`files`) and hands it to Keras, or, where
 it is an old one, makes the model itself: the layers (`config`, `tables`), the
-graph between them (`graph`, `ops`), the weights (`weights`), and what `compile`
-had made (`compile`).
+graph between them (`graph`, `ops`, `operations`), the weights (`weights`), and
+what `compile` had made (`compile`).
 """
 
 from keras_sepconv.tools.legacy.reading import no_weights, read

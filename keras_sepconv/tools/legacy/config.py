@@ -79,12 +79,24 @@ class Rewriter:
             self._check_lambda(config)
         if base in _tables.UNSAFE and self.safe_mode:
             raise RefusedError(f"it has a layer {base}, which runs code")
+        self._check_owner(node)
         base, renamed = _tables.RENAMED.get(base, (base, {}))
         for old, new in renamed.items():
             if old in config:
                 config[new] = config.pop(old)
         self._drop(base, config)
         return self._class(base, config)
+
+    def _check_owner(self, node: Node) -> None:
+        """Refuses a user's class that has the name of one of Keras's."""
+        module = str(node.get("module") or "keras").split(".")[0]
+        name = str(node.get("registered_name") or node["class_name"])
+        package = name.rpartition(">")[0]
+        if module not in _tables.OWNERS or package not in _tables.PACKAGES:
+            raise RefusedError(
+                f"its layer {name} is a class of its own, and not Keras's. "
+                f"Pass custom_objects={{'{name}': <the class>}}"
+            )
 
     def _class(self, base: str, config: Node) -> Node:
         if base == "SeparableConv1D" and config.get("padding") == "causal":
