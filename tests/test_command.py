@@ -5,13 +5,17 @@ import os
 import pathlib
 import subprocess
 import sys
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 from keras_sepconv import layers
 from keras_sepconv.__main__ import main
+
+LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
 
 
 @pytest.fixture
@@ -76,6 +80,44 @@ def test_inference_and_json(source, tmp_path, capsys):
     assert report["multiply_adds"] == [7 * 7 * (9 * 3 + 3 * 4 + 4 * 2)] * 2
     first, _ = keras.models.load_model(fast).layers
     assert first.implementation == "portable"
+
+
+@pytest.fixture
+def old(tmp_path, monkeypatch):
+    """A file of tf.keras with Python code in it."""
+    with zipfile.ZipFile(LEGACY / "keras_2_15.zip") as archive:
+        archive.extract("lambda.h5", tmp_path)
+        archive.extract("sequential.h5", tmp_path)
+    (tmp_path / "their_functions.py").write_text(
+        "from keras import ops\n\ndef doubled(x):\n    return 2 * x\n"
+    )
+    with h5py.File(tmp_path / "lambda.h5", "r+") as file:
+        text = file.attrs["model_config"]
+        file.attrs["model_config"] = text.replace('"lambda"', '"doubled"')
+    monkeypatch.chdir(tmp_path)
+    return "lambda.h5"
+
+
+def test_what_a_file_needs(old, capsys):
+    for command in (["convert", old, "out.keras"], ["info", old]):
+        assert main(command) == 1
+        message = capsys.readouterr().err
+        assert "--import MODULE" in message
+        assert "--unsafe" in message
+        assert "=" not in message.split("Received")[0]
+        for options in (["--import", "their_functions"], ["--unsafe"]):
+            force = ["--force"] if command[0] == "convert" else []
+            assert main([*command, *options, *force]) == 0
+    with pytest.raises(SystemExit):
+        main(["info", old, "--import", "no_such_module"])
+    assert "argument --import: must be" in capsys.readouterr().err
+
+
+def test_warnings_are_plain(old, capsys):
+    assert main(["convert", "sequential.h5", "out.keras"]) == 0
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "In '" in x]
+    assert line.startswith("python -m keras_sepconv convert: In 'sequential")
+    assert line.endswith("so it is not restored.")
 
 
 def test_an_existing_file_needs_force(source, tmp_path, capsys):

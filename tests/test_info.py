@@ -14,7 +14,7 @@ from rich.console import Console
 import keras_sepconv
 from keras_sepconv import kernels
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools import _table, info
+from keras_sepconv.tools import _source, _table, info
 from keras_sepconv.tools._choice import Choice, choice
 from keras_sepconv.tools.convert import convert_model
 from keras_sepconv.tools.counts import model_counts
@@ -103,13 +103,13 @@ def test_long_names_are_whole_in_narrow_terminals(path, capsys, monkeypatch):
 
 
 def test_json(path, capsys, monkeypatch):
-    load = info.load_model
+    load = _source.load_model
 
     def loud(*args, **options):
         print("loading")
         return load(*args, **options)
 
-    monkeypatch.setattr(info, "load_model", loud)
+    monkeypatch.setattr(_source, "load_model", loud)
     assert main([path, "--json"]) == 0
     captured = capsys.readouterr()
     assert "loading" in captured.err

@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import pathlib
@@ -122,6 +123,37 @@ def test_loaded_models_save_and_load_again(legacy, file, tmp_path):
     model.save(tmp_path / "again.keras")
     again = load_model(tmp_path / "again.keras")
     check_predictions(again, legacy, WHOLE[file])
+
+
+def test_what_windows_wrote(legacy, tmp_path):
+    path = tmp_path / "m.keras"
+    with (
+        zipfile.ZipFile(legacy / "functional.keras") as old,
+        zipfile.ZipFile(path, "w") as new,
+    ):
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "model.weights.h5":
+                content = with_backslashes(content)
+            new.writestr(name, content)
+    check_predictions(quietly(path), legacy, "functional")
+
+
+def with_backslashes(content):
+    result = io.BytesIO()
+    with (
+        h5py.File(io.BytesIO(content)) as old,
+        h5py.File(result, "w") as new,
+    ):
+
+        def copy(name, item):
+            if isinstance(item, h5py.Dataset):
+                layer, index = name.split("/vars/")
+                layer = layer.replace("/", "\\")
+                new[f"{layer}/vars/{index}"] = item[()]
+
+        old.visititems(copy)
+    return result.getvalue()
 
 
 def test_the_name_does_not_matter(legacy, tmp_path):
@@ -256,6 +288,34 @@ def test_strange_compile_state_leaves_the_model_uncompiled(
     check_predictions(model, legacy, "sequential")
 
 
+with zipfile.ZipFile(LEGACY / "compile_states.zip") as file:
+    STATES = json.loads(file.read("compile_states.json"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    STATES["rows"],
+    ids=lambda row: f"{row['name']}-{row['version']}",
+)
+def test_evaluates_and_trains_as_tf_keras_did(legacy, tmp_path, row):
+    path = tmp_path / "m.h5"
+    shutil.copy(legacy / f"{row['model']}.h5", path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["training_config"] = json.dumps(row["state"])
+    with pytest.warns(UserWarning, match="optimizer's state"):
+        model = load_model(path)
+    x = np.array(STATES["x"], "float32")
+    y = STATES["targets"][row["targets"]]
+    y = [np.array(p) for p in y] if row["targets"] == "two" else np.array(y)
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert found == pytest.approx(row["evaluated"], rel=1e-5, abs=1e-6)
+    if HAS_GRADIENTS:
+        for _ in range(2):
+            model.train_on_batch(x, y)
+        for value, wanted in zip(model.weights, row["trained"], strict=True):
+            np.testing.assert_allclose(array(value), wanted, atol=5e-6)
+
+
 # Models of Keras 3.
 
 
@@ -298,6 +358,19 @@ def test_training_goes_on_after_hdf5_of_keras_3(tmp_path):
         trained.fit(x, y, verbose=0)
     for value, wanted in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_allclose(array(value), array(wanted), rtol=1e-5)
+
+
+def test_metrics_by_name_in_hdf5_of_keras_3(tmp_path):
+    model = stock_model()
+    model.compile("adam", "mse", metrics=["mae", "accuracy"])
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(7)
+    model.save(tmp_path / "model.h5")
+    loaded = load_model(tmp_path / "model.h5")
+    x, y = np.ones((2, 5, 5, 2)), np.ones((2, 3, 3, 3))
+    wanted = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert loaded.evaluate(x, y, verbose=0, return_dict=True) == wanted
+    assert int(array(loaded.optimizer.iterations)) == 7
 
 
 def test_an_unknown_loss_in_what_keras_3_wrote(tmp_path):
@@ -374,6 +447,10 @@ def same(model, stock, rng):
     ("layer", "stock"),
     [
         (
+            node("LayerScale", init_values=1e-6, projection_dim=2),
+            lambda: keras.layers.EinsumDense("abcd,d->abcd", (None, None, 2)),
+        ),
+        (
             node("ThresholdedReLU", theta=0.5),
             lambda: keras.layers.ReLU(threshold=0.5),
         ),
@@ -440,6 +517,44 @@ def test_a_sequential_without_an_input_layer(tmp_path, rng):
     # As Keras 2.0 to 2.2 wrote it.
     old = {"class_name": "Sequential", "config": [first]}
     same(load_config(tmp_path, old, model), model, rng)
+
+
+@pytest.mark.parametrize("outer", ["Sequential", "Functional"])
+def test_a_list_of_layers_inside_another_model(tmp_path, rng, outer):
+    # As Keras before 2.2.3 wrote it.
+    model = stock_of(keras.layers.SeparableConv2D(2, 3), keras.layers.ReLU())
+    first = node(
+        "SeparableConv2D",
+        **{**SEPARABLE["config"], "batch_input_shape": [None, 5, 5, 2]},
+    )
+    inner = {"class_name": "Sequential", "config": [first]}
+    relu = node("ReLU", name="r")
+    if outer == "Sequential":
+        config = {"class_name": "Sequential", "config": [inner, relu]}
+    else:
+        layers = [
+            {**INPUT, "name": "in", "inbound_nodes": []},
+            {**inner, "name": "m", "inbound_nodes": [[["in", 0, 0, {}]]]},
+            {**relu, "name": "r", "inbound_nodes": [[["m", 1, 0, {}]]]},
+        ]
+        config = node(
+            "Model",
+            name="f",
+            layers=layers,
+            input_layers=[["in", 0, 0]],
+            output_layers=[["r", 0, 0]],
+        )
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["keras_version"] = "2.2.2"
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = ["m"]
+        weights = {w.path: array(w) for w in model.weights}
+        group.create_group("m").attrs["weight_names"] = list(weights)
+        for name, value in weights.items():
+            group["m"][name] = value
+    same(load_model(path), model, rng)
 
 
 class Tolerant(keras.layers.SeparableConv2D):
@@ -561,10 +676,31 @@ def test_operations(tmp_path, rng, function, inbound, wanted):
     np.testing.assert_allclose(array(model(x)), wanted(x), rtol=1e-5, atol=1e-6)
 
 
+def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
+    with np.load(legacy / "operations.npz") as arrays:
+        x, *wanted = (arrays[name] for name in arrays.files)
+    # NumPy finds the shapes with whatever numbers are in the memory.
+    with np.errstate(all="ignore"):
+        model = load_model(legacy / "operations.h5", compile=False)
+        model.save(tmp_path / "again.keras")
+        again = keras.models.load_model(tmp_path / "again.keras")
+    for found in (model, again):
+        for value, expected in zip(found(x), wanted, strict=True):
+            assert value.shape == expected.shape
+            np.testing.assert_allclose(
+                array(value), expected, rtol=1e-5, atol=1e-5
+            )
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         (node("SeparableConv2D", filters=2, kernel_size=3), "not a model"),
+        (sequential(INPUT, node("Theirs>ReLU", name="x")), "Theirs>ReLU"),
+        (
+            sequential(INPUT, {**node("ReLU", name="x"), "module": "theirs"}),
+            "a class of its own",
+        ),
         (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
         (
             sequential(INPUT, node("LocallyConnected2D", name="x")),
@@ -588,10 +724,13 @@ def test_operations(tmp_path, rng, function, inbound, wanted):
         (
             functional(
                 {**INPUT, "inbound_nodes": []},
-                operation("image.resize", ["in", 0, 0, {"size": [2, 2]}]),
+                operation(
+                    "image.resize",
+                    ["in", 0, 0, {"size": [2, 2], "method": "lanczos3"}],
+                ),
                 outputs=["op"],
             ),
-            "'image.resize with size'",
+            "'image.resize with method'",
         ),
         (
             functional(
@@ -630,6 +769,28 @@ def test_code_in_a_file_is_refused(legacy, file, monkeypatch):
     monkeypatch.setattr(marshal, "loads", None)
     with pytest.raises(ValueError, match=r"is a Lambda.*safe_mode=False"):
         load_model(legacy / file)
+
+
+@pytest.mark.parametrize("file", ["lambda.h5", "lambda.keras"])
+def test_a_function_in_place_of_a_lambda(legacy, file, monkeypatch, rng):
+    import marshal
+
+    monkeypatch.setattr(marshal, "loads", None)
+    model = load_model(legacy / file, {"lambda": lambda x: 3 * x})
+    x = rng.normal(size=(1, 3, 3, 1)).astype("float32")
+    np.testing.assert_allclose(
+        array(model(x)), 3 * array(model.layers[0](x)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("code", [b"\xff\0", b"\xe3\0"])
+def test_code_of_another_python(tmp_path, code):
+    code = base64.b64encode(code).decode()
+    layer = node("Lambda", name="l", function=[code, None, None])
+    with pytest.raises(
+        ValueError, match=r"another version of Python.*function"
+    ):
+        load_config(tmp_path, sequential(INPUT, layer), safe_mode=False)
 
 
 def test_code_of_a_file_that_is_trusted(legacy, rng):
@@ -728,10 +889,15 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
             "not a JSON object",
         ),
         (
-            lambda f, _: archive_with(f, metadata__json=OLD, config__json="{}"),
+            lambda f, _: archive_with(
+                f,
+                metadata__json=OLD,
+                config__json="{}",
+                model__weights__h5=b"",
+            ),
             "class_name",
         ),
-        (lambda f, _: archive_with(f, config__json="{}"), ""),
+        (lambda f, _: archive_with(f, config__json="{}"), "has no weights"),
         (
             lambda f, _: archive_with(
                 f,

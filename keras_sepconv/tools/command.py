@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_sepconv import kernels
+from keras_sepconv.tools import _source
 from keras_sepconv.tools.convert import convert_model, restore_model
-from keras_sepconv.tools.load import load_model
 from keras_sepconv.tools.report import console
 
 _EPILOG = """\
@@ -55,6 +55,7 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="do not compare what both models compute",
     )
+    _source.add_options(add)
     add("--force", action="store_true", help="overwrite OUT.keras")
     add("--verbose", action="store_true", help="list each layer")
     add(
@@ -97,10 +98,13 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
         refuse(f"argument --implementation: {error}")
     try:
         # Whatever Keras says, standard output is for the report.
-        with contextlib.redirect_stdout(sys.stderr):
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            _source.plain_warnings("convert"),
+        ):
             model = _convert(options)
     except (OSError, ValueError) as error:
-        message = " ".join(str(error).split())
+        message = _source.in_own_words(error)
         print(f"python -m keras_sepconv convert: {message}", file=sys.stderr)
         return 1
     report = model.conversion_report
@@ -117,7 +121,7 @@ def _convert(options: argparse.Namespace) -> Any:
     """Returns the new model, written to its file."""
     verify = not options.no_verify
     with console(stderr=True).status(f"reading {options.source}") as status:
-        model = load_model(options.source)
+        model = _source.load(options, options.source)
         status.update(f"converting {model.name}")
         if options.restore:
             other = restore_model(model, verify=verify)

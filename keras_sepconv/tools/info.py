@@ -11,10 +11,9 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import Shape
-from keras_sepconv.tools import _table
+from keras_sepconv.tools import _source, _table
 from keras_sepconv.tools._choice import Choice, choice
 from keras_sepconv.tools.counts import Row, model_counts, sum_counts
-from keras_sepconv.tools.load import load_model
 from keras_sepconv.tools.report import console
 
 _EPILOG = """\
@@ -42,6 +41,7 @@ def add_to(commands: Any) -> None:
         help="the sizes of an input without the batch, as in 224,224,3, where "
         "the model leaves some unknown; once for each input",
     )
+    _source.add_options(add)
     add(
         "--json",
         action="store_true",
@@ -72,10 +72,13 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     """
     try:
         # Whatever loading says, standard output is for the answer.
-        with contextlib.redirect_stdout(sys.stderr):
-            model = load_model(options.model, compile=False)
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            _source.plain_warnings("info"),
+        ):
+            model = _source.load(options, options.model, compile=False)
     except (OSError, ValueError) as error:
-        message = " ".join(str(error).split())
+        message = _source.in_own_words(error)
         print(f"python -m keras_sepconv info: {message}", file=sys.stderr)
         return 1
     try:

@@ -7,9 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import boolean, shown, wrong
-from keras_sepconv.tools import _files
-from keras_sepconv.tools._reading import Reader, refusing
+from keras_sepconv._spec import boolean, wrong
+from keras_sepconv.tools import legacy
 from keras_sepconv.tools.convert import convert_model
 
 
@@ -21,7 +20,7 @@ def load_model(
     *,
     weights: str | os.PathLike[str] | None = None,
     convert: bool = False,
-) -> Any:
+) -> keras.Model:
     """Returns the model of a file, of Keras 3 or of tf.keras up to 2.15.
 
     What Keras 3 wrote, `keras.models.load_model` loads. What tf.keras wrote is
@@ -88,29 +87,14 @@ def load_model(
         raise wrong("custom_objects", rule, custom_objects, TypeError)
     custom_objects = dict(custom_objects or {})
     if isinstance(filepath, str) and "://" in filepath:
-        _no_weights(weights)
+        legacy.no_weights(weights)
         model = keras.models.load_model(
             filepath, custom_objects, compile, safe_mode
         )
     else:
-        path = _files.check("filepath", filepath)
-        reader = Reader(path, custom_objects, compile, safe_mode)
-        with refusing("filepath", path):
-            kind = _files.kind(path)
-        if kind == "json":
-            model = reader.from_json(weights)
-        else:
-            _no_weights(weights)
-            with refusing("filepath", path):
-                model = reader.whole(kind)
-        for note in reader.notes:
-            warnings.warn(f"In {path!r}, {note}.", stacklevel=2)
-    return convert_model(model) if convert else model
-
-
-def _no_weights(weights: Any) -> None:
-    if weights is not None:
-        raise ValueError(
-            "`weights` must be None where `filepath` is a whole model. "
-            f"Received: weights={shown(weights)}"
+        model, notes = legacy.read(
+            filepath, custom_objects, compile, safe_mode, weights
         )
+        for note in notes:
+            warnings.warn(f"In {os.fspath(filepath)!r}, {note}.", stacklevel=2)
+    return convert_model(model) if convert else model

@@ -56,3 +56,6 @@ DATA = ("__bytes__", "__ellipsis__", "__numpy__", "__slice__", "__tensor__")
 MODELS = ("Functional", "Model", "Sequential")
 # Run code that a file carries or names.
 UNSAFE = ("TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
+# Where Keras's own classes are, as a file says; and what stood before `>`.
+OWNERS = ("builtins", "keras", "tensorflow", "tf_keras")
+PACKAGES = ("", "keras", "Keras")

@@ -1,6 +1,7 @@
 """Opens files that nobody vouches for, and reads them as what they are."""
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -174,6 +175,18 @@ def hdf5(file: Any) -> Iterator[h5py.File]:
         raise RefusedError(f"it is not a whole HDF5 file ({error})") from error
     with opened:
         yield opened
+
+
+def with_slashes(content: bytes) -> io.BytesIO:
+    """Returns HDF5 in memory; on Windows, backslashes stood between names."""
+    result = io.BytesIO(content)
+    try:
+        with h5py.File(result, "r+") as opened:
+            for name in [key for key in opened if "\\" in key]:
+                opened.move(name, name.replace("\\", "/"))
+    except (OSError, ValueError) as error:
+        raise RefusedError(f"it is not a whole HDF5 file ({error})") from error
+    return result
 
 
 def text(attribute: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools import _legacy_graph
-from keras_sepconv.tools import _legacy_tables as _tables
-from keras_sepconv.tools._files import RefusedError, slashless
+from keras_sepconv.tools.legacy import graph as _graph
+from keras_sepconv.tools.legacy import tables as _tables
+from keras_sepconv.tools.legacy.files import RefusedError, slashless
 
 Node = dict[str, Any]
 
@@ -63,6 +63,8 @@ class Rewriter:
             RefusedError: What Keras 3 lacks, or what is unsafe.
         """
         base = base_name(node)
+        if base == "Lambda" and self._given(node["config"]):
+            return self._class(base, self._replaced(node["config"]))
         for name in (node.get("registered_name"), node["class_name"]):
             if self.known(name):
                 config = self._values(node["config"])
@@ -77,12 +79,24 @@ class Rewriter:
             self._check_lambda(config)
         if base in _tables.UNSAFE and self.safe_mode:
             raise RefusedError(f"it has a layer {base}, which runs code")
+        self._check_owner(node)
         base, renamed = _tables.RENAMED.get(base, (base, {}))
         for old, new in renamed.items():
             if old in config:
                 config[new] = config.pop(old)
         self._drop(base, config)
         return self._class(base, config)
+
+    def _check_owner(self, node: Node) -> None:
+        """Refuses a user's class that has the name of one of Keras's."""
+        module = str(node.get("module") or "keras").split(".")[0]
+        name = str(node.get("registered_name") or node["class_name"])
+        package = name.rpartition(">")[0]
+        if module not in _tables.OWNERS or package not in _tables.PACKAGES:
+            raise RefusedError(
+                f"its layer {name} is a class of its own, and not Keras's. "
+                f"Pass custom_objects={{'{name}': <the class>}}"
+            )
 
     def _class(self, base: str, config: Node) -> Node:
         if base == "SeparableConv1D" and config.get("padding") == "causal":
@@ -92,6 +106,12 @@ class Rewriter:
                 "SeparableConv1D lacks: it is a keras_sepconv.SeparableConv1D"
             )
             return _named(base, config, f"keras_sepconv>{base}")
+        if base == "LayerScale":
+            # Of ConvNeXt; Keras 3 has it where it is not public.
+            channels = config.pop("projection_dim")
+            config.pop("init_values")
+            scaled = {"equation": "...d,d->...d", "output_shape": [channels]}
+            base, config = "EinsumDense", {**config, **scaled}
         cls = getattr(keras.layers, base, None)
         if not (isinstance(cls, type) and issubclass(cls, keras.layers.Layer)):
             raise RefusedError(
@@ -104,25 +124,27 @@ class Rewriter:
     def _model(self, base: str, node: Node) -> Node:
         config = node["config"]
         if base == "Sequential":
-            config = self._sequential(config, node.get("build_config"))
+            config = self._sequential(node)
             return {"module": "keras", "class_name": base, "config": config}
         if "input_layers" not in config:
             raise RefusedError(
                 "it is a subclassed model. Pass its class in custom_objects"
             )
-        config = _legacy_graph.functional(config, self)
+        config = _graph.functional(config, self)
         return {"module": "keras", "class_name": "Model", "config": config}
 
-    def _sequential(self, config: Any, build: Any) -> Node:
-        # Keras 2.0 to 2.2 wrote the bare list of layers.
-        config = {"layers": config} if isinstance(config, list) else config
-        nodes = config["layers"]
-        layers = [self.layer(node) for node in nodes]
-        shape = nodes[0]["config"].get("batch_input_shape") if nodes else None
+    def _sequential(self, node: Node) -> Node:
+        config, build = node["config"], node.get("build_config")
+        nodes = _layers(node)
+        layers = [self.layer(inner) for inner in nodes]
+        shape = _input_shape(node)
         if shape is not None and base_name(nodes[0]) != "InputLayer":
             config_of_input = {"batch_shape": shape}
             layers.insert(0, self._class("InputLayer", config_of_input))
-        result = {"name": "sequential", **config, "layers": layers}
+        if isinstance(config, list):
+            # A name is where a functional model gave one.
+            config = {"name": node["name"]} if "name" in node else {}
+        result = {"name": None, **config, "layers": layers}
         if isinstance(build, dict) and "input_shape" in build:
             result.setdefault("build_input_shape", build["input_shape"])
         return result
@@ -144,6 +166,17 @@ class Rewriter:
             if isinstance(axis, list) and len(axis) == 1:
                 config["axis"] = axis[0]
 
+    def _given(self, config: Node) -> bool:
+        """Tells whether the caller gave a function by this Lambda's name."""
+        return callable(self.custom_objects.get(str(config.get("name"))))
+
+    def _replaced(self, config: Node) -> Node:
+        """Returns a Lambda's config with the caller's function; no code."""
+        kept = ("name", "trainable", "dtype", "arguments")
+        result = self._values({k: v for k, v in config.items() if k in kept})
+        name = config["name"]
+        return {**result, "function": _named("function", name, name)}
+
     def _check_lambda(self, config: Node) -> None:
         functions = [config.get(k) for k in ("function", "output_shape")]
         # As legacy files have it: the code, its defaults and its closure.
@@ -151,7 +184,9 @@ class Rewriter:
         if self.safe_mode and (is_list or any(map(_is_lambda, functions))):
             raise RefusedError(
                 f"layer '{config.get('name')}' is a Lambda, whose Python code "
-                "the file carries. If you trust the file, pass safe_mode=False"
+                "the file carries. Pass a function by the layer's name, "
+                f"custom_objects={{'{config.get('name')}': <a function>}}, or, "
+                "if you trust the file, safe_mode=False"
             )
         if isinstance(functions[0], list):
             code, defaults, closure = functions[0]
@@ -243,6 +278,22 @@ def _named(base: str, config: Any, registered: Any) -> Node:
         "config": config,
         "registered_name": registered,
     }
+
+
+def _layers(node: Node) -> list[Node]:
+    """Returns a model's layers; Keras before 2.2.3 wrote the bare list."""
+    config = node["config"]
+    layers = config if isinstance(config, list) else config.get("layers", [])
+    return list(layers)
+
+
+def _input_shape(node: Node) -> Any:
+    """Returns what the first layer says of its input, models looked into."""
+    layers = _layers(node)
+    if layers:
+        return _input_shape(layers[0])
+    config = node["config"]
+    return config.get("batch_input_shape") if isinstance(config, dict) else None
 
 
 def _named_lambda(code: Any, defaults: Any, closure: Any) -> Node:

@@ -1,19 +1,59 @@
 """Reads the files of models, each in its way."""
 
 import contextlib
-import io
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_sepconv._spec import shown
-from keras_sepconv.tools import _files, _legacy_compile, _legacy_weights
-from keras_sepconv.tools._files import RefusedError
-from keras_sepconv.tools._legacy_config import Node, Rewriter, without_slashes
 from keras_sepconv.tools._words import said
+from keras_sepconv.tools.legacy import compile as _compile
+from keras_sepconv.tools.legacy import files as _files
+from keras_sepconv.tools.legacy import weights as _weights
+from keras_sepconv.tools.legacy.config import Node, Rewriter, without_slashes
+from keras_sepconv.tools.legacy.files import RefusedError
 
 _WEIGHTS = "model.weights.h5"
+
+
+def read(
+    filepath: Any,
+    custom_objects: dict[str, Any],
+    compile: bool,
+    safe_mode: bool,
+    weights: Any,
+) -> tuple[Any, list[str]]:
+    """Returns the model of a file, and what its user should be told.
+
+    Args:
+        filepath: The file.
+        custom_objects: As for `load_model`, and so is the rest.
+        compile: Whether to compile the model as it was.
+        safe_mode: Whether to refuse code that the file carries.
+        weights: The file of the weights of an architecture in JSON.
+
+    Raises:
+        Exception: As `load_model` raises.
+    """
+    path = _files.check("filepath", filepath)
+    with refusing("filepath", path):
+        kind = _files.kind(path)
+    reader = Reader(path, custom_objects, compile, safe_mode)
+    if kind == "json":
+        return reader.from_json(weights), reader.notes
+    no_weights(weights)
+    return reader.whole(kind), reader.notes
+
+
+def no_weights(weights: Any) -> None:
+    """Refuses a file of weights beside a whole model."""
+    if weights is not None:
+        raise ValueError(
+            "`weights` must be None where `filepath` is a whole model. "
+            f"Received: weights={shown(weights)}"
+        )
 
 
 class Reader:
@@ -58,14 +98,15 @@ class Reader:
             if kind not in ("hdf5", "zip"):
                 raise RefusedError("it is no HDF5, which weights are")
             with _weights_of(source, kind) as file:
-                _legacy_weights.load(model, _legacy_weights.Order(config), file)
+                _weights.load(model, _weights.Order(config), file)
         return model
 
     def whole(self, kind: str) -> Any:
         """Returns the model of a file, or a folder, that has all of it."""
-        if kind == "zip":
-            return self.from_zip()
-        return self.from_hdf5() if kind == "hdf5" else self._by_keras()
+        with refusing("filepath", self.path):
+            if kind == "zip":
+                return self.from_zip()
+            return self.from_hdf5() if kind == "hdf5" else self._by_keras()
 
     def from_zip(self) -> Any:
         """Returns the model of a `.keras` archive."""
@@ -78,12 +119,14 @@ class Reader:
                 version = metadata.get("keras_version")
             text = _files.member(archive, "config.json")
             config = _files.parsed(text, "its `config.json`")
+            if not any(name.startswith("model.weights") for name in names):
+                raise RefusedError(f"it has no weights (no `{_WEIGHTS}`)")
             if not _is_old(version):
                 return self._by_keras()
         config = without_slashes(config)
         model = self._made(config)
         with _weights_of(self.path, "zip") as file:
-            _legacy_weights.load(model, _legacy_weights.Order(config), file)
+            _weights.load(model, _weights.Order(config), file)
             self._compile(model, config.get("compile_config"))
         return model
 
@@ -97,26 +140,24 @@ class Reader:
                     "Pass the JSON of the model's architecture as `filepath`, "
                     "and this as `weights`"
                 )
-            version = file.attrs.get("keras_version", "1")
-            if not _is_old(_files.text(version)):
-                model = self._by_keras()
-                _legacy_compile.renew_optimizer(
-                    model, file, self.custom_objects
-                )
-                return model
-            config = _files.parsed(_files.text(text), "its `model_config`")
-            config = without_slashes(config)
-            model = self._made(config)
-            _legacy_weights.load(model, _legacy_weights.Order(config), file)
             training = file.attrs.get("training_config")
             if training is not None:
                 training = _files.parsed(
                     _files.text(training), "its `training_config`"
                 )
+            version = file.attrs.get("keras_version", "1")
+            if not _is_old(_files.text(version)):
+                model = self._by_keras(training)
+                _compile.renew_optimizer(model, file, self.custom_objects)
+                return model
+            config = _files.parsed(_files.text(text), "its `model_config`")
+            config = without_slashes(config)
+            model = self._made(config)
+            _weights.load(model, _weights.Order(config), file)
             self._compile(model, training)
         return model
 
-    def _by_keras(self) -> Any:
+    def _by_keras(self, training: Any = None) -> Any:
         def load(compile: bool) -> Any:
             return keras.models.load_model(
                 self.path, self.custom_objects, compile, self.safe_mode
@@ -127,13 +168,19 @@ class Reader:
         except Exception as error:
             if not self.compile:
                 raise
+            failed = error
             try:
                 model = load(False)
             except Exception:
                 # What is wrong is not the compile state.
                 raise error from None
-            self._not_compiled(error)
-            return model
+        if training is not None:
+            # Keras reads no metric by its name from HDF5: 3.6 to 3.15.
+            with contextlib.suppress(Exception):
+                _compile.compile_alike(model, training, self.custom_objects)
+                return model
+        self._not_compiled(failed)
+        return model
 
     def _made(self, config: Node) -> Any:
         """Returns the model of a config of tf.keras, its weights unset."""
@@ -144,9 +191,18 @@ class Reader:
         return model
 
     def _deserialized(self, node: Node) -> Any:
-        model = keras.saving.deserialize_keras_object(
-            node, self.custom_objects, self.safe_mode
-        )
+        try:
+            model = keras.saving.deserialize_keras_object(
+                node, self.custom_objects, self.safe_mode
+            )
+        except Exception as error:
+            if _is_marshal(error):
+                raise RefusedError(
+                    "the Python code of a Lambda in it is of another version "
+                    "of Python. Pass a function by the layer's name, as "
+                    "custom_objects={'lambda_1': <a function>}"
+                ) from error
+            raise
         if not isinstance(model, keras.Model):
             raise RefusedError(f"it is a {type(model).__name__}, not a model")
         if not model.built:
@@ -159,7 +215,7 @@ class Reader:
         if not self.compile or not config:
             return
         try:
-            _legacy_compile.compile_alike(model, config, self.custom_objects)
+            _compile.compile_alike(model, config, self.custom_objects)
         except Exception as error:
             self._not_compiled(error)
         else:
@@ -183,15 +239,20 @@ def _is_old(version: Any) -> bool:
     return major.isdigit() and int(major) < 3
 
 
+def _is_marshal(error: Exception) -> bool:
+    """Tells whether bytecode could not be read."""
+    text = str(error)
+    return "marshal data" in text or "EOF read where" in text
+
+
 @contextlib.contextmanager
 def _weights_of(path: str, kind: str) -> Iterator[Any]:
     if kind == "hdf5":
-        with _files.hdf5(path) as file:
-            yield file
-        return
-    with _files.archive(path) as archive:
-        content = _files.member(archive, _WEIGHTS)
-    with _files.hdf5(io.BytesIO(content)) as file:
+        content = pathlib.Path(path).read_bytes()
+    else:
+        with _files.archive(path) as archive:
+            content = _files.member(archive, _WEIGHTS)
+    with _files.hdf5(_files.with_slashes(content)) as file:
         yield file
 
 

@@ -7,8 +7,8 @@ from 0, but for a nested model's outputs, and writes arguments as such.
 
 from typing import Any, Protocol
 
-from keras_sepconv.tools import _legacy_ops
-from keras_sepconv.tools._files import RefusedError
+from keras_sepconv.tools.legacy import ops as _ops
+from keras_sepconv.tools.legacy.files import RefusedError
 
 Node = dict[str, Any]
 
@@ -144,13 +144,16 @@ class _Graph:
 
 def _operation(node: Node, calls: list[Node]) -> tuple[Node, list[Node]]:
     function = str(node["config"].get("function", "getitem"))
-    operands: list[Any] = [None, None]
-    if len(calls) == 1:
-        kwargs = dict(calls[0]["kwargs"])
-        operands = [calls[0]["args"][0], kwargs.pop("y", None)]
-        if kwargs:
-            function += f" with {', '.join(kwargs)}"
-    new, inputs = _legacy_ops.layer_for(node["name"], function, *operands)
+    if len(calls) != 1:
+        raise RefusedError(f"its layer '{node['name']}' has several calls")
+    kwargs = dict(calls[0]["kwargs"])
+    for key, value in kwargs.items():
+        if key not in ("y", "b") and _needs(value):
+            function += f" with a tensor for {key}"
+            kwargs = {}
+            break
+    first = calls[0]["args"][0]
+    new, inputs = _ops.layer_for(node["name"], function, first, kwargs)
     return new, [{"args": [inputs], "kwargs": {}}]
 
 

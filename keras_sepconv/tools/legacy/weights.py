@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import keras
 
-from keras_sepconv.tools._files import (
+from keras_sepconv.tools.legacy.files import (
     RefusedError,
     array,
     below,

@@ -1,0 +1,272 @@
+"""Compiles a model as tf.keras up to 2.15 had compiled it."""
+
+from typing import Any
+
+import keras
+
+from keras_sepconv.tools.legacy.files import array, below, names
+
+Node = dict[str, Any]
+
+# Of tf.keras's optimizers; none changes a step that Keras 3 makes.
+_DROPPED = ("is_legacy_optimizer", "jit_compile", "schedule_decay")
+# Metrics that `compile` chooses by the shapes of the outputs. What tf.keras
+# wrote of them as their function, in a file of before training, is a guess.
+_ACCURACY = ("acc", "accuracy")
+_CROSSENTROPY = ("ce", "crossentropy")
+# What Keras 3 calls otherwise.
+_LOSSES = {
+    "huber_loss": "huber",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+}
+_METRICS = {
+    "KLD": "KLDivergence",
+    "cosine_proximity": "CosineSimilarity",
+    "kld": "KLDivergence",
+    "kullback_leibler_divergence": "KLDivergence",
+    "log_cosh": "LogCoshError",
+    "logcosh": "LogCoshError",
+}
+
+
+def compile_alike(model: Any, config: Any, objects: dict[str, Any]) -> None:
+    """Compiles `model`.
+
+    Args:
+        model: It.
+        config: What the file says of it: optimizer, loss and metrics.
+        objects: As `keras.models.load_model` takes `custom_objects`.
+
+    Raises:
+        Exception: Whatever Keras does not understand there.
+    """
+    with keras.saving.custom_object_scope(objects):
+        optimizer = config.get("optimizer_config") or config["optimizer"]
+        loss = config.get("loss")
+        weights = config.get("loss_weights")
+        if len(model.outputs) == 1:
+            # Keras 3 takes no name of the output of a Sequential.
+            loss, weights = _lone(loss), _lone(weights)
+        metrics = _Metrics(model, loss)
+        model.compile(
+            optimizer=_optimizer(optimizer),
+            loss=_nested(_loss, loss),
+            metrics=metrics.of(config.get("metrics")),
+            weighted_metrics=metrics.of(config.get("weighted_metrics")),
+            loss_weights=weights,
+        )
+    model.optimizer.build(model.trainable_variables)
+
+
+def renew_optimizer(model: Any, file: Any, objects: dict[str, Any]) -> None:
+    """Gives a model that Keras 3 loaded from HDF5 an optimizer that can train.
+
+    Keras builds it for no variables, and so neither restores its state nor can
+    it take a step: `legacy_h5_format` in 3.6 to 3.15.
+
+    Args:
+        model: It, compiled or not.
+        file: The HDF5 file it is from.
+        objects: As `keras.models.load_model` takes `custom_objects`.
+    """
+    old = getattr(model, "optimizer", None)
+    if old is None:
+        return
+    with keras.saving.custom_object_scope(objects):
+        new = keras.optimizers.deserialize(keras.optimizers.serialize(old))
+    new.build(model.trainable_variables)
+    model.optimizer = new
+    if "optimizer_weights" in file:
+        group = below(file, "optimizer_weights")
+        values = [array(group, path) for path in names(group, "weight_names")]
+        shapes = [tuple(variable.shape) for variable in new.variables]
+        if [value.shape for value in values] == shapes:
+            new.set_weights(values)
+
+
+def _optimizer(config: Any) -> Any:
+    if not isinstance(config, dict):
+        return keras.optimizers.get(config)
+    options = _options(config)
+    if "inner_optimizer" in options:
+        # Keras 3 scales the loss by itself where the policy asks for it.
+        return _optimizer(options["inner_optimizer"])
+    for key in _DROPPED:
+        options.pop(key, None)
+    if "lr" in options:
+        options["learning_rate"] = options.pop("lr")
+    schedule = options.get("learning_rate")
+    if isinstance(schedule, dict):
+        options["learning_rate"] = _made(
+            keras.optimizers.schedules, schedule, _options(schedule)
+        )
+    _from_before_2_11(config, options)
+    return _made(keras.optimizers, config, options)
+
+
+def _from_before_2_11(config: Node, options: Node) -> None:
+    """Puts the options of an older optimizer in the terms of the new ones."""
+    decay, rate = options.pop("decay", 0), options.get("learning_rate")
+    if decay:
+        if not isinstance(rate, float):
+            raise ValueError("it has a schedule, and `decay` beside it")
+        options["learning_rate"] = keras.optimizers.schedules.InverseTimeDecay(
+            rate, decay_steps=1, decay_rate=decay
+        )
+    if options.get("epsilon", 0) is None:
+        del options["epsilon"]
+    new = "weight_decay" in options or options.get("momentum")
+    if str(config["class_name"]).endswith("RMSprop") and not new:
+        # It was added to the root, and is now to what is under it.
+        options["epsilon"] = options.get("epsilon", 1e-7) ** 2
+
+
+def _loss(config: Any) -> Any:
+    if not isinstance(config, dict):
+        custom = keras.saving.get_registered_object(config)
+        # Raises for what Keras does not know, which `compile` would not yet.
+        return custom or keras.losses.get(_LOSSES.get(config, config))
+    if config["class_name"] == "function":
+        return _loss(config["config"])
+    options = _options(config)
+    if options.get("reduction") == "auto":
+        options["reduction"] = "sum_over_batch_size"
+    function = options.pop("fn", None)
+    if config["class_name"] == "LossFunctionWrapper":
+        return _loss(function)
+    return _made(keras.losses, config, options)
+
+
+class _Metrics:
+    """Makes the metrics of a model, by the names that tf.keras gave them."""
+
+    def __init__(self, model: Any, loss: Any) -> None:
+        self._model = model
+        self._loss = loss
+
+    def of(self, config: Any) -> Any:
+        """Returns what `compile` takes for what a file has."""
+        if config is None:
+            return None
+        if len(self._model.outputs) == 1:
+            config = _lone(config)
+            # One list for each output, as tf.keras writes it for one, too.
+            if isinstance(config, list) and len(config) == 1:
+                config = config[0] if isinstance(config[0], list) else config
+            return self._listed(config)
+        if _is_named(config):
+            return {name: self._listed(config[name], name) for name in config}
+        outputs = self._model.output_names
+        config = config if isinstance(config, list) else [config]
+        if not any(isinstance(item, list) for item in config):
+            # tf.keras means each of the outputs.
+            config = [config] * len(outputs)
+        return [
+            self._listed(item, output)
+            for item, output in zip(config, outputs, strict=True)
+        ]
+
+    def _listed(self, config: Any, output: str = "") -> list[Any]:
+        items = config if isinstance(config, list) else [config]
+        items = [item for item in items if item is not None]
+        if output:
+            items = [_short(item, output) for item in items]
+        return [self._one(item) for item in items]
+
+    def _one(self, config: Any) -> Any:
+        if not isinstance(config, dict):
+            return self._by_name(config, config, {})
+        if config["class_name"] == "function":
+            return self._one(config["config"])
+        options = _options(config)
+        if config["class_name"] not in (
+            "MeanMetricWrapper",
+            "SumOverBatchSizeMetricWrapper",
+        ):
+            options.pop("fn", None)
+            return _made(keras.metrics, config, options)
+        function = options.pop("fn")
+        if isinstance(function, dict):
+            function = function["config"]
+        name = options.pop("name")
+        if name in (*_ACCURACY, *_CROSSENTROPY):
+            function = name
+        return self._by_name(function, name, options)
+
+    def _by_name(self, function: Any, name: Any, options: Node) -> Any:
+        """Returns the metric of a function, or of a class, that has a name."""
+        if function in _ACCURACY:
+            return function
+        custom = keras.saving.get_registered_object(function)
+        if isinstance(custom, type):
+            return custom()
+        if custom is not None:
+            wrapper = keras.metrics.MeanMetricWrapper
+            return wrapper(custom, name=name, **options)
+        if function in _CROSSENTROPY:
+            function = self._crossentropy()
+        metric = keras.metrics.get(_METRICS.get(function, function))
+        if name == type(metric).__name__:
+            return metric
+        return type(metric)(name=name, **options)
+
+    def _crossentropy(self) -> str:
+        (output,) = self._model.outputs
+        if output.shape[-1] == 1:
+            return "binary_crossentropy"
+        sparse = "sparse" in str(self._loss).lower()
+        return f"{'sparse_' * sparse}categorical_crossentropy"
+
+
+def _nested(read: Any, config: Any) -> Any:
+    if isinstance(config, list):
+        return [_nested(read, item) for item in config]
+    if _is_named(config):
+        return {key: _nested(read, item) for key, item in config.items()}
+    return None if config is None else read(config)
+
+
+def _is_named(config: Any) -> bool:
+    """Tells whether it goes by the names of outputs, so is no object."""
+    return isinstance(config, dict) and "class_name" not in config
+
+
+def _lone(config: Any) -> Any:
+    """Returns what stands under the name of the only output."""
+    return next(iter(config.values())) if _is_named(config) else config
+
+
+def _short(config: Any, output: str) -> Any:
+    """Returns a metric without the output's name, which Keras adds."""
+    if not isinstance(config, dict) or not isinstance(config["config"], dict):
+        return config
+    options = dict(config["config"])
+    while str(options.get("name")).startswith(f"{output}_"):
+        options["name"] = options["name"].removeprefix(f"{output}_")
+    return {**config, "config": options}
+
+
+def _made(module: Any, config: Node, options: Node) -> Any:
+    """Returns an object of a class of the user's, or of one of `module`.
+
+    Raises:
+        ValueError: There is no such class.
+    """
+    for name in (config.get("registered_name"), config["class_name"]):
+        custom = name and keras.saving.get_registered_object(name)
+        if custom:
+            return custom.from_config(options)
+    name = str(config["class_name"]).removeprefix("Custom>")
+    found: Any = getattr(module, name, None)
+    if not hasattr(found, "from_config"):
+        raise ValueError(f"Keras 3 has no {name}")
+    return found.from_config(options)
+
+
+def _options(node: Node) -> Node:
+    """Returns a copy of an object's config; Keras 3 takes no name of None."""
+    config = dict(node["config"])
+    if config.get("name", "") is None:
+        del config["name"]
+    return config
