@@ -143,6 +143,8 @@ def _wrong(row: dict[str, Any]) -> str | None:
         for key, word in words.items()
         if not checks[key]["equal"]
     ]
+    if checks["ran"] != checks["reached"]:
+        wrong.append(f"{checks['ran']} layers ran ours")
     if not checks["file_equal"]:
         wrong.append("another file")
     return f"no: {'; '.join(wrong)}" if wrong else None

@@ -105,7 +105,9 @@ def main() -> None:
     """Runs what is asked for, and writes the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", help="parts of models' names")
-    parser.add_argument("--backends", nargs="*", default=BACKENDS)
+    parser.add_argument(
+        "--backends", nargs="+", choices=BACKENDS, default=BACKENDS
+    )
     parser.add_argument("--no-times", action="store_true")
     parser.add_argument("--no-checks", action="store_true")
     parser.add_argument("--again", action="store_true")
