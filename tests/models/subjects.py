@@ -111,7 +111,6 @@ _KIMM = (
 )
 _KECAM = {
     "MobileNetV3Small050": "mobilenetv3.MobileNetV3Small050",
-    "TinyNetE": "tinynet.TinyNetE",
     "GhostNet_050": "ghostnet.GhostNet_050",
     "FasterNetT0": "fasternet.FasterNetT0",
     "RepViT_M09": "repvit.RepViT_M09",

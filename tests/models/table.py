@@ -88,9 +88,8 @@ def run(
     here = machine()
     for name in chosen:
         for question in questions:
-            if not again and "error" not in rows[name].get(
-                question, {"error": "not asked"}
-            ):
+            answer = rows[name].get(question, {"error": "not asked"})
+            if not again and "error" not in answer:
                 continue
             start = time.perf_counter()
             rows[name][question] = asked(backend, question, name)
