@@ -191,12 +191,12 @@ def _rights(names: list[str], rows: Rows) -> Iterator[str]:
 
 def _speeds(names: list[str], rows: Rows) -> Iterator[str]:
     for backend, kept in rows.items():
+        known = {name: _times(kept.get(name, {})) for name in names}
         yield from [f"### {BACKENDS[backend]}", ""]
         yield from _head("model", *KINDS)
-        for name in names:
-            times = _times(kept.get(name, {}))
-            cells = [_cell(times[kind]) if times else "" for kind in KINDS]
-            yield _line(name, *cells)
+        for name, times in known.items():
+            if times:
+                yield _line(name, *(_cell(times[kind]) for kind in KINDS))
         yield ""
 
 
@@ -208,6 +208,9 @@ def _cell(measured: dict[str, float]) -> str:
 def _machines(found: dict[str, Any]) -> Iterator[str]:
     yield "## Where this was run"
     yield ""
+    backends: dict[str, list[str]] = {}
     for backend, kept in found.items():
         facts = ", ".join(f"{k} {v}" for k, v in kept["machine"].items() if v)
-        yield f"- {BACKENDS[backend]}: {facts}"
+        backends.setdefault(facts, []).append(BACKENDS[backend])
+    for facts, names in backends.items():
+        yield f"- {', '.join(names)}: {facts}"
