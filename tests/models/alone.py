@@ -19,9 +19,9 @@ def main() -> None:
     if "keras_sepconv" in sys.modules:
         raise ImportError("`keras_sepconv` was imported before")
     sys.modules["keras_sepconv"] = None  # type: ignore[assignment]
-    # The library's classes are known to Keras once it is imported.
-    subjects.import_library(name)
-    model = keras.models.load_model(file, compile=False)
+    model = keras.models.load_model(
+        file, custom_objects=subjects.own_classes(name), compile=False
+    )
     inputs = np.load(pathlib.Path(file).with_suffix(".npy"))
     np.savez(arrays, *keras.tree.flatten(model.predict_on_batch(inputs)))
 

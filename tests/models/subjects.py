@@ -68,13 +68,21 @@ def import_kecam() -> Any:
     return kecam
 
 
-def import_library(name: str) -> None:
-    """Imports what a subject's classes are of."""
-    library = name.split()[0]
+def own_classes(name: str) -> dict[str, Any]:
+    """Imports a subject's library, which registers its classes.
+
+    Returns:
+        Those that it does not register, by name.
+    """
+    library, model = name.split(maxsplit=1)
     if library == "kecam":
         import_kecam()
-    elif library in ("keras_hub", "kimm"):
+    elif library == "keras_hub":
         importlib.import_module(library)
+    elif library == "kimm":
+        kimm = importlib.import_module(library)
+        return {model: getattr(kimm.models, model)}
+    return {}
 
 
 def _kecam(path: str) -> Any:
