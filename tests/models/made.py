@@ -13,6 +13,8 @@ def model(name: str) -> Any:
     made = subjects.SUBJECTS[name]()
     shape = (64, 128, 1) if "EEGNet" in name else subjects.SHAPE
     inputs = np.random.default_rng(0).standard_normal((8, *shape), "float32")
+    if any(isinstance(one, keras.layers.Rescaling) for one in made.layers):
+        inputs = 128 + 64 * inputs  # It takes pixels.
     if not getattr(made, "inputs", None):
         made(inputs[:1])
     _give_signal(made)

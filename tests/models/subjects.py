@@ -55,6 +55,7 @@ def _kimm(name: str) -> Any:
         input_shape=SHAPE,
         classes=CLASSES,
         classifier_activation="linear",
+        include_preprocessing=False,
     )
 
 
