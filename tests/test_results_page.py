@@ -1,4 +1,4 @@
-"""The page of results is what its script makes of the runs beside it."""
+"""The pages of results are what their scripts make of the runs beside them."""
 
 import importlib.util
 import pathlib
@@ -9,8 +9,8 @@ from keras_sepconv.bench.report import verdict
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 
 
-def script(name):
-    path = DOCS / "figures" / f"{name}.py"
+def script(name, folder=DOCS / "figures"):
+    path = folder / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"figures_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -21,6 +21,11 @@ def test_the_page_of_results_is_of_the_runs_in_the_repository():
     results = script("results")
     text = results.page(results.load())
     assert text == (DOCS / "results.md").read_text()
+
+
+def test_the_page_of_models_is_of_the_runs_in_the_repository():
+    page = script("page", DOCS.parent / "tests" / "models")
+    assert page.text() == page.PAGE.read_text()
 
 
 def test_the_readme_has_the_numbers_of_the_runs():

@@ -1,0 +1,226 @@
+"""One model on one backend: what `accelerate` reaches, is it right, how fast.
+
+    python tests/models/check.py checks|times NAME FILE
+
+writes what it finds into a file, as JSON.
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import speed
+from made import batch, model, targets
+
+from keras_sepconv import accelerate
+from keras_sepconv.layers import _call
+
+HERE = pathlib.Path(__file__).parent
+
+# One unit roundoff of float32, and how many of them, in parts of what
+# distinguishes the examples of the batch, a network may add up.
+_EPSILON = 2.0**-24
+_DEPTH = 2**10
+# How many times as far as stock Keras moves when its inputs and weights move
+# by one rounding.
+_ROUNDINGS = 8
+
+
+def _rounded(array: np.ndarray) -> np.ndarray:
+    """Returns numbers that are one unit off, up or down."""
+    if array.dtype != "float32":
+        return array
+    signs = np.random.default_rng(1).choice([-1, 1], array.shape)
+    return (array * (1 + 2.0**-23 * signs)).astype("float32")
+
+
+def _predicted(made: Any, inputs: np.ndarray) -> list[np.ndarray]:
+    outputs = keras.tree.flatten(made.predict_on_batch(inputs))
+    return [np.asarray(output) for output in outputs]
+
+
+def _step(
+    made: Any,
+    inputs: np.ndarray,
+    labels: Any,
+    change: Callable[[np.ndarray], np.ndarray] = np.array,
+) -> list[np.ndarray]:
+    """Returns what a training step adds to the weights; undoes it."""
+    # Seeds of dropout are among the variables; torch's own is not.
+    variables = [*made.variables, *made.optimizer.variables]
+    before = [keras.ops.copy(variable.value) for variable in variables]
+    weights = [change(array) for array in made.get_weights()]
+    made.set_weights(weights)
+    keras.utils.set_random_seed(0)
+    made.train_on_batch(*batch(change(inputs), labels))
+    after = made.get_weights()
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    return [a - b for a, b in zip(after, weights, strict=True)]
+
+
+def _apart(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """Returns how far predictions are apart, in parts of their spread."""
+    return max(
+        float(np.max(np.abs(one - other)) / np.max(np.ptp(other, axis=0)))
+        for one, other in zip(found, expected, strict=True)
+    )
+
+
+def _distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """Returns how far steps are apart, in parts of the expected one."""
+    far, size = (
+        sum(float(np.sum(np.square(array, dtype="float64"))) for array in step)
+        for step in (map(np.subtract, found, expected), expected)
+    )
+    return float((far / size) ** 0.5)
+
+
+def _judged(far: float, moved: float) -> dict[str, Any]:
+    bound = max(_DEPTH * _EPSILON, min(0.1, _ROUNDINGS * moved))
+    return {"far": far, "moved": moved, "equal": far <= bound}
+
+
+def _members(path: pathlib.Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    # It has the time of day.
+    del found["metadata.json"]
+    return found
+
+
+def _loaded(
+    name: str, file: pathlib.Path, inputs: np.ndarray
+) -> list[np.ndarray]:
+    """Returns what a saved model predicts where this package is not."""
+    arrays = file.with_suffix(".npz")
+    np.save(file.with_suffix(".npy"), inputs)
+    subprocess.run(
+        [sys.executable, str(HERE / "alone.py"), name, str(file), str(arrays)],
+        check=True,
+    )
+    with np.load(arrays) as found:
+        return [found[key] for key in found.files]
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[set[int]]:
+    """Yields the layers that run our operations, as they do."""
+    seen: set[int] = set()
+    plain = _call.call
+
+    def call(layer: Any, *args: Any) -> Any:
+        seen.add(id(layer))
+        return plain(layer, *args)
+
+    _call.call = call
+    try:
+        yield seen
+    finally:
+        _call.call = plain
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stock:
+    """A model with what it computes by Keras's own code.
+
+    Attributes:
+        made: The model.
+        inputs: A batch.
+        labels: What it is to learn for the batch.
+        outputs: What it predicts.
+        moved: How far those move with one rounding.
+        step: What a training step adds to the weights.
+        step_moved: How far that moves with one rounding.
+    """
+
+    made: Any
+    inputs: np.ndarray
+    labels: Any
+    outputs: list[np.ndarray]
+    moved: float
+    step: list[np.ndarray]
+    step_moved: float
+
+
+def _stock(name: str) -> _Stock:
+    made, inputs = model(name)
+    expected = _predicted(made, inputs)
+    spread = min(
+        float(np.max(np.ptp(one, axis=0)) / np.max(np.abs(one)))
+        for one in expected
+    )
+    if not spread > 1e-3:
+        raise ValueError(f"the examples' outputs hardly differ: {spread:.1g}")
+    weights = made.get_weights()
+    made.set_weights([_rounded(array) for array in weights])
+    moved = _apart(_predicted(made, _rounded(inputs)), expected)
+    made.set_weights(weights)
+    labels = targets(made, expected)
+    step = _step(made, inputs, labels)
+    step_moved = _distance(_step(made, inputs, labels, _rounded), step)
+    return _Stock(made, inputs, labels, expected, moved, step, step_moved)
+
+
+def checks(name: str) -> dict[str, Any]:
+    """Returns what is reached, and whether all is as stock Keras has it."""
+    try:
+        stock = _stock(name)
+    except Exception as error:
+        return {"stock": _said(error)}
+    made = stock.made
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = (
+            pathlib.Path(folder, f"{one}.keras") for one in ("stock", "fast")
+        )
+        made.save(before)
+        report = accelerate(made)
+        made.save(after)
+        file_equal = _members(before) == _members(after)
+        loaded = _loaded(name, after, stock.inputs)
+    with _noted() as seen:
+        found = _predicted(made, stock.inputs)
+        step = _step(made, stock.inputs, stock.labels)
+    left = [row for row in report.left if row.reason != "it is dense"]
+    return {
+        "reached": len(report.accelerated),
+        "ran": len(seen),
+        "cheap": len(report.accelerated) + len(left),
+        "left": sorted({f"{row.before}: {row.reason}" for row in left}),
+        "share": report.share,
+        "notes": list(report.notes),
+        "outputs": _judged(_apart(found, stock.outputs), stock.moved),
+        "step": _judged(_distance(step, stock.step), stock.step_moved),
+        "file_equal": file_equal,
+        "loaded": _judged(_apart(loaded, stock.outputs), stock.moved),
+    }
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
+
+
+def main() -> None:
+    """Asks one question of one model."""
+    question, name, file = sys.argv[1:]
+    run = {"checks": checks, "times": speed.times}[question]
+    try:
+        found = run(name)
+    except Exception as error:
+        found = {"error": _said(error)}
+        print(f"{name}: {error}", file=sys.stderr)
+    pathlib.Path(file).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The models of the table with signal, compiled, and what they learn."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import subjects
+
+
+def model(name: str) -> Any:
+    """Returns a model with signal, compiled for training, and a batch."""
+    keras.utils.set_random_seed(0)
+    made = subjects.SUBJECTS[name]()
+    shape = (64, 128, 1) if "EEGNet" in name else subjects.SHAPE
+    inputs = np.random.default_rng(0).standard_normal((8, *shape), "float32")
+    if any(isinstance(one, keras.layers.Rescaling) for one in made.layers):
+        inputs = 128 + 64 * inputs  # It takes pixels.
+    if not getattr(made, "inputs", None):
+        made(inputs[:1])
+    _give_signal(made)
+    # A task of KerasHub brings metrics that suit classes alone.
+    made.compile(keras.optimizers.SGD(0.01), _loss(made), metrics=None)
+    return made, inputs
+
+
+def _loss(made: Any) -> Any:
+    if _has_own_step(made):
+        return None
+    return keras.tree.map_structure(lambda _: "mse", _structure(made))
+
+
+def _has_own_step(made: Any) -> bool:
+    return "train_step" in vars(type(made))
+
+
+def _structure(made: Any) -> Any:
+    """Returns the outputs of a graph, whatever one of another model."""
+    return made.output if getattr(made, "outputs", None) else ""
+
+
+def _give_signal(made: Any) -> None:
+    """Gives random weights that tell one image from another.
+
+    The kernels are those of He et al. (2015); normalisations have statistics
+    as if they had learned some.
+    """
+    rng = np.random.default_rng(0)
+    for variable in made.weights:
+        name, shape = variable.name, tuple(variable.shape)
+        if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+            # Depthwise kernels have few filters a channel for their last axis.
+            alone = name != "pointwise_kernel"
+            alone = alone and len(shape) == 4 and shape[-1] <= 2
+            fan_in = np.prod(shape[: -2 if alone else -1])
+            value = rng.standard_normal(shape) * np.sqrt(2 / fan_in)
+        elif name in ("moving_variance", "gamma"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif name in ("moving_mean", "beta", "bias"):
+            value = 0.1 * rng.standard_normal(shape)
+        else:
+            continue
+        variable.assign(value)
+
+
+def targets(made: Any, outputs: list[np.ndarray]) -> Any:
+    """Returns what to learn; nothing for what has its own training step."""
+    if _has_own_step(made):
+        return None
+    rng = np.random.default_rng(2)
+    drawn = [rng.standard_normal(one.shape, "float32") for one in outputs]
+    return keras.tree.pack_sequence_as(_structure(made), drawn)
+
+
+def batch(*arrays: Any) -> tuple[Any, ...]:
+    return tuple(array for array in arrays if array is not None)

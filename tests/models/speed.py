@@ -1,0 +1,70 @@
+"""How much faster the accelerated model is."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import made
+import numpy as np
+
+from keras_sepconv import accelerate
+from keras_sepconv.bench import clock
+
+# A measurement ends when its median is known as well as this, or after so
+# many seconds.
+_NOISE = 0.02
+_SECONDS = 2.5
+
+
+def times(name: str) -> dict[str, Any]:
+    """Returns stock's time divided by ours, for each kind of call."""
+    stock, inputs = made.model(name)
+    fast, _ = made.model(name)
+    accelerate(fast, verify=False)
+    outputs = keras.tree.flatten(stock.predict_on_batch(inputs))
+    targets = made.targets(stock, [np.asarray(one) for one in outputs])
+    found = {}
+    for batch in (1, 8):
+        pair = keras.tree.map_structure(
+            lambda array, batch=batch: array[:batch],
+            made.batch(inputs, targets),
+        )
+        found[f"predict {batch}"] = _speedup(
+            {
+                "stock": lambda x=pair[0]: stock.predict_on_batch(x),
+                "ours": lambda x=pair[0]: fast.predict_on_batch(x),
+            }
+        )
+        found[f"train {batch}"] = _speedup(
+            {
+                "stock": lambda pair=pair: stock.train_on_batch(*pair),
+                "ours": lambda pair=pair: fast.train_on_batch(*pair),
+            }
+        )
+    return found
+
+
+def _speedup(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Times both in turns until their ratio is known well enough."""
+    for run in runs.values():
+        run()
+        run()
+    taken: clock.Times = {name: [] for name in runs}
+    while True:
+        for name, more in clock.interleaved(runs, _SECONDS / 5).items():
+            taken[name] += more
+        low, middle, high = clock.ratios(taken["stock"], taken["ours"])
+        rounds = len(taken["ours"])
+        # The standard error of a median, by the quartiles.
+        noise = 0.93 * (high - low) / math.sqrt(rounds) / middle
+        if noise < _NOISE or 2 * sum(map(sum, taken.values())) > _SECONDS:
+            return {
+                "ratio": middle,
+                "noise": noise,
+                "rounds": rounds,
+                **{
+                    name: 1000 * clock.quartiles(seconds)[1]
+                    for name, seconds in taken.items()
+                },
+            }
