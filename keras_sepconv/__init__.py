@@ -18,6 +18,8 @@ from keras_sepconv.tools import (
     restore_model,
 )
 
+__version__ = "0.1.0"
+
 __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",

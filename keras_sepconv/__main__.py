@@ -1,9 +1,10 @@
-"""`python -m keras_sepconv`."""
+"""`python -m keras_sepconv`, or `keras-sepconv`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
+from keras_sepconv import __version__
 from keras_sepconv.bench import command as bench
 from keras_sepconv.tools import command as convert
 from keras_sepconv.tools import info
@@ -17,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         "python -m keras_sepconv", description="Separable convolutions."
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"keras_sepconv {__version__}"
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     bench.add_to(commands)

@@ -5,13 +5,16 @@ import os
 import pathlib
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from pages import ROOT
 
+import keras_sepconv
 from keras_sepconv import layers
 from keras_sepconv.__main__ import main
 
@@ -199,6 +202,18 @@ def test_a_model_that_would_compute_something_else(
     assert "layer 'separable'" in capsys.readouterr().err
     assert not target.exists()
     assert main(["convert", "--no-verify", str(source), str(target)]) == 0
+
+
+def test_the_version(capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["dynamic"] == ["version"]
+    assert project["scripts"] == {"keras-sepconv": f"{main.__module__}:main"}
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    version = keras_sepconv.__version__
+    assert capsys.readouterr().out == f"keras_sepconv {version}\n"
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_the_process_ends_with_the_code(source, tmp_path):
