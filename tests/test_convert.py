@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from keras_sepconv import convert_model, layers, restore_model
 from keras_sepconv.tools import _verify
+from keras_sepconv.tools.counts import multiply_adds
 
 L = keras.layers
 
@@ -174,6 +175,7 @@ def test_an_inference_model_computes_the_same(model):
     fast = convert_model(model, inference=True, verify=False)
     kinds = [type(layer) for layer in fast.layers]
     report = fast.conversion_report
+    assert report.multiply_adds == (multiply_adds(model), multiply_adds(fast))
     assert not report.unfolded
     assert not {L.BatchNormalization, L.ZeroPadding2D} & set(kinds)
     assert len(fast.layers) == len(model.layers) - sum(
@@ -539,6 +541,36 @@ def test_zeros_are_folded_where_they_are_same(
     assert_alike(model, fast)
 
 
+@keras.saving.register_keras_serializable("test_convert")
+class Conv2D(L.Conv2D):
+    """Another of the name."""
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        L.Conv2DTranspose(5, 3),
+        # Its columns and channels are the rows and columns of the zeros.
+        L.DepthwiseConv2D(3, data_format="channels_first"),
+        Conv2D(5, 3),
+        L.Dense(5),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_zeros_stay_before_what_does_not_pad_as_they_do(after):
+    zeros = L.ZeroPadding2D(1, data_format="channels_last")
+    model = keras.Sequential([keras.Input((8, 8, 8)), zeros, after])
+    fast = convert_model(model, inference=True, verify=False)
+    assert [layer.name for layer in fast.layers] == [zeros.name, after.name]
+
+
+def test_a_nan_is_a_difference_unless_both_are():
+    ones, nan = np.ones((2, 3)), np.array([[1.0, 1.0, np.nan], [1.0] * 3])
+    assert _verify.disagreement([ones], [nan]) is not None
+    assert _verify.disagreement([nan], [ones]) is not None
+    assert _verify.disagreement([nan], [nan]) is None
+
+
 def test_an_adapted_normalization_is_carried():
     normalization = L.Normalization()
     normalization.adapt(np.random.default_rng(0).random((8, 5, 5, 2)))
@@ -645,11 +677,11 @@ def test_a_model_that_cannot_predict_is_converted_and_not_verified():
 def test_a_result_that_cannot_predict_is_refused(monkeypatch):
     predict = _verify._outputs
 
-    def once(model, inputs):
+    def once(model, *batches):
         monkeypatch.setattr(_verify, "_outputs", fail)
-        return predict(model, inputs)
+        return predict(model, *batches)
 
-    def fail(model, inputs):
+    def fail(model, *batches):
         raise TypeError("no such dtype")
 
     monkeypatch.setattr(_verify, "_outputs", once)
@@ -675,18 +707,26 @@ def test_a_wrong_conversion_is_refused(monkeypatch):
 
 def test_a_model_without_a_shape_is_converted_and_not_verified():
     model = keras.Sequential(
-        [L.SeparableConv2D(3, 3), L.BatchNormalization(), L.Flatten()]
+        [
+            L.ZeroPadding2D(1),
+            L.SeparableConv2D(3, 3),
+            L.BatchNormalization(),
+            L.Flatten(),
+        ]
     )
     for inference in (False, True):
         fast = convert_model(model, inference=inference)
-        assert isinstance(fast.layers[0], layers.SeparableConv2D)
+        assert isinstance(fast.layers[1], layers.SeparableConv2D)
         assert "Not verified" in fast.conversion_report.notes[0]
     (row,) = fast.conversion_report.unfolded
     assert row.reason == "its input's shape is not known yet"
 
 
 def test_an_implementation_is_handed_on():
-    fast = convert_model(shaken(sequential()), implementation="portable")
+    model = shaken(sequential())
+    fast = convert_model(model, implementation="portable")
+    restored = restore_model(fast, verify=False)
+    assert restored.get_config() == model.get_config()
     assert fast.get_layer("separable").implementation == "portable"
     assert fast.get_layer("pointwise").implementation == "portable"
     assert (

@@ -16,7 +16,9 @@ from reference import Convolution
 from subjects import OPERATIONS, Subject
 
 from keras_sepconv import ops
+from keras_sepconv._spec import ConvSpec
 from keras_sepconv.kernels import _jax_blocks
+from keras_sepconv.kernels import _jax_primitives as primitives
 from keras_sepconv.kernels._jax_primitives import MEANINGS
 
 OPTIONS = (
@@ -156,6 +158,71 @@ def test_other_platforms_get_the_native_convolution(tensors):
     assert "stablehlo.convolution" not in text("cpu")
     assert "stablehlo.convolution" in text("cuda")
     assert "stablehlo.convolution" in text("tpu")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"padding": ((2, 0), (0, 1)), "strides": (1, 2)},
+        {"padding": "same", "strides": (2, 1)},
+        {"padding": "valid", "dilation_rate": (1, 2)},
+    ],
+)
+def test_the_native_form_is_that_of_the_taps(options, rng):
+    """On a CPU nothing runs it."""
+    complete = {"strides": 1, "dilation_rate": 1, **options}
+    spec = ConvSpec.normalise(
+        (3, 2),
+        complete["strides"],
+        complete["padding"],
+        "channels_last",
+        complete["dilation_rate"],
+    )
+    form = _jax_blocks.Form(spec, (6, 7), 2)
+    sizes = _jax_blocks.output_sizes(form)
+    shapes = {
+        "inputs": (2, 6, 7, 3),
+        "kernel": (3, 2, 3, 2),
+        "outputs": (2, *sizes, 6),
+    }
+    values = {
+        role: jnp.asarray(rng.standard_normal(shape), "float32")
+        for role, shape in shapes.items()
+    }
+    for result in shapes:
+        operands = [values[role] for role in shapes if role != result]
+        function = MEANINGS[primitives.depthwise]
+        found = function(*operands, form=form, result=result)
+        close(found, _jax_blocks.depthwise(*operands, form=form, result=result))
+
+
+HALF_BIAS = {
+    "depthwise": lambda x, d, p, b, by: ops.depthwise_conv(
+        x, d, bias=b, implementation=by
+    ),
+    "pointwise": lambda x, d, p, b, by: ops.pointwise_conv(
+        x, p, bias=b, implementation=by
+    ),
+    "separable": lambda x, d, p, b, by: ops.separable_conv(
+        x, d, p, bias=b, implementation=by
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", HALF_BIAS)
+@pytest.mark.parametrize("implementation", ["taps", "portable"])
+def test_the_bias_gradient_of_half_precision_is_whole(
+    operation, implementation
+):
+    """A sum in half precision stops where one more is lost in rounding."""
+    shapes = (1, 128, 128, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1,)
+    x, d, p, b = (jnp.ones(shape, "bfloat16") for shape in shapes)
+
+    def loss(bias):
+        outputs = HALF_BIAS[operation](x, d, p, bias, implementation)
+        return jnp.sum(outputs.astype("float32"))
+
+    assert jax.grad(loss)(b).item() == 128 * 128
 
 
 def test_large_kernels_are_not_unrolled():

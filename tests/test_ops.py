@@ -63,6 +63,19 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
     )
 
 
+def test_nodes_of_a_model_keep_what_they_were_called_with():
+    arguments = {
+        "strides": (1, 2),
+        "padding": "same",
+        "data_format": "channels_first",
+        "dilation_rate": (2, 1),
+        "implementation": "portable",
+        "name": "node",
+    }
+    for node in (ops.SeparableConv, ops.DepthwiseConv, ops.PointwiseConv):
+        assert node(**arguments).get_config() == arguments
+
+
 def test_one_and_three_spatial_axes(rng):
     for rank in (1, 3):
         arrays = [
