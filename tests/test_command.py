@@ -147,7 +147,7 @@ def test_a_model_that_would_compute_something_else(
 ):
     monkeypatch.setattr(
         "keras_sepconv.tools._verify.difference",
-        lambda *_: "layer 'separable': its output is off",
+        lambda *_: ("layer 'separable': its output is off", []),
     )
     target = tmp_path / "out.keras"
     assert main(["convert", str(source), str(target)]) == 1

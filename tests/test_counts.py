@@ -7,6 +7,7 @@ from backends import array
 
 import keras_sepconv
 from keras_sepconv.layers import Conv2D
+from keras_sepconv.tools._tree import layers
 from keras_sepconv.tools.counts import (
     Counts,
     layer_counts,
@@ -359,12 +360,43 @@ def test_models_with_code_of_their_own(encoder):
     model(np.ones((1, 5, 8, 4), "float32"))
     names = [f"encoder/{name}" for name in ("separable", "relu", "point")]
     assert paths(model) == [*names, "last"]
-    assert multiply_adds(model) is None
+    expected = sum_counts(model_counts(encoder, [(5, 8, 4)]))
+    assert multiply_adds(model) == expected[0].total > 0
     inputs = keras.Input((5, 8, 4))
     around = keras.Model(inputs, stock.ReLU()(model(inputs)))
-    first, last = model_counts(around)
-    assert (first.counts, last.counts) == (None, Counts())
-    assert first.parameters == model.count_params()
+    *inner, last = model_counts(around)
+    assert sum_counts(inner) == expected
+    assert inner[0].path == (model.name, "encoder", "separable")
+    assert sum(row.parameters for row in inner) == model.count_params()
+    assert last.counts == Counts()
+    # What recorded the calls is gone.
+    assert not [one for _, one in layers(around) if "call" in vars(one)]
+
+
+class Scaled(stock.Layer):
+    """Multiplies by a matrix of its own, and calls a layer in a list."""
+
+    def __init__(self, weighs):
+        super().__init__()
+        self.rest = [stock.Dense(3, name="dense")]
+        self.weighs = weighs
+
+    def build(self, shape):
+        if self.weighs:
+            self.matrix = self.add_weight(shape=(3, 3))
+        self.rest[0].build(shape)
+
+    def call(self, inputs):
+        outputs = self.rest[0](inputs)
+        return outputs @ self.matrix if self.weighs else outputs
+
+
+@pytest.mark.parametrize("weighs", [False, True])
+def test_layers_inside_a_layer_and_its_own_weights(weighs):
+    model = keras.Sequential([keras.Input((5,)), Scaled(weighs)])
+    inner, *own = model_counts(model)
+    assert (inner.path[1:], inner.counts) == (("dense",), Counts(other=15))
+    assert [(row.counts, row.parameters) for row in own] == [(None, 9)][:weighs]
 
 
 class Shy(stock.Layer):

@@ -85,8 +85,8 @@ def test_the_tables(path, capsys, monkeypatch):
     assert re.search(rf"head/ours .* {FIRST} *\n", output)
     assert re.search(r"plain +[\d,]+ +- +- +stock *\n", output)
     assert re.search(r"head/classes +30 +- +- +- *\n", output)
-    assert "neither depthwise nor pointwise (plain)" in output
-    assert f"stock -> {FIRST}: convert_model replaces it (5 layers)" in output
+    assert "it is dense (plain)" in output
+    assert f"stock -> {FIRST}: accelerate makes it faster (5 layers)" in output
     assert f"on the {BACKEND} backend" in output
     total = sum(row.counts.total for row in model_counts(model()))
     assert re.search(rf"total +{total:,} ", output)
@@ -132,7 +132,7 @@ def test_json(path, capsys, monkeypatch):
         "total": 19440,
     }
     assert separable["implementation"]["runs"] == "stock"
-    assert separable["implementation"]["converted"] == FIRST
+    assert separable["implementation"]["accelerated"] == FIRST
     assert layers["head/ours"]["module"].startswith("keras_sepconv")
     assert layers["head/ours"]["implementation"]["runs"] == FIRST
     assert layers["head/pool"]["implementation"] is None
@@ -171,7 +171,7 @@ def test_what_is_said_to_run_runs(monkeypatch, implementation):
     steps = [*5 * [expected], *3 * [FIRST]]
     assert ran(monkeypatch, after) == steps
     if implementation is None:
-        assert said(before, "converted") == [
+        assert said(before, "accelerated") == [
             FIRST if name == "stock" and layer.name != "plain" else None
             for name, layer in zip(
                 said(before, "runs"), before.layers[1:], strict=False
@@ -204,7 +204,7 @@ def test_reasons(monkeypatch):
     assert found.runs == f"picky and {FIRST}"
     layer = stock.SeparableConv2D(4, 3)
     found = choice(layer, shape)
-    assert found.converted == FIRST
+    assert found.accelerated == FIRST
     assert found.refused == refused
 
 
@@ -212,19 +212,21 @@ def test_what_stays_stock():
     shape = (None, 8, 8, 4)
 
     class Special(stock.SeparableConv2D):
-        pass
+        def call(self, inputs):
+            return inputs
 
-    found = choice(Special(4, 3), shape)
-    assert found.runs == "stock"
-    assert "convert_model leaves it: Special is a class" in found.why
-    neither = "it is neither depthwise nor pointwise"
-    for layer in (
-        stock.Conv2D(4, 3),
-        Conv2D(4, 3),
-        stock.Conv2DTranspose(4, 1),
+    left = "accelerate leaves it: "
+    for layer, why in (
+        (
+            Special(4, 3),
+            left + "its class Special has its own `call`",
+        ),
+        (stock.Conv2D(4, 3), left + "it is dense"),
+        (Conv2D(4, 3), "it is dense"),
+        (stock.Conv2DTranspose(4, 1), left + "it is transposed"),
     ):
         layer.build(shape)
-        assert choice(layer, shape) == Choice("stock", neither)
+        assert choice(layer, shape) == Choice("stock", why)
     assert choice(stock.Dense(4), shape) is None
     assert choice(Conv2D(4, 1), shape).runs == FIRST
     assert choice(Conv2D(4, 1), None).runs is None

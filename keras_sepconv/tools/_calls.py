@@ -82,11 +82,20 @@ def known_input(model: Any) -> Any:
     """
     if getattr(model, "inputs", None):
         sequential = isinstance(model, keras.Sequential)
-        return keras.tree.map_structure(
-            _like, model.inputs[0] if sequential else model.input
-        )
+        return model.inputs[0] if sequential else model.input
     # One with code of its own knows what it was called on first.
-    shape = model.built and (model.get_build_config() or {}).get("input_shape")
+    config = (model.get_build_config() if model.built else None) or {}
+    shapes = config.get("input_shape")
+    if isinstance(shapes, dict):
+        tensors = {
+            name: _of_shape(model, shape) for name, shape in shapes.items()
+        }
+        unknown = any(tensor is None for tensor in tensors.values())
+        return None if unknown else tensors
+    return _of_shape(model, shapes)
+
+
+def _of_shape(model: Any, shape: Any) -> Any:
     if not shape or not isinstance(shape[-1], int):
         return None
     return keras.KerasTensor(shape, dtype=model.compute_dtype)
@@ -123,7 +132,7 @@ def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
 def _input(model: Any, shapes: Sequence[Shape] | None) -> Any:
     """Returns what a model takes, `None` if that is not known yet."""
     if shapes is None:
-        return known_input(model)
+        return keras.tree.map_structure(_like, known_input(model))
     known = getattr(model, "inputs", None)
     if not known:
         if len(shapes) != 1:

@@ -11,8 +11,11 @@ from keras_sepconv.tools import _fold
 from keras_sepconv.tools._tree import (
     Node,
     Path,
+    as_graph,
     by_path,
+    is_graph,
     layers,
+    name_of,
     replaced,
     shared,
     states,
@@ -21,22 +24,40 @@ from keras_sepconv.tools._words import said
 
 
 def serialized(model: Any) -> Node:
-    """Returns what Keras serialises of a model.
+    """Returns what Keras serialises of a model, with all its layers.
 
     Raises:
-        ValueError: It cannot.
+        ValueError: Keras cannot.
     """
     try:
         node: Node = keras.saving.serialize_keras_object(model)
     except Exception as error:
         raise _unmade(model, error) from error
-    return node
+    _name_layers(model, node)
+    inside = by_path(model)
+
+    def change(path: Path, inner: Node) -> Node | None:
+        layer = inside.get(path) if name_of(inner) else None
+        if not isinstance(layer, keras.Model) or not is_graph(layer):
+            return None
+        return {**inner, **serialized(as_graph(layer))}
+
+    return {**node, "config": replaced(node["config"], change)}
+
+
+def _name_layers(model: Any, node: Node) -> None:
+    """Writes the names of layers where the config of a layer lacks it."""
+    if isinstance(model, keras.Sequential) and is_graph(model):
+        nodes = reversed(node["config"]["layers"])
+        for inner, layer in zip(nodes, reversed(model.layers), strict=False):
+            inner["name"] = layer.name
 
 
 def _unmade(model: Any, error: Exception) -> ValueError:
     return ValueError(
         "`model` must be one that Keras can make again from its config, but: "
-        f"{said(error)}. Received: model={model}"
+        f"{said(error)}. `keras_sepconv.accelerate` takes any model. "
+        f"Received: model={model}"
     )
 
 
@@ -56,23 +77,26 @@ def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
         ValueError: A layer cannot be made again from its config, or then has
             other weights.
     """
-    numbers = shared(model)
-    made: dict[int, Any] = {}
+    numbers, paths = shared(model), by_path(model)
+    made: dict[Any, Any] = {}
 
     class Once:
-        """Makes a layer once that has several places."""
+        """Makes a layer once that has several places, or no name."""
 
         @classmethod
         def from_config(cls, config: dict[str, Any]) -> Any:
             number = config["number"]
             if number not in made:
                 made[number] = _made(config["node"], objects)
+                made[number].name = config["name"]
             return made[number]
 
     def once(path: Path, inner: Node) -> Node | None:
-        if path not in numbers:
+        nameless = "name" in inner and "name" not in inner["config"]
+        if path not in numbers and not (nameless and path in paths):
             return None
-        config = {"number": numbers[path], "node": inner}
+        number = numbers.get(path, path)
+        config = {"number": number, "node": inner, "name": path[-1]}
         stand_in = {"class_name": _ONCE, "registered_name": _ONCE}
         return {**inner, **stand_in, "module": None, "config": config}
 
@@ -202,12 +226,13 @@ def _carry(old: Any, new: Any, path: Path, folds: _fold.Folds) -> None:
     if norms is not None:
         _fold.apply(old, norms, new)
         return
-    if not any(into[: len(path)] == path for into in folds.into):
+    folded = any(into[: len(path)] == path for into in folds.into)
+    if not folded and not is_graph(new):
         _copy(old, new)
         return
+    twins = dict(_inside(old))
     for name, inner in _inside(new):
-        below = (*path, name)
-        _carry(dict(_inside(old))[name], inner, below, folds)
+        _carry(twins[name], inner, (*path, name), folds)
 
 
 def _inside(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -70,7 +70,13 @@ def _carry_state(model: Any, other: Any) -> list[str]:
     before, after = model.optimizer, other.optimizer
     if not before.built:
         return []
+    orders = [
+        [variable.path.split("/")[-2:] for variable in one.trainable_variables]
+        for one in (model, other)
+    ]
     try:
+        if orders[0] != orders[1]:
+            raise ValueError("the weights come in another order")
         if not after.built:  # Those that scale the loss would build twice.
             after.build(other.trainable_variables)
         values = [

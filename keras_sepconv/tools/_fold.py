@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.tools._tree import Node, Path, is_node, layers
+from keras_sepconv.tools._tree import Node, Path, is_node, layers, name_of
 
 # The weight that makes the output, and what its axes are from its last ones on.
 _KERNELS = {
@@ -93,11 +93,11 @@ def _folded(
         return node
     nodes = [
         item
-        if _name(item) not in _names(layer)
+        if name_of(item) not in _names(layer)
         else _folded(
-            layer.get_layer(_name(item)),
+            layer.get_layer(name_of(item)),
             item,
-            (*path, _name(item)),
+            (*path, name_of(item)),
             folds,
             holders,
         )
@@ -112,15 +112,15 @@ def _folded(
         inner.name for inner in layer.layers if holders[id(inner)] == 1
     }
     for item in nodes:
-        kind, name = item["class_name"], _name(item)
+        kind, name = item["class_name"], name_of(item)
         if kind in _PADDING and item["module"] == "keras.layers":
             after = edges.after(name)
             if (
                 after is not None
                 and _is_same(item, after)
-                and _name(after) in held_once
+                and name_of(after) in held_once
             ):
-                into = (*path, _name(after))
+                into = (*path, name_of(after))
                 folds.away[(*path, name), kind] = into
                 after["config"] = {**after["config"], "padding": "same"}
                 edges.remove(name)
@@ -131,24 +131,19 @@ def _folded(
         if before is None:
             why_not = "nothing but one layer may come before it"
         else:
-            name_before = _name(before)
+            name_before = name_of(before)
             is_alone = edges.uses(name_before) == 1 and name_before in held_once
             why_not = _why_not(before, item, is_alone)
         if why_not is not None:
             folds.left[(*path, name), kind] = why_not
             continue
         assert before is not None, "there is a layer to fold into"
-        into = (*path, _name(before))
+        into = (*path, name_of(before))
         folds.into.setdefault(into, []).append(layer.get_layer(name))
         folds.away[(*path, name), kind] = into
         before["config"] = {**before["config"], "use_bias": True}
         edges.remove(name)
     return {**node, "config": {**config, **edges.config()}}
-
-
-def _name(node: Node) -> str:
-    # A graph names its nodes; Keras 3.6 leaves an operation's own config bare.
-    return str(node.get("name") or node["config"].get("name"))
 
 
 def _names(model: Any) -> set[str]:
@@ -174,7 +169,7 @@ def _why_not(before: Node, norm: Node, is_alone: bool) -> str | None:
     """
     if _trains(norm):
         return _TRAINS
-    kind, name = before["class_name"], _name(before)
+    kind, name = before["class_name"], name_of(before)
     config = before["config"]
     home = str(before.get("module")).startswith(_HOMES)
     if kind not in _KERNELS or not home:
@@ -239,18 +234,18 @@ class _Chain:
         self._nodes = list(nodes)
 
     def before(self, name: str) -> Node | None:
-        at = [_name(node) for node in self._nodes].index(name)
+        at = [name_of(node) for node in self._nodes].index(name)
         return self._nodes[at - 1] if at > 0 else None
 
     def after(self, name: str) -> Node | None:
-        at = [_name(node) for node in self._nodes].index(name) + 1
+        at = [name_of(node) for node in self._nodes].index(name) + 1
         return self._nodes[at] if at < len(self._nodes) else None
 
     def uses(self, name: str) -> int:
         return 1
 
     def remove(self, name: str) -> None:
-        self._nodes = [node for node in self._nodes if _name(node) != name]
+        self._nodes = [node for node in self._nodes if name_of(node) != name]
 
     def config(self) -> dict[str, Any]:
         return {"layers": self._nodes}

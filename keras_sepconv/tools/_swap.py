@@ -24,6 +24,8 @@ _STOCK = {
 
 STOCK = tuple(_STOCK.values())
 
+AROUND = "the code of the layer around it makes it"
+
 # What a node becomes, or why it cannot.
 Swap = Callable[[Node], Node | str | None]
 
@@ -96,7 +98,7 @@ def candidate(layer: Any) -> str | None:
     if reason == "it is dense":
         return None
     if reason is None and type(layer) in STOCK:
-        reason = "the code of the layer around it makes it"
+        reason = AROUND
     return reason or f"{type(layer).__name__} is a class of its own"
 
 

@@ -136,7 +136,8 @@ def _shares(counts: Counts | None) -> tuple[str, str]:
 
 def _runs(choice: Choice) -> str:
     now = choice.runs or "?"
-    return now if choice.converted is None else f"{now} -> {choice.converted}"
+    after = choice.accelerated
+    return now if after is None else f"{now} -> {after}"
 
 
 def _choices(found: list[tuple[Row, Choice | None]]) -> list[str]:

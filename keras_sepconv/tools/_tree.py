@@ -16,6 +16,14 @@ Node: TypeAlias = dict[str, Any]
 _DEEPEST = 3
 
 
+def name_of(node: Node) -> str:
+    """Returns the name of what a node stands for, empty if it has none.
+
+    The config of a layer may lack it, and then the graph around it has it.
+    """
+    return str(node.get("name") or node["config"].get("name") or "")
+
+
 def is_node(value: Any) -> bool:
     """Tells whether `value` is a layer, or another object, serialised."""
     return (
@@ -36,6 +44,23 @@ def is_graph(layer: Any) -> bool:
     return next(kinds).__module__.startswith("keras.")
 
 
+def as_graph(model: Any) -> Any:
+    """Returns a model whose config lists its layers, which are the same ones.
+
+    The model itself, or a `keras.Model` of its graph, if its class has a config
+    of its own.
+    """
+    if not isinstance(model, keras.Function) or not is_graph(model):
+        return model
+    try:
+        listed = "layers" in model.get_config()
+    except NotImplementedError:
+        listed = False
+    if listed:
+        return model
+    return keras.Model(model.input, model.output, name=model.name)
+
+
 def replaced(
     data: Any, change: Callable[[Path, Node], Node | None], path: Path = ()
 ) -> Any:
@@ -48,8 +73,8 @@ def replaced(
         path: The names above `data`.
     """
     if is_node(data):
-        name = data["config"].get("name")
-        path = path if name is None else (*path, name)
+        name = name_of(data)
+        path = (*path, name) if name else path
         other = change(path, data)
         if other is not None:
             return other

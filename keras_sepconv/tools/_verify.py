@@ -1,6 +1,7 @@
 """Whether two models compute the same, up to rounding."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -37,12 +38,14 @@ class Prediction:
 
     Attributes:
         inputs: The batch.
+        nearby: The batch, off by one rounding.
         outputs: The model's, as arrays.
-        moved: The same for inputs that are off by one rounding.
+        moved: The model's for the batch nearby.
         epsilon: The unit roundoff of the model's least precise layer.
     """
 
     inputs: Any
+    nearby: Any
     outputs: list[np.ndarray]
     moved: list[np.ndarray]
     epsilon: float
@@ -79,16 +82,16 @@ def predict(model: Any) -> Prediction:
     """
     inputs = sample(model)
     epsilon = _epsilon(model)
-    moved = keras.tree.map_structure(
+    nearby = keras.tree.map_structure(
         lambda array: _moved(array, epsilon), inputs
     )
     try:
-        outputs, near = _outputs(model, inputs, moved)
+        outputs, moved = _outputs(model, inputs, nearby)
     except Exception as error:
         raise CannotPredictError(
             f"the model cannot predict a random batch: {said(error)}"
         ) from error
-    return Prediction(inputs, outputs, near, epsilon)
+    return Prediction(inputs, nearby, outputs, moved, epsilon)
 
 
 def _moved(array: np.ndarray, epsilon: float) -> np.ndarray:
@@ -97,21 +100,29 @@ def _moved(array: np.ndarray, epsilon: float) -> np.ndarray:
     return (array * (1 + 2 * epsilon)).astype(array.dtype)
 
 
-def difference(model: Any, other: Any) -> str | None:
+def difference(
+    model: Any, other: Any, changed: Collection[str] = ()
+) -> tuple[str | None, list[str]]:
     """Returns how two models differ by more than rounding, and where first.
 
     Args:
         model: The model.
         other: What should compute the same.
+        changed: The names of layers whose results differ by design.
+
+    Returns:
+        The difference, `None` if there is none; and what to say besides, in
+        sentences.
 
     Raises:
         CannotPredictError: `model` cannot predict a random batch.
     """
     expected = predict(model)
     wrong = expected.differs(other)
-    if wrong is None:
-        return None
-    return f"{_first(model, other, expected.inputs, expected.epsilon)}: {wrong}"
+    if wrong is not None:
+        where = _first(model, other, expected, changed)
+        wrong = where or f"model '{model.name}': {wrong}"
+    return wrong, expected.notes
 
 
 def sample(model: Any) -> Any:
@@ -225,24 +236,36 @@ def _epsilon(model: Any) -> float:
     return max(_EPSILON.get(dtype, 0.0) for dtype in (*dtypes, "float32"))
 
 
-def _first(model: Any, other: Any, inputs: Any, epsilon: float) -> str:
-    """Returns the name of the first layer that computes something else."""
-    names = [layer.name for layer in other.layers if _has_output(layer)]
+def _first(
+    model: Any, other: Any, expected: Prediction, changed: Collection[str]
+) -> str | None:
+    """Returns the first layer that computes something else, and how."""
+    theirs = {layer.name for layer in model.layers if _has_output(layer)}
     names = [
-        name
-        for name in names
-        if name in {layer.name for layer in model.layers if _has_output(layer)}
+        layer.name
+        for layer in other.layers
+        if _has_output(layer) and layer.name in theirs - set(changed)
     ]
-    if names:
-        (expected,), (found,) = (
-            _outputs(_until(one, names), inputs) for one in (model, other)
+    if not names:
+        return None
+    try:
+        before, (after,) = (
+            _outputs(_until(one, names), *batches)
+            for one, batches in (
+                (model, (expected.inputs, expected.nearby)),
+                (other, (expected.inputs,)),
+            )
         )
-        # One layer may have several outputs.
-        if len(expected) == len(found) == len(names):
-            for name, *arrays in zip(names, expected, found, strict=True):
-                if disagreement([arrays[0]], [arrays[1]], epsilon) is not None:
-                    return f"layer '{name}'"
-    return f"model '{model.name}'"
+    except Exception:  # Then the whole model is what differs.
+        return None
+    # One layer may have several outputs.
+    if not len(before[0]) == len(after) == len(names):
+        return None
+    for name, one, near, found in zip(names, *before, after, strict=True):
+        wrong = disagreement([one], [found], expected.epsilon, [near])
+        if wrong is not None:
+            return f"layer '{name}': {wrong}"
+    return None
 
 
 def _has_output(layer: Any) -> bool:

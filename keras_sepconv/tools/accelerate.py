@@ -1,6 +1,7 @@
 """Lets the layers of a model run our operations in place, and the way back."""
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -296,4 +297,6 @@ class _Everywhere:
             if active and not is_ours(layer) and obstacle(layer) is None:
                 layer.call = FastCall(layer, active[0].implementation)
 
+        # Keras makes configs from what it finds here.
+        init.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
         return init

@@ -11,7 +11,13 @@ from keras_sepconv._spec import boolean, wrong
 from keras_sepconv.tools import _fold, _swap, _verify
 from keras_sepconv.tools._carry import remade, serialized
 from keras_sepconv.tools._compile import compile_alike
-from keras_sepconv.tools._tree import Node, Path, layers, replaced
+from keras_sepconv.tools._tree import (
+    Node,
+    Path,
+    as_graph,
+    layers,
+    replaced,
+)
 from keras_sepconv.tools.counts import multiply_adds
 from keras_sepconv.tools.report import ConversionReport, Row
 
@@ -114,8 +120,7 @@ def restore_model(model: Any, *, verify: bool = True) -> Any:
     boolean("verify", verify)
 
     def left(layer: Any) -> str | None:
-        made = "the code of the layer around it makes it"
-        return made if _swap.is_ours(layer) else None
+        return _swap.AROUND if _swap.is_ours(layer) else None
 
     return _converted(model, _swap.to_stock, left, False, verify)
 
@@ -135,6 +140,7 @@ def _converted(
     inference: bool,
     verify: bool,
 ) -> Any:
+    given, model = model, as_graph(model)
     node = serialized(model)
     folds = _fold.Folds()
     if inference:
@@ -154,21 +160,23 @@ def _converted(
 
     config = replaced(node["config"], change)
     other = remade(model, {**node, "config": config}, folds)
-    notes = []
+    notes: list[str] = []
     if inference:
         _predict_only(other)
     else:
-        notes = compile_alike(model, other)
+        notes = compile_alike(given, other)
     if verify:
-        notes += _verified(model, other)
+        notes += _verified(model, other, {path[0] for path in folds.into})
+    notes += _classes_that_are_gone(given)
+    left = tuple(
+        Row("/".join(path), type(layer).__name__, None, reason)
+        for path, layer in layers(other)
+        if (reason := refused.get(path) or why_left(layer))
+    )
     other.conversion_report = ConversionReport(
         model.name,
         tuple(converted),
-        tuple(
-            Row("/".join(path), type(layer).__name__, None, reason)
-            for path, layer in layers(other)
-            if (reason := refused.get(path) or why_left(layer))
-        ),
+        left,
         tuple(
             Row("/".join(path), kind, "/".join(into))
             for (path, kind), into in folds.away.items()
@@ -183,9 +191,22 @@ def _converted(
     return other
 
 
-def _verified(model: Any, other: Any) -> list[str]:
+def _classes_that_are_gone(model: Any) -> list[str]:
+    gone = {
+        type(one).__name__: None
+        for one in (model, *(inner for _, inner in layers(model)))
+        if isinstance(one, keras.Model) and as_graph(one) is not one
+    }
+    return [
+        f"The class {name} is gone: its graph of layers is a plain "
+        "`keras.Model` now. `keras_sepconv.accelerate` keeps it."
+        for name in gone
+    ]
+
+
+def _verified(model: Any, other: Any, folded: set[str]) -> list[str]:
     try:
-        found = _verify.difference(model, other)
+        found, notes = _verify.difference(model, other, folded)
     except _verify.CannotPredictError as error:
         return [f"Not verified, because {error}."]
     if found is not None:
@@ -193,7 +214,7 @@ def _verified(model: Any, other: Any) -> list[str]:
             f"`model` must compute the same after conversion, but {found}. "
             f"`verify=False` returns it nevertheless. Received: model={model}"
         )
-    return []
+    return notes
 
 
 def _predict_only(model: Any) -> None:

@@ -15,6 +15,7 @@ import keras
 
 from keras_sepconv import layers
 from keras_sepconv._spec import Shape
+from keras_sepconv.layers._call import kind
 from keras_sepconv.tools._calls import LayerCall, calls, product
 from keras_sepconv.tools._tree import Path
 from keras_sepconv.tools._tree import layers as layers_in
@@ -151,7 +152,7 @@ def _convolution(
         return Counts(depthwise, positions * planes * layer.filters)
     groups = 1 if transposed else layer.groups
     number = positions * taps * (channels // groups) * layer.filters
-    if not transposed and groups == channels > 1:
+    if not transposed and kind(layer, channels) == "depthwise":
         return Counts(depthwise=number)
     if not transposed and taps == 1:
         return Counts(pointwise=number)
@@ -184,8 +185,8 @@ def _multiplies_nothing(layer: Any) -> bool:
         return not any(word in name for word in _OPERATIONS)
     if isinstance(layer, _MULTIPLYING):
         return False
-    kind = layer.__class__
-    if getattr(keras.layers, kind.__name__, None) is kind:
+    own = layer.__class__
+    if getattr(keras.layers, own.__name__, None) is own:
         return True
     # Vectors scale and shift; matrices, and what has more axes, multiply. What
     # layers inside do is counted where they are called.

@@ -1,0 +1,687 @@
+"""Acceleration in place: what runs after it, and what does not change.
+
+That the operations are right is tested where they are; here a layer of Keras
+must run them, compute what it did, and be the same layer of Keras.
+"""
+
+import contextlib
+import copy
+import gc
+import io
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND, array, needs_gradients
+from networks import MODELS, inverted_residuals, sequential, shaken
+
+import keras_sepconv as ks
+from keras_sepconv import accelerate, decelerate, kernels
+from keras_sepconv.layers._call import is_accelerated
+from keras_sepconv.tools import _verify
+from keras_sepconv.tools._swap import STOCK
+from keras_sepconv.tools._tree import layers
+
+L = keras.layers
+
+
+def ran(function):
+    """Returns how many of our operations a function runs, or traces."""
+    count = 0
+    choose = kernels.choose
+
+    def counted(*args):
+        nonlocal count
+        count += 1
+        return choose(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "choose", counted)
+        function()
+    return count
+
+
+def fast(model):
+    """Returns the names of the layers inside that are accelerated."""
+    inside = [model, *(layer for _, layer in layers(model))]
+    return [layer.name for layer in inside if is_accelerated(layer)]
+
+
+def predicted(model, inputs):
+    return [array(one) for one in keras.tree.flatten(model(inputs))]
+
+
+def assert_alike(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        scale = np.abs(other).max()
+        np.testing.assert_allclose(one, other, rtol=0, atol=3e-5 * scale)
+
+
+class Classifier(keras.Model):
+    """Layers in attributes, lists and dictionaries, and code of its own."""
+
+    def __init__(self):
+        super().__init__(name="classifier")
+        self.stem = L.DepthwiseConv2D(3, name="stem")
+        self.blocks = [
+            L.SeparableConv2D(4, 3, name="block0"),
+            [L.Conv2D(6, 1, name="block1")],
+        ]
+        self.heads = {"a": L.Conv2D(6, 3, groups=6, name="head")}
+
+    def call(self, inputs):
+        x = self.blocks[0](self.stem(inputs))
+        return keras.ops.mean(self.heads["a"](self.blocks[1][0](x)), (1, 2))
+
+
+class Backbone(keras.Model):
+    """Built by the functional API; its config has its own arguments."""
+
+    def __init__(self, width, **kwargs):
+        inputs = keras.Input((9, 8, 3))
+        x = L.DepthwiseConv2D(3, name="depthwise")(inputs)
+        x = L.BatchNormalization(name="bn")(x)
+        x = L.Conv2D(width, 1, name="pointwise")(x)
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
+        self.width = width
+
+    def get_config(self):
+        return {"width": self.width, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class Task(keras.Model):
+    """A model of its class around another, as model libraries have them."""
+
+    def __init__(self):
+        self.backbone = Backbone(5, name="backbone")
+        inputs = self.backbone.input
+        outputs = L.GlobalMaxPooling2D()(self.backbone(inputs))
+        super().__init__(inputs, outputs, name="task")
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+class Block(L.Layer):
+    """A layer whose own code calls a convolution."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = L.DepthwiseConv2D(3, name="inner")
+
+    def build(self, shape):
+        self.convolution.build(shape)
+
+    def call(self, inputs):
+        return keras.ops.relu(self.convolution(inputs))
+
+
+def classifier():
+    model = Classifier()
+    model(np.zeros((1, 9, 8, 3), "float32"))
+    return model
+
+
+def with_block():
+    return keras.Sequential([keras.Input((9, 8, 3)), Block(name="block")])
+
+
+FORMS = {
+    **{make.__name__: make for make in MODELS},
+    "subclassed": classifier,
+    "functional subclass": lambda: Backbone(5),
+    "task": Task,
+    "block": with_block,
+}
+# How many convolutions run our operations, and how many there are.
+NUMBERS = {
+    "sequential": (4, 5),
+    "inverted_residuals": (4, 4),
+    "nested": (3, 3),
+    "sequences": (4, 4),
+    "volumes": (2, 2),
+    "subclassed": (4, 4),
+    "functional subclass": (2, 2),
+    "task": (2, 2),
+    "block": (1, 1),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_model_is_reached_and_computes_the_same(form):
+    model = shaken(FORMS[form]())
+    inputs = _verify.sample(model)
+    stock = predicted(model, inputs)
+    assert ran(lambda: model(inputs)) == 0
+    report = accelerate(model)
+    reached, number = NUMBERS[form]
+    assert len(report.accelerated) == len(fast(model)) == reached
+    assert len(report.left) == number - reached
+    assert not report.notes
+    if form == "sequences":
+        assert report.share is None, "an LSTM is not counted"
+    else:
+        assert 0.5 < report.share <= 1.0
+    assert ran(lambda: model(inputs)) >= reached
+    assert_alike(predicted(model, inputs), stock)
+    decelerate(model)
+    assert ran(lambda: model(inputs)) == 0
+
+
+def test_layers_are_reached_and_not_changed(tmp_path):
+    model = shaken(inverted_residuals())
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    before = {
+        "layers": [id(layer) for _, layer in layers(model)],
+        "classes": [type(layer) for _, layer in layers(model)],
+        "weights": [id(one.value) for one in model.variables],
+        "paths": [one.path for one in model.variables],
+        "optimizer": [id(one) for one in model.optimizer.variables],
+        "config": keras.saving.serialize_keras_object(model),
+        "summary": summary(model),
+        "file": contents(model, tmp_path / "before.keras"),
+    }
+    accelerate(model)
+    after = {
+        "layers": [id(layer) for _, layer in layers(model)],
+        "classes": [type(layer) for _, layer in layers(model)],
+        "weights": [id(one.value) for one in model.variables],
+        "paths": [one.path for one in model.variables],
+        "optimizer": [id(one) for one in model.optimizer.variables],
+        "config": keras.saving.serialize_keras_object(model),
+        "summary": summary(model),
+        "file": contents(model, tmp_path / "after.keras"),
+    }
+    assert after == before
+    assert model.compiled
+
+
+def summary(model):
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    return lines
+
+
+def contents(model, path):
+    """Returns what a model's file holds, but for the time of writing."""
+    model.save(path)
+    with zipfile.ZipFile(path) as file:
+        found = {name: file.read(name) for name in file.namelist()}
+    del found["metadata.json"]
+    return found
+
+
+def test_the_file_loads_where_this_package_is_not(tmp_path):
+    model = shaken(sequential())
+    accelerate(model)
+    model.save(tmp_path / "fast.keras")
+    inputs = _verify.sample(model)
+    np.save(tmp_path / "inputs.npy", inputs)
+    code = f"""
+import sys
+sys.modules["keras_sepconv"] = None
+import keras, numpy
+model = keras.saving.load_model(r"{tmp_path / "fast.keras"}")
+inputs = numpy.load(r"{tmp_path / "inputs.npy"}")
+outputs = keras.ops.convert_to_numpy(model(inputs))
+numpy.save(r"{tmp_path / "outputs.npy"}", outputs)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    found = np.load(tmp_path / "outputs.npy")
+    assert_alike([found], predicted(model, inputs))
+
+
+def test_copies_are_plain():
+    model = shaken(sequential())
+    accelerate(model)
+    stream = io.BytesIO()
+    pickle.dump(model, stream)
+    stream.seek(0)
+    for other in (
+        copy.deepcopy(model),
+        keras.models.clone_model(model),
+        pickle.load(stream),
+        copy.deepcopy(model.layers[3]),
+    ):
+        assert not fast(other)
+        assert accelerate(other, verify=False).accelerated
+
+
+@pytest.mark.each_backend
+def test_compiled_functions_are_made_anew():
+    model = shaken(inverted_residuals())
+    outer = Around(model)
+    inputs = _verify.sample(model)
+    stock = keras.tree.flatten(model.predict_on_batch(inputs))
+    outer.predict_on_batch(inputs)
+    accelerate(outer)
+
+    def predict():
+        return keras.tree.flatten(model.predict_on_batch(inputs))
+
+    assert ran(predict) == 5, "the shared layer twice"
+    assert_alike(predict(), stock)
+    assert ran(lambda: outer.predict_on_batch(inputs)) == 5
+    decelerate(outer)
+    assert ran(predict) == 0
+    assert_alike(predict(), stock)
+
+
+class Around(keras.Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)["classes"]
+
+
+@needs_gradients
+@pytest.mark.each_backend
+def test_training_goes_on_as_before(rng):
+    x = rng.standard_normal((8, 16, 14, 3)).astype("float32")
+    y = rng.integers(0, 4, 8)
+    trained = []
+    for then in (lambda model: None, accelerate):
+        keras.utils.set_random_seed(1)
+        model = sequential()
+        model.compile(
+            keras.optimizers.SGD(0.1, momentum=0.9),
+            "sparse_categorical_crossentropy",
+        )
+        model.fit(x, y, verbose=0, batch_size=4, shuffle=False)
+        optimizer = model.optimizer
+        then(model)
+        history = model.fit(x, y, verbose=0, batch_size=4, shuffle=False)
+        assert model.optimizer is optimizer
+        assert int(optimizer.iterations) == 4
+        trained.append([*model.get_weights(), *history.history["loss"]])
+    assert bool(fast(model))
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-5)
+
+
+class OwnCall(L.DepthwiseConv2D):
+    def call(self, inputs):
+        return -super().call(inputs)
+
+
+class OwnOperation(L.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        return super().convolution_op(inputs, 2.0 * kernel)
+
+
+class OwnKernel(L.Conv2D):
+    """A class of its own that computes what Keras's does."""
+
+    @property
+    def kernel(self):
+        return 3.0 * super().kernel
+
+
+def test_what_is_left_says_why():
+    on_the_layer = L.SeparableConv2D(4, 3, name="on_the_layer")
+    model = keras.Sequential(
+        [
+            keras.Input((12, 12, 4)),
+            OwnCall(3, name="own_call"),
+            OwnOperation(4, 1, name="own_operation"),
+            OwnKernel(4, 1, name="own_kernel"),
+            on_the_layer,
+            L.Conv2D(4, 3, name="dense[red]"),
+            L.Conv2D(4, 1, groups=2, name="grouped"),
+            L.Conv2DTranspose(4, 1, name="transposed"),
+            ks.SeparableConv2D(4, 3, name="ours"),
+        ],
+        name="mixed",
+    )
+    plain = on_the_layer.call
+    on_the_layer.call = lambda inputs: plain(2.0 * inputs)
+    inputs = _verify.sample(model)
+    stock = predicted(model, inputs)
+    report = accelerate(model)
+    assert [row.layer for row in report.accelerated] == ["own_kernel"]
+    assert {row.layer: row.reason for row in report.left} == {
+        "own_call": "its class OwnCall has its own `call`",
+        "own_operation": "its class OwnOperation has its own `convolution_op`",
+        "on_the_layer": "it has its own `call`",
+        "dense[red]": "it is dense",
+        "grouped": "it is dense",
+        "transposed": "it is transposed",
+    }
+    assert_alike(predicted(model, inputs), stock)
+    text = str(report)
+    assert "mixed: 1 of 7 convolutions run fast, " in text
+    assert "1 pointwise OwnKernel" in text
+    assert "1 Conv2DTranspose left, it is transposed: transposed" in text
+    assert "dense[red]" in text
+    decelerate(model)
+    assert "call" in vars(on_the_layer)
+
+
+def test_a_quantized_layer_is_left():
+    layer = L.Conv2D(4, 1, name="quantized")
+    model = keras.Sequential([keras.Input((8, 8, 4)), layer])
+    layer._dtype_policy = keras.dtype_policies.QuantizedDTypePolicy(
+        "int8", "float32"
+    )
+    (row,) = accelerate(model, verify=False).left
+    assert row.reason == "it is quantized"
+
+
+@pytest.mark.each_backend
+def test_low_rank_adaptation_before_and_after(rng):
+    """Its kernel is a sum, which the layer hands out."""
+    inputs = rng.standard_normal((2, 8, 8, 4)).astype("float32")
+    for first in (accelerate, lambda model: None):
+        model = keras.Sequential(
+            [keras.Input((8, 8, 4)), L.Conv2D(6, 1, name="pointwise")]
+        )
+        first(model)
+        layer = model.layers[0]
+        layer.enable_lora(2)
+        shaken(model)
+        accelerate(model)
+        assert fast(model) == ["pointwise"]
+        found = predicted(model, inputs)
+        decelerate(model)
+        assert_alike(found, predicted(model, inputs))
+        plain = array(layer._kernel)
+        assert np.abs(plain - array(layer.kernel)).max() > 0.1
+
+
+def test_it_may_come_twice_and_go_twice():
+    model = shaken(sequential())
+    first, second = accelerate(model), accelerate(model)
+    assert first == second
+    assert second.share == first.share
+    calls = [vars(layer)["call"] for layer in map(model.get_layer, fast(model))]
+    assert {call.implementation for call in calls} == {None}
+    accelerate(model, implementation="portable")
+    calls = [vars(layer)["call"] for layer in map(model.get_layer, fast(model))]
+    assert {call.implementation for call in calls} == {"portable"}
+    decelerate(model)
+    decelerate(model)
+    assert not fast(model)
+    assert not [x for _, x in layers(model) if "call" in vars(x)]
+
+
+def test_a_single_layer():
+    layer = L.SeparableConv1D(4, 3, name="alone")
+    report = accelerate(layer)
+    assert "its input's shape is not known yet" in report.notes[0]
+    assert report.share is None
+    inputs = np.ones((2, 9, 3), "float32")
+    assert ran(lambda: layer(inputs)) == 1
+    report = accelerate(layer)
+    assert not report.notes
+    assert report.share == 1.0
+    assert str(report).startswith("alone: 1 of 1 convolutions run fast, 100.0")
+
+
+def test_layers_without_weights_decide_when_they_have_some():
+    model = keras.Sequential(
+        [L.Conv2D(4, 3, groups=4), L.Conv2D(4, 3, groups=2), L.Conv2D(4, 3)]
+    )
+    report = accelerate(model)
+    rows = [*report.accelerated, *report.left]
+    assert [row.after for row in rows] == [*2 * ["perhaps depthwise"], None]
+    inputs = np.ones((1, 9, 9, 4), "float32")
+    found = predicted(model, inputs)
+    assert ran(lambda: model(inputs)) == 1
+    decelerate(model)
+    assert_alike(found, predicted(model, inputs))
+
+
+def wrong(monkeypatch, part):
+    """Lets our operations be wrong in the layers of one name."""
+    from keras_sepconv.layers import _call
+
+    plain = _call.call
+
+    def call(layer, *args):
+        return plain(layer, *args) * (2.0 if part in layer.name else 1.0)
+
+    monkeypatch.setattr(_call, "call", call)
+
+
+def test_a_model_that_would_compute_something_else_stays_as_it_was(
+    monkeypatch,
+):
+    model = shaken(inverted_residuals())
+    model.predict_on_batch(_verify.sample(model))
+    compiled = model.predict_function
+    wrong(monkeypatch, "project")
+    with pytest.raises(ValueError, match="so does layer project") as caught:
+        accelerate(model)
+    assert "`model` must compute the same when it is" in str(caught.value)
+    assert not fast(model)
+    assert model.predict_function is compiled
+    assert accelerate(model, verify=False).accelerated
+    # Refused again, it stays accelerated.
+    before = [vars(x)["call"] for _, x in layers(model) if is_accelerated(x)]
+    with pytest.raises(ValueError, match="so does layer project"):
+        accelerate(model, implementation="portable")
+    after = [vars(x)["call"] for _, x in layers(model) if is_accelerated(x)]
+    assert before == after
+
+
+def test_an_implementation_that_cannot_run_a_layer_leaves_all_as_it_was(
+    monkeypatch,
+):
+    def why_not(call):
+        return "it is an example" if call.filters else None
+
+    picky = kernels.Kernel("picky", why_not, lambda *args: None)
+    monkeypatch.setattr(kernels, "_KERNELS", (picky, *kernels._KERNELS))
+    model = shaken(sequential())
+    with pytest.raises(ValueError, match="it is an example"):
+        accelerate(model, implementation="picky")
+    assert not fast(model)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"model": "model"}, TypeError, "`model` must be a model or a layer"),
+        ({"implementation": "fastest"}, ValueError, "`implementation` must"),
+        ({"verify": 1}, TypeError, "`verify` must be"),
+    ],
+)
+def test_bad_arguments_change_nothing(arguments, error, message):
+    model = sequential()
+    constructors = [vars(stock)["__init__"] for stock in STOCK]
+    for given in ({"model": model, **arguments}, arguments):
+        with pytest.raises(error, match=message):
+            accelerate(**given)
+    assert not fast(model)
+    assert [vars(stock)["__init__"] for stock in STOCK] == constructors
+    with pytest.raises(TypeError, match="`model` must be a model or a layer"):
+        decelerate("model")
+
+
+def test_what_cannot_be_guessed_is_said():
+    inputs = {
+        "text": keras.Input((), dtype="string", name="text"),
+        "image": keras.Input((8, 8, 3), name="image"),
+    }
+    outputs = L.SeparableConv2D(4, 3)(inputs["image"])
+    report = accelerate(keras.Model(inputs, outputs))
+    (note,) = report.notes
+    assert note.startswith("Not verified, because")
+    assert len(report.accelerated) == 1
+
+
+def test_rounding_that_the_model_amplifies_is_no_fault():
+    """Its own output moves as far when its input moves by one rounding."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            L.Conv2D(4, 1, name="pointwise"),
+            L.Rescaling(1e8),
+            L.Activation(keras.ops.sin),
+        ]
+    )
+    (note,) = accelerate(shaken(model)).notes
+    assert "the model is ill-conditioned" in note
+
+
+# Everywhere.
+
+
+@contextlib.contextmanager
+def everywhere(**options):
+    """As `accelerate()`, and then the classes of Keras are as they were."""
+    constructors = [vars(stock)["__init__"] for stock in STOCK]
+    try:
+        with accelerate(**options):
+            yield
+        assert [vars(stock)["__init__"] for stock in STOCK] == constructors
+    finally:
+        decelerate()
+
+
+@pytest.mark.each_backend
+def test_layers_to_come_are_fast(tmp_path):
+    before = shaken(sequential())
+    path = tmp_path / "model.keras"
+    before.save(path)
+    with everywhere():
+        models = [
+            sequential(),
+            keras.saving.load_model(path),
+            keras.models.clone_model(before),
+            Backbone.from_config({"width": 3}),
+        ]
+        # It is of the class of Keras to whoever asks.
+        assert type(models[0].layers[3]) is L.SeparableConv2D
+    assert not fast(before)
+    assert [len(fast(model)) for model in models] == [4, 4, 4, 2]
+    inputs = _verify.sample(before)
+    loaded = models[1]
+    assert ran(lambda: loaded.predict_on_batch(inputs)) == 4
+    assert_alike(predicted(loaded, inputs), predicted(before, inputs))
+    assert not fast(sequential()), "the block has ended"
+
+
+@needs_gradients
+@pytest.mark.each_backend
+def test_layers_to_come_train_in_mixed_precision(rng):
+    x = rng.standard_normal((8, 16, 14, 3)).astype("float32")
+    y = rng.integers(0, 4, 8)
+    losses = []
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for context in (contextlib.nullcontext(), everywhere()):
+            keras.utils.set_random_seed(1)
+            with context:
+                model = sequential()
+                model.compile("sgd", "sparse_categorical_crossentropy")
+                history = model.fit(x, y, epochs=2, verbose=0, shuffle=False)
+            losses.append(history.history["loss"])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert fast(model)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+
+
+def test_blocks_in_blocks_and_without_a_block():
+    with everywhere(implementation="portable"):
+        with accelerate():
+            inner = L.DepthwiseConv2D(3)
+        outer = L.DepthwiseConv2D(3)
+    assert vars(inner)["call"].implementation is None
+    assert vars(outer)["call"].implementation == "portable"
+    accelerate()
+    accelerate()
+    with accelerate():
+        pass
+    assert is_accelerated(L.DepthwiseConv2D(3))
+    decelerate()
+    decelerate()
+    assert not is_accelerated(L.DepthwiseConv2D(3))
+
+
+def test_what_is_not_reached_anywhere():
+    with everywhere():
+        found = [
+            ks.SeparableConv2D(4, 3),
+            ks.layers.Conv2D(4, 1),
+            L.Conv2D(4, 3),
+            L.Conv2DTranspose(4, 1),
+            OwnCall(3),
+        ]
+    assert not any(map(is_accelerated, found))
+    with everywhere(), pytest.raises(ValueError, match="kernel_size"):
+        L.Conv2D(4, 0)
+
+
+def test_many_threads_begin_and_end():
+    constructors = [vars(stock)["__init__"] for stock in STOCK]
+    errors = []
+
+    def work():
+        try:
+            for _ in range(20):
+                with accelerate():
+                    assert is_accelerated(L.DepthwiseConv2D(3))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert [vars(stock)["__init__"] for stock in STOCK] == constructors
+
+
+def test_many_threads_on_one_model():
+    model = shaken(sequential())
+    inputs = _verify.sample(model)
+    stock = predicted(model, inputs)
+    errors = []
+
+    def work(number):
+        try:
+            for _ in range(3):
+                (accelerate if number % 2 else decelerate)(model)
+                assert_alike(predicted(model, inputs), stock)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    decelerate(model)
+    assert not [x for _, x in layers(model) if "call" in vars(x)]
+
+
+def test_models_are_freed():
+    model = sequential()
+    accelerate(model)
+    gone = []
+    import weakref
+
+    weakref.finalize(model.get_layer("separable"), gone.append, True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        del model
+        keras.utils.clear_session(free_memory=False)
+        gc.collect()
+    assert gone or BACKEND == "tensorflow"
