@@ -19,7 +19,6 @@ from networks import (
 
 from keras_sepconv import convert_model, layers, restore_model
 from keras_sepconv.tools import _verify
-from keras_sepconv.tools.counts import multiply_adds
 
 L = keras.layers
 
@@ -68,7 +67,6 @@ def test_an_inference_model_computes_the_same(model):
     fast = convert_model(model, inference=True, verify=False)
     kinds = [type(layer) for layer in fast.layers]
     report = fast.conversion_report
-    assert report.multiply_adds == (multiply_adds(model), multiply_adds(fast))
     assert not report.unfolded
     assert not {L.BatchNormalization, L.ZeroPadding2D} & set(kinds)
     assert len(fast.layers) == len(model.layers) - sum(
@@ -457,6 +455,15 @@ def test_zeros_stay_before_what_does_not_pad_as_they_do(after):
     model = keras.Sequential([keras.Input((8, 8, 8)), zeros, after])
     fast = convert_model(model, inference=True, verify=False)
     assert [layer.name for layer in fast.layers] == [zeros.name, after.name]
+
+
+def test_the_report_counts_before_and_after(monkeypatch):
+    monkeypatch.setattr(
+        "keras_sepconv.tools.convert.multiply_adds",
+        lambda model: len(model.layers),
+    )
+    fast = convert_model(inner_model("inner"), inference=True, verify=False)
+    assert fast.conversion_report.multiply_adds == (2, 1)
 
 
 def test_a_nan_is_a_difference_unless_both_are():

@@ -632,6 +632,13 @@ def test_our_fans_are_reproducible_and_serializable():
             DepthwiseFans(name)
 
 
+def test_groups_of_a_config_are_refused():
+    config = SeparableConv2D(4, 3).get_config()
+    assert SeparableConv2D.from_config({**config, "groups": 1}).filters == 4
+    with pytest.raises(ValueError, match=r"`groups` must be 1.*groups=2"):
+        SeparableConv2D.from_config({**config, "groups": 2})
+
+
 @pytest.mark.parametrize("strides", [2, (1, 2), [2.0, 1.0]])
 @pytest.mark.parametrize("dilation_rate", [2, (2, 1)])
 def test_strides_with_dilation_are_refused(strides, dilation_rate):

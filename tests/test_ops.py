@@ -63,6 +63,17 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", list(ops.implementations()))
+def test_dtypes_are_promoted_as_kerass_are(name):
+    inputs, kernel = INPUTS.astype("float16"), tensor(DEPTHWISE)
+    for image in (
+        tensor(inputs, "float16"),
+        keras.Input(batch_shape=(2, 8, 7, 3), dtype="float16"),
+    ):
+        found = ops.depthwise_conv(image, kernel, implementation=name)
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+
+
 def test_nodes_of_a_model_keep_what_they_were_called_with():
     arguments = {
         "strides": (1, 2),
@@ -250,6 +261,8 @@ def test_arguments_that_are_no_tensors(name, value):
 
 
 def test_implementations_names_its_own_arguments():
+    with pytest.raises(ValueError, match="pointwise_conv: `kernel` must have"):
+        ops.pointwise_conv(INPUTS, np.ones((3, 2)))
     with pytest.raises(ValueError, match="implementations: `depthwise_kernel`"):
         ops.implementations(INPUTS, np.ones((3, 2)))
 

@@ -45,7 +45,9 @@ def main():
     mutants, tests = sample(options)
     reasons = equivalents()
     outcomes = {
-        mutant: "equivalent" for mutant in mutants if mutant.key in reasons
+        mutant: "equivalent"
+        for mutant in mutants
+        if any(is_meant(mutant, *reason) for reason in reasons)
     }
     left = [mutant for mutant in mutants if mutant not in outcomes]
     with tempfile.TemporaryDirectory() as temporary:
@@ -83,13 +85,30 @@ def sample(options):
 
 
 def equivalents():
-    """Returns why some mutants cannot be told from what they change."""
+    """Returns which mutants cannot be told from what they change.
+
+    For each the module, the function, and how the change begins.
+    """
     entries = tomllib.loads((HERE / "equivalent.toml").read_text())
-    return {
-        (module, entry["in"], entry["change"]): entry["why"]
-        for module, found in entries.items()
-        for entry in found
-    }
+    found = [
+        (module, row["in"], row["change"])
+        for module, rows in entries.items()
+        for row in rows
+        if row["why"]
+    ]
+    for module in entries:
+        every = mutants_of(module, (ROOT / module).read_text())
+        for reason in found:
+            if reason[0] == module and not any(
+                is_meant(mutant, *reason) for mutant in every
+            ):
+                raise SystemExit(f"equivalent.toml: there is no {reason}")
+    return found
+
+
+def is_meant(mutant, module, where, change):
+    is_there = mutant.module == module and mutant.where == where
+    return is_there and mutant.change.startswith(change)
 
 
 def copy_to(folder):
