@@ -23,7 +23,7 @@ import numpy as np  # noqa: F401
 import pytest
 
 # The tests of one mutant, those that take long left out.
-SECONDS = 20
+SECONDS = 30
 FRAMEWORKS = ("jax", "tensorflow", "torch")
 OPTIONS = (
     *("-q", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider"),
