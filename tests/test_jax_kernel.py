@@ -117,6 +117,25 @@ def test_vmap_of_depthwise_gradients(options, axes, tensors):
     close(gradients("taps"), gradients("portable"))
 
 
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_vmap_over_nothing(axes, tensors):
+    nothing = [
+        t if axis is None else jnp.zeros((0, *t.shape))
+        for t, axis in zip(tensors, axes, strict=False)
+    ]
+
+    def results(name):
+        run = depthwise(name, OPTIONS[1])
+        loss = jax.grad(lambda x, d: jnp.sum(run(x, d)), (0, 1))
+        return [jax.vmap(f, axes)(*nothing) for f in (run, loss)]
+
+    shapes = [
+        [array.shape for array in jax.tree.leaves(results(name))]
+        for name in ("taps", "portable")
+    ]
+    assert shapes[0] == shapes[1]
+
+
 def test_linear_transpose(tensors):
     x, d, _, _ = tensors
     y = depthwise("taps", OPTIONS[1])(x, d)

@@ -305,6 +305,10 @@ def _depthwise_batch(
         for operand, axis in zip(operands, axes, strict=True)
         if axis is not None
     }
+    if size == 0:
+        # Nothing is left to be quick about.
+        native = functools.partial(_native, form=form, result=result)
+        return jax.vmap(native, tuple(axes))(*operands), [0]
     mapped = {
         role for role, axis in zip(roles, axes, strict=True) if axis is not None
     }

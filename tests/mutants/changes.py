@@ -57,8 +57,9 @@ class Mutant:
     Attributes:
         module: The module's path.
         where: The function or class around the change.
-        first: The first line of what is changed.
-        last: The last one.
+        first: The number of the first line of what is changed.
+        last: That of the last one.
+        line: The first line.
         change: What is changed, in short.
         source: The whole module, changed.
         scopes: The lines of the functions and classes around it, the innermost
@@ -69,6 +70,7 @@ class Mutant:
     where: str
     first: int
     last: int
+    line: str
     change: str
     source: str = dataclasses.field(repr=False)
     scopes: tuple[tuple[int, int], ...] = dataclasses.field(repr=False)
@@ -104,6 +106,9 @@ def mutants(module: str, source: str) -> list[Mutant]:
                     ".".join(scope.name for scope in reversed(scopes)),
                     old.lineno,
                     old.end_lineno,
+                    encoded[starts[old.lineno - 1] : starts[old.lineno]]
+                    .decode()
+                    .strip(),
                     f"{_short(text(old))} -> {_short(new)}",
                     changed.decode(),
                     tuple((s.lineno, s.end_lineno) for s in scopes),

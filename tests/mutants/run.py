@@ -87,11 +87,11 @@ def sample(options):
 def equivalents():
     """Returns which mutants cannot be told from what they change.
 
-    For each the module, the function, and how the change begins.
+    For each the module, the line, and how the change begins.
     """
     entries = tomllib.loads((HERE / "equivalent.toml").read_text())
     found = [
-        (module, row["in"], row["change"])
+        (module, row["line"], row["change"])
         for module, rows in entries.items()
         for row in rows
         if row["why"]
@@ -106,8 +106,8 @@ def equivalents():
     return found
 
 
-def is_meant(mutant, module, where, change):
-    is_there = mutant.module == module and mutant.where == where
+def is_meant(mutant, module, line, change):
+    is_there = mutant.module == module and mutant.line == line
     return is_there and mutant.change.startswith(change)
 
 
