@@ -18,7 +18,7 @@ from subjects import OPERATIONS, Subject
 
 from keras_sepconv import ops
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.kernels import _jax_blocks
+from keras_sepconv.kernels import _jax, _jax_blocks
 from keras_sepconv.kernels import _jax_primitives as primitives
 from keras_sepconv.kernels._jax_primitives import MEANINGS
 
@@ -285,6 +285,40 @@ def test_t1_gradients_where_each_device_has_some_examples(sizes, operation):
 def test_t2_arrays_whose_type_says_how_they_are_sharded(mode, operation):
     """The primitives would slice such an array along a sharded axis."""
     assert_as_stock(mode, Subject(operation, "strided"))
+
+
+@pytest.mark.parametrize("operation", ["separable", "depthwise"])
+def test_on_a_mesh_no_primitive_runs(operation, monkeypatch):
+    """A batch in blocks would come together from all devices."""
+
+    def refuse(*operands, **params):
+        raise AssertionError("a primitive")
+
+    for primitive in MEANINGS:
+        monkeypatch.setattr(primitive, "bind", refuse)
+    shapes = (4, 6, 6, 3), (3, 3, 3, 1), (1, 1, 3, 5)
+    x, d, p = (jnp.ones(shape) for shape in shapes)
+    weights = {"depthwise": [d], "separable": [d, p]}[operation]
+    run = getattr(ops, f"{operation}_conv")
+    found = MODES["data_parallel"](run, [x, *weights])
+    # Each output is the sum of the taps, and of the channels.
+    assert np.unique(found[0]).tolist() == [9 if len(weights) == 1 else 27]
+
+
+def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
+    """XLA's partitioner would multiply its kernel's gradient."""
+    spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
+
+    def convolves(mesh, platform):
+        run = functools.partial(_jax._depthwise_on_mesh, spec, [mesh])
+        traced = jax.jit(run).trace(*tensors[:2])
+        lowered = traced.lower(lowering_platforms=(platform,))
+        return "stablehlo.convolution" in lowered.as_text()
+
+    assert convolves((4,), "cuda")
+    assert not convolves((4,), "cpu")
+    assert convolves((4, 1), "cuda")
+    assert not convolves((2, 2), "cuda")
 
 
 def test_t3_without_jit():

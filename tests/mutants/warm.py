@@ -198,11 +198,11 @@ def traces_of(files, folders, kept):
     paths = {file: kept / _trace_name(file) for file in files}
     missing = [file for file in files if not paths[file].exists()]
     jobs = [
-        (file, 600, lambda folder, f=file: trace(folder, f, paths[f]))
+        (file, 1800, lambda folder, f=file: trace(folder, f, paths[f]))
         for file in missing
     ]
     for file, code, folder in in_children(jobs, folders):
-        if code:
+        if code != 0:
             log = pathlib.Path(folder, "log").read_text()[-3000:]
             raise SystemExit(f"{file} cannot be traced ({code}):\n{log}")
     return {file: json.loads(paths[file].read_text()) for file in files}
