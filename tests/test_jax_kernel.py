@@ -9,6 +9,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 from jax.extend.core.primitives import conv_general_dilated_p
@@ -300,9 +301,14 @@ def test_on_a_mesh_no_primitive_runs(operation, monkeypatch):
     x, d, p = (jnp.ones(shape) for shape in shapes)
     weights = {"depthwise": [d], "separable": [d, p]}[operation]
     run = getattr(ops, f"{operation}_conv")
-    found = MODES["data_parallel"](run, [x, *weights])
+    with pytest.raises(AssertionError, match="a primitive"):
+        run(x, *weights)
+    devices = keras.distribution.list_devices()[:2]
+    parallel = keras.distribution.DataParallel(devices=devices)
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: parallel)
     # Each output is the sum of the taps, and of the channels.
-    assert np.unique(found[0]).tolist() == [9 if len(weights) == 1 else 27]
+    sums = np.unique(run(x, *weights)).tolist()
+    assert sums == [9 if operation == "depthwise" else 27]
 
 
 def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
