@@ -356,14 +356,23 @@ def test_what_another_model_holds_too_is_not_folded():
         model(normed),
         model(L.ZeroPadding2D(1), padded, L.Cropping2D(1)),
         model(padded),
-        model(L.Conv2D(4, 3, name="alone"), L.BatchNormalization(name="own")),
+        model(
+            L.ZeroPadding2D(1, name="zeros"),
+            L.Conv2D(4, 3, name="alone"),
+            L.BatchNormalization(name="own"),
+            L.Cropping2D(1),
+        ),
     ]
     inputs = keras.Input((8, 8, 4))
     whole = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
     shaken(whole)
     fast = convert_model(whole, inference=True)
     report = fast.conversion_report
-    assert [row.layer.split("/")[-1] for row in report.folded] == ["own"]
+    name = parts[-1].name
+    assert [(row.layer, row.after) for row in report.folded] == [
+        (f"{name}/zeros", f"{name}/alone"),
+        (f"{name}/own", f"{name}/alone"),
+    ]
     assert [row.reason for row in report.unfolded] == [
         "normed before it is used elsewhere too"
     ]
@@ -371,6 +380,52 @@ def test_what_another_model_holds_too_is_not_folded():
     np.testing.assert_allclose(
         fast.predict(x, verbose=0), whole.predict(x, verbose=0), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_folding_into_each_kind_of_layer(rank):
+    def kind(name):
+        place = layers if name in layers.__all__ and rank == 3 else L
+        return getattr(place, name)
+
+    made = [
+        kind(f"Conv{rank}D")(4, 2),
+        kind(f"Conv{rank}DTranspose")(4, 2),
+        kind(f"DepthwiseConv{rank}D")(2),
+        kind(f"SeparableConv{rank}D")(5, 2),
+        L.Dense(3),
+    ]
+    model = keras.Sequential([keras.Input((5,) * rank + (3,))])
+    for layer in made:
+        model.add(layer)
+        model.add(L.BatchNormalization())
+    fast = convert_model(shaken(model), inference=True, verify=False)
+    assert [x.name for x in fast.layers] == [layer.name for layer in made]
+    assert_alike(model, fast)
+
+
+def test_what_is_more_than_its_kernel_takes_nothing_in():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 4)),
+            L.Conv2D(4, 3, name="low"),
+            L.BatchNormalization(),
+        ]
+    )
+    model.layers[0].enable_lora(2)
+    report = convert_model(model, inference=True).conversion_report
+    (row,) = report.unfolded
+    assert row.reason == "low before it has more than its kernel"
+
+
+def test_the_sizes_that_are_tried():
+    def tried(least):
+        stack = [keras.Input((None, None, 1)), L.AveragePooling2D(least)]
+        return _verify.sample(keras.Sequential(stack)).shape
+
+    assert tried(1) == (2, 32, 32, 1)
+    assert tried(65) == (2, 128, 128, 1)
+    assert tried(129) == (2, 224, 224, 1)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
@@ -610,6 +665,7 @@ def test_a_wrong_conversion_is_refused(monkeypatch):
 def test_a_model_without_a_shape_is_converted_and_not_verified():
     model = keras.Sequential(
         [
+            L.BatchNormalization(),
             L.ZeroPadding2D(1),
             L.SeparableConv2D(3, 3),
             L.BatchNormalization(),
@@ -618,10 +674,12 @@ def test_a_model_without_a_shape_is_converted_and_not_verified():
     )
     for inference in (False, True):
         fast = convert_model(model, inference=inference)
-        assert isinstance(fast.layers[1], layers.SeparableConv2D)
+        assert isinstance(fast.layers[2], layers.SeparableConv2D)
         assert "Not verified" in fast.conversion_report.notes[0]
-    (row,) = fast.conversion_report.unfolded
-    assert row.reason == "its input's shape is not known yet"
+    assert [row.reason for row in fast.conversion_report.unfolded] == [
+        "nothing but one layer may come before it",
+        "its input's shape is not known yet",
+    ]
 
 
 def test_an_implementation_is_handed_on():

@@ -12,8 +12,8 @@ import pytest
 from backends import BACKEND, EPSILON, HAS_GRADIENTS, array, tensor
 from reference import Convolution
 
-from keras_sepconv import SeparableConv2D, kernels, ops
-from keras_sepconv.layers import DepthwiseFans
+from keras_sepconv import SeparableConv2D, kernels, layers, ops
+from keras_sepconv.layers import DepthwiseFans, _call
 
 Stock = keras.layers.SeparableConv2D
 
@@ -437,6 +437,33 @@ def test_a_failing_initializer_leaves_nothing_half_built():
     assert len(layer.weights) == 3
 
 
+LAYERS = {
+    "separable": lambda: SeparableConv2D(5, 3, depth_multiplier=2),
+    "two_steps": lambda: SeparableConv2D(5, 3, depthwise_use_bias=True),
+    "depthwise": lambda: layers.DepthwiseConv2D(3, 2, depth_multiplier=4),
+    "pointwise": lambda: layers.Conv2D(6, 1),
+    "grouped": lambda: layers.Conv2D(6, 3, groups=3),
+    "dense": lambda: layers.Conv2D(6, 3),
+}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, monkeypatch):
+    """In the same order; nothing, where Keras does it."""
+    asked = []
+
+    def choose(call, implementation=None):
+        asked.append(call)
+        return original(call, implementation)
+
+    original, layer = kernels.choose, make()
+    layer.build((2, 9, 8, 3))
+    monkeypatch.setattr(kernels, "choose", choose)
+    outputs = layer(inputs=tensor(image()))
+    assert asked == _call.operations(layer, (2, 9, 8, 3))
+    assert outputs.shape[-1] == layer.compute_output_shape((2, 9, 8, 3))[-1]
+
+
 def test_building_twice_adds_nothing():
     layer = SeparableConv2D(4, 3)
     layer.build((None, 9, 8, 3))
@@ -577,8 +604,10 @@ def test_names_of_initializers_mean_the_true_fans(name, multiplier):
     layer.build((None, 9, 8, 2000))
     family = name.removesuffix("Normal").lower().split("_")[0]
     variance = VARIANCES[family](15, multiplier)
-    found = array(layer.depthwise_kernel).std()
-    assert found == pytest.approx(np.sqrt(variance), rel=0.02)
+    kernel = array(layer.depthwise_kernel)
+    assert kernel.std() == pytest.approx(np.sqrt(variance), rel=0.02)
+    is_uniform = np.abs(kernel).max() <= np.sqrt(3 * variance) * 1.001
+    assert is_uniform == ("uniform" in name)
     assert layer.get_config()["depthwise_initializer"] == name
 
 

@@ -273,6 +273,8 @@ def test_implementations():
     assert set(names.values()) == {None}
     found = ops.implementations(keras.Input((8, 7, 3)), DEPTHWISE, POINTWISE)
     assert found["portable"] is None
+    with pytest.raises(ValueError, match="as large as the kernel"):
+        ops.implementations(keras.Input((2, 2, 3)), DEPTHWISE)
     if BACKEND == "numpy":
         double = np.ones((2, 8, 7, 3))
         kernel = np.ones((3, 3, 3, 1))
