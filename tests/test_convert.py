@@ -521,6 +521,39 @@ def test_the_report_counts_before_and_after(monkeypatch):
     assert fast.conversion_report.multiply_adds == (2, 1)
 
 
+def test_how_far_off_rounding_goes():
+    """2**14 roundoffs of what differs between examples, 64 of the output."""
+    outputs = np.array([[0.0, 4.0], [1.0, 4.0]])
+    bound = (2.0**14 + 64 * 4) * 2.0**-24
+    for sign in (-1, 1):
+        for part, differs in ((0.9, False), (1.1, True)):
+            found = outputs + np.array([[0.0, sign * part * bound], [0.0] * 2])
+            said = _verify.disagreement([outputs], [found])
+            assert (said is not None) == differs
+    # One example: what differs in it. And what one rounding of the inputs does.
+    one = outputs[:1]
+    bound = (2.0**14 + 64) * 4 * 2.0**-24
+    assert _verify.disagreement([one], [one + 0.9 * bound]) is None
+    assert _verify.disagreement([one], [one + 1.1 * bound]) is not None
+    moved = [one + 1e-2]
+    assert _verify.disagreement([one], [one + 0.6], moved=moved) is None
+    assert _verify.disagreement([one], [one + 0.7], moved=moved) is not None
+
+
+def test_what_is_compared():
+    whole = keras.Input((3, 3), dtype="int32")
+    parts = [keras.Input((3, 3), dtype=f"float{n}") for n in (64, 32)]
+    model = keras.Model([whole, *parts], [keras.ops.cast(whole, "float32")])
+    integers, double, single = _verify.sample(model)
+    assert np.unique(integers).tolist() == [0, 1]
+    for drawn, dtype in ((double, "float64"), (single, "float32")):
+        assert drawn.dtype == dtype
+        assert drawn.shape == (2, 3, 3)
+        assert drawn.min() < -0.5 < 0.5 < drawn.max()
+    seen = _verify.predict(inner_model("inner"))
+    assert [one.dtype for one in seen.outputs] == ["float32"]
+
+
 def test_a_nan_is_a_difference_unless_both_are():
     ones, nan = np.ones((2, 3)), np.array([[1.0, 1.0, np.nan], [1.0] * 3])
     assert _verify.disagreement([ones], [nan]) is not None

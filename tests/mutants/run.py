@@ -176,7 +176,7 @@ def report(mutants, outcomes):
     counts = collections.defaultdict(collections.Counter)
     for mutant in mutants:
         counts[mutant.module][outcomes[mutant]] += 1
-        counts["in all"][outcomes[mutant]] += 1
+    counts["in all"] = sum(counts.values(), collections.Counter())
     kinds = ("noticed", "survived", "equivalent", "broken")
     print(f"{'':44}", *(f"{kind:>10}" for kind in kinds), f"{'rate':>5}")
     too_low = False
