@@ -206,6 +206,7 @@ BAD_CALLS = {
     "causal": ({"padding": "causal"}, "`padding` must be"),
     "zeros": ({"padding": -1}, "`padding` must be"),
     "zeros_pair": ({"padding": [[1, 2, 3], 1]}, "`padding` must be"),
+    "zeros_deep": ({"padding": [[[1, 2], 1], 1]}, "`padding` must be"),
     "zeros_length": ({"padding": [1, 1, 1]}, "`padding` must be"),
     "zeros_half": ({"padding": [1, 0.5]}, "`padding` must be"),
     "strides": ({"strides": 0}, "`strides` must be a positive whole number"),

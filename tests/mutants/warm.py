@@ -24,6 +24,7 @@ import pytest
 
 # The tests of one mutant, those that take long left out.
 SECONDS = 30
+EVERY_LINE = 10**6
 FRAMEWORKS = ("jax", "tensorflow", "torch")
 OPTIONS = (
     *("-q", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider"),
@@ -116,7 +117,11 @@ def attack(folder, mutant, names):
 
 def choose(mutant, traces):
     """Returns the tests that run a mutant's lines, the quick ones first."""
-    ranges = [(mutant["first"], mutant["last"]), *mutant["scopes"], (1, 10**6)]
+    ranges = [
+        (mutant["first"], mutant["last"]),
+        *mutant["scopes"],
+        (1, EVERY_LINE),
+    ]
     for first, last in ranges:
         found = {}
         for traced in traces:
@@ -139,7 +144,9 @@ def choose(mutant, traces):
         order[name] = turns[function] * (seconds + 0.05)
     chosen, total = [], 0.0
     for name in sorted(order, key=order.get):
-        if not chosen or total + found[name] <= SECONDS:
+        # What a module does when it is imported concerns many tests.
+        most = SECONDS if last < EVERY_LINE else 4 * SECONDS
+        if not chosen or total + found[name] <= most:
             chosen.append(name)
             total += found[name]
     return chosen, total
