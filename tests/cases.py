@@ -10,6 +10,7 @@ CASES = (
     Case("primes", (13, 11), 7, 1, 5, (3, 3)),
     Case("one_pixel", (1, 1), 3, 1, 2, (1, 1)),
     Case("kernel_is_input", (5, 7), 3, 2, 4, (5, 7)),
+    Case("one_number", (7, 8), 1, 1, 2, (1, 1), (2, 3)),
     Case("one_row", (1, 9), 4, 1, 3, (1, 3)),
     Case("one_column", (9, 1), 4, 1, 3, (3, 1)),
     Case("one_channel", (7, 7), 1, 1, 1, (3, 3)),

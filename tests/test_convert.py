@@ -363,14 +363,23 @@ def test_what_another_model_holds_too_is_not_folded():
         model(normed),
         model(L.ZeroPadding2D(1), padded, L.Cropping2D(1)),
         model(padded),
-        model(L.Conv2D(4, 3, name="alone"), L.BatchNormalization(name="own")),
+        model(
+            L.ZeroPadding2D(1, name="zeros"),
+            L.Conv2D(4, 3, name="alone"),
+            L.BatchNormalization(name="own"),
+            L.Cropping2D(1),
+        ),
     ]
     inputs = keras.Input((8, 8, 4))
     whole = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
     shaken(whole)
     fast = convert_model(whole, inference=True)
     report = fast.conversion_report
-    assert [row.layer.split("/")[-1] for row in report.folded] == ["own"]
+    name = parts[-1].name
+    assert [(row.layer, row.after) for row in report.folded] == [
+        (f"{name}/zeros", f"{name}/alone"),
+        (f"{name}/own", f"{name}/alone"),
+    ]
     assert [row.reason for row in report.unfolded] == [
         "normed before it is used elsewhere too"
     ]
@@ -378,6 +387,52 @@ def test_what_another_model_holds_too_is_not_folded():
     np.testing.assert_allclose(
         fast.predict(x, verbose=0), whole.predict(x, verbose=0), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_folding_into_each_kind_of_layer(rank):
+    def kind(name):
+        place = layers if name in layers.__all__ and rank == 3 else L
+        return getattr(place, name)
+
+    made = [
+        kind(f"Conv{rank}D")(4, 2),
+        kind(f"Conv{rank}DTranspose")(4, 2),
+        kind(f"DepthwiseConv{rank}D")(2),
+        kind(f"SeparableConv{rank}D")(5, 2),
+        L.Dense(3),
+    ]
+    model = keras.Sequential([keras.Input((5,) * rank + (3,))])
+    for layer in made:
+        model.add(layer)
+        model.add(L.BatchNormalization())
+    fast = convert_model(shaken(model), inference=True, verify=False)
+    assert [x.name for x in fast.layers] == [layer.name for layer in made]
+    assert_alike(model, fast)
+
+
+def test_what_is_more_than_its_kernel_takes_nothing_in():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 4)),
+            L.Conv2D(4, 3, name="low"),
+            L.BatchNormalization(),
+        ]
+    )
+    model.layers[0].enable_lora(2)
+    report = convert_model(model, inference=True).conversion_report
+    (row,) = report.unfolded
+    assert row.reason == "low before it has more than its kernel"
+
+
+def test_the_sizes_that_are_tried():
+    def tried(least):
+        stack = [keras.Input((None, None, 1)), L.AveragePooling2D(least)]
+        return _verify.sample(keras.Sequential(stack)).shape
+
+    assert tried(1) == (2, 32, 32, 1)
+    assert tried(65) == (2, 128, 128, 1)
+    assert tried(129) == (2, 224, 224, 1)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
@@ -439,6 +494,78 @@ def test_zeros_are_folded_where_they_are_same(
     fast = convert_model(shaken(model), inference=True, verify=False)
     assert len(fast.layers) == 2 - folded
     assert_alike(model, fast)
+
+
+@keras.saving.register_keras_serializable("test_convert")
+class Conv2D(L.Conv2D):
+    """Another of the name."""
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        L.Conv2DTranspose(5, 3),
+        # Its columns and channels are the rows and columns of the zeros.
+        L.DepthwiseConv2D(3, data_format="channels_first"),
+        Conv2D(5, 3),
+        L.Dense(5),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_zeros_stay_before_what_does_not_pad_as_they_do(after):
+    zeros = L.ZeroPadding2D(1, data_format="channels_last")
+    model = keras.Sequential([keras.Input((8, 8, 8)), zeros, after])
+    fast = convert_model(model, inference=True, verify=False)
+    assert [layer.name for layer in fast.layers] == [zeros.name, after.name]
+
+
+def test_the_report_counts_before_and_after(monkeypatch):
+    monkeypatch.setattr(
+        "keras_sepconv.tools.convert.multiply_adds",
+        lambda model: len(model.layers),
+    )
+    fast = convert_model(inner_model("inner"), inference=True, verify=False)
+    assert fast.conversion_report.multiply_adds == (2, 1)
+
+
+def test_how_far_off_rounding_goes():
+    """2**14 roundoffs of what differs between examples, 64 of the output."""
+    outputs = np.array([[0.0, 4.0], [1.0, 4.0]])
+    bound = (2.0**14 + 64 * 4) * 2.0**-24
+    for sign in (-1, 1):
+        for part, differs in ((0.9, False), (1.1, True)):
+            found = outputs + np.array([[0.0, sign * part * bound], [0.0] * 2])
+            said = _verify.disagreement([outputs], [found])
+            assert (said is not None) == differs
+    # One example: what differs in it. And what one rounding of the inputs does.
+    one = outputs[:1]
+    bound = (2.0**14 + 64) * 4 * 2.0**-24
+    assert _verify.disagreement([one], [one + 0.9 * bound]) is None
+    assert _verify.disagreement([one], [one + 1.1 * bound]) is not None
+    moved = [one + 1e-2]
+    assert _verify.disagreement([one], [one + 0.6], moved=moved) is None
+    assert _verify.disagreement([one], [one + 0.7], moved=moved) is not None
+
+
+def test_what_is_compared():
+    whole = keras.Input((3, 3), dtype="int32")
+    parts = [keras.Input((3, 3), dtype=f"float{n}") for n in (64, 32)]
+    model = keras.Model([whole, *parts], [keras.ops.cast(whole, "float32")])
+    integers, double, single = _verify.sample(model)
+    assert np.unique(integers).tolist() == [0, 1]
+    for drawn, dtype in ((double, "float64"), (single, "float32")):
+        assert drawn.dtype == dtype
+        assert drawn.shape == (2, 3, 3)
+        assert drawn.min() < -0.5 < 0.5 < drawn.max()
+    seen = _verify.predict(inner_model("inner"))
+    assert [one.dtype for one in seen.outputs] == ["float32"]
+
+
+def test_a_nan_is_a_difference_unless_both_are():
+    ones, nan = np.ones((2, 3)), np.array([[1.0, 1.0, np.nan], [1.0] * 3])
+    assert _verify.disagreement([ones], [nan]) is not None
+    assert _verify.disagreement([nan], [ones]) is not None
+    assert _verify.disagreement([nan], [nan]) is None
 
 
 def test_an_adapted_normalization_is_carried():
@@ -577,18 +704,29 @@ def test_a_wrong_conversion_is_refused(monkeypatch):
 
 def test_a_model_without_a_shape_is_converted_and_not_verified():
     model = keras.Sequential(
-        [L.SeparableConv2D(3, 3), L.BatchNormalization(), L.Flatten()]
+        [
+            L.BatchNormalization(),
+            L.ZeroPadding2D(1),
+            L.SeparableConv2D(3, 3),
+            L.BatchNormalization(),
+            L.Flatten(),
+        ]
     )
     for inference in (False, True):
         fast = convert_model(model, inference=inference)
-        assert isinstance(fast.layers[0], layers.SeparableConv2D)
+        assert isinstance(fast.layers[2], layers.SeparableConv2D)
         assert "Not verified" in fast.conversion_report.notes[0]
-    (row,) = fast.conversion_report.unfolded
-    assert row.reason == "its input's shape is not known yet"
+    assert [row.reason for row in fast.conversion_report.unfolded] == [
+        "nothing but one layer may come before it",
+        "its input's shape is not known yet",
+    ]
 
 
 def test_an_implementation_is_handed_on():
-    fast = convert_model(shaken(sequential()), implementation="portable")
+    model = shaken(sequential())
+    fast = convert_model(model, implementation="portable")
+    restored = restore_model(fast, verify=False)
+    assert restored.get_config() == model.get_config()
     assert fast.get_layer("separable").implementation == "portable"
     assert fast.get_layer("pointwise").implementation == "portable"
     assert (

@@ -131,7 +131,9 @@ def test_required_arguments(arguments, missing):
 
 def state(model):
     names = [layer.name for layer in super(keras.Sequential, model).layers]
-    return names, model.built, [array(w).tolist() for w in model.weights]
+    shapes = [tensor.shape for tensor in getattr(model, "outputs", None) or ()]
+    weights = [array(weight).tolist() for weight in model.weights]
+    return names, model.built, shapes, weights
 
 
 def sequentials():

@@ -8,11 +8,12 @@ import re
 import subprocess
 import sys
 
+import keras
 import pytest
 from backends import BACKEND
 
 import keras_sepconv
-from keras_sepconv import functional
+from keras_sepconv import functional, layers, ops
 
 PACKAGE = pathlib.Path(keras_sepconv.__file__).parent
 SOURCES = {
@@ -155,6 +156,13 @@ def test_the_command_guard_can_fail():
 
 def test_the_framework_guard_can_fail():
     assert new_frameworks({"keras"}, {"keras", "torch.nn"}) == {"torch"}
+
+
+def test_files_name_our_classes_as_ours():
+    nodes = (ops.SeparableConv, ops.DepthwiseConv, ops.PointwiseConv)
+    for cls in (*(getattr(layers, name) for name in layers.__all__), *nodes):
+        name = keras.saving.get_registered_name(cls)
+        assert name == f"keras_sepconv>{cls.__name__}"
 
 
 def test_public_names():

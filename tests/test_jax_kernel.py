@@ -4,10 +4,12 @@ Values and gradients of every case are in test_kernels.py, the transformations
 one by one in transformations/.
 """
 
+import functools
 import sys
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 from jax.extend.core.primitives import conv_general_dilated_p
@@ -16,7 +18,9 @@ from reference import Convolution
 from subjects import OPERATIONS, Subject
 
 from keras_sepconv import ops
-from keras_sepconv.kernels import _jax_blocks
+from keras_sepconv._spec import ConvSpec
+from keras_sepconv.kernels import _jax, _jax_blocks
+from keras_sepconv.kernels import _jax_primitives as primitives
 from keras_sepconv.kernels._jax_primitives import MEANINGS
 
 OPTIONS = (
@@ -114,6 +118,25 @@ def test_vmap_of_depthwise_gradients(options, axes, tensors):
     close(gradients("taps"), gradients("portable"))
 
 
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
+def test_vmap_over_nothing(axes, tensors):
+    nothing = [
+        t if axis is None else jnp.zeros((0, *t.shape))
+        for t, axis in zip(tensors, axes, strict=False)
+    ]
+
+    def results(name):
+        run = depthwise(name, OPTIONS[1])
+        loss = jax.grad(lambda x, d: jnp.sum(run(x, d)), (0, 1))
+        return [jax.vmap(f, axes)(*nothing) for f in (run, loss)]
+
+    shapes = [
+        [array.shape for array in jax.tree.leaves(results(name))]
+        for name in ("taps", "portable")
+    ]
+    assert shapes[0] == shapes[1]
+
+
 def test_linear_transpose(tensors):
     x, d, _, _ = tensors
     y = depthwise("taps", OPTIONS[1])(x, d)
@@ -153,9 +176,81 @@ def test_other_platforms_get_the_native_convolution(tensors):
         traced = jax.jit(taps(OPTIONS[0])).trace(*tensors)
         return traced.lower(lowering_platforms=(platform,)).as_text()
 
+    def gradients(run, *arrays):
+        total = jax.grad(lambda *t: jnp.sum(run(*t)), (0, 1))
+        return jax.jit(total).lower(*arrays).as_text()
+
     assert "stablehlo.convolution" not in text("cpu")
+    run = depthwise("taps", OPTIONS[0])
+    for found in (
+        gradients(taps(OPTIONS[0]), *tensors),
+        gradients(run, *tensors[:2]),
+    ):
+        assert "stablehlo.convolution" not in found
     assert "stablehlo.convolution" in text("cuda")
     assert "stablehlo.convolution" in text("tpu")
+
+
+def test_the_native_form_is_that_of_the_taps(rng):
+    """On a CPU nothing runs it."""
+    zeros = ((2, 0), (0, 1))
+    spec = ConvSpec((3, 2), (1, 2), zeros, "channels_last", (2, 1))
+    form = _jax_blocks.Form(spec, (6, 7), 2)
+    sizes = _jax_blocks.output_sizes(form)
+    values = {
+        "inputs": rng.standard_normal((2, 6, 7, 3)),
+        "kernel": rng.standard_normal((3, 2, 3, 2)),
+        "outputs": rng.standard_normal((2, *sizes, 6)),
+    }
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def results(function, values):
+        return [
+            function(
+                *(value for role, value in values.items() if role != result),
+                form=form,
+                result=result,
+            )
+            for result in ("inputs", "kernel", "outputs")
+        ]
+
+    native = MEANINGS[primitives.depthwise]
+    close(results(native, values), results(_jax_blocks.depthwise, values))
+
+
+HALF = {
+    "depthwise": lambda x, d, p, b, by: ops.depthwise_conv(
+        x, d, bias=b, implementation=by
+    ),
+    "pointwise": lambda x, d, p, b, by: ops.pointwise_conv(
+        x, p, bias=b, implementation=by
+    ),
+    "separable": lambda x, d, p, b, by: ops.separable_conv(
+        x, d, p, bias=b, implementation=by
+    ),
+}
+
+
+@pytest.mark.parametrize("operation", HALF)
+@pytest.mark.parametrize("implementation", ["taps", "portable"])
+def test_sums_of_half_precision_are_whole(
+    operation, implementation, monkeypatch
+):
+    """In half precision a sum stops where one more is lost in rounding."""
+    monkeypatch.setattr(_jax_blocks, "_BLOCK_BYTES", 1)
+    shapes = (2, 128, 128, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1,)
+    x, *weights = (jnp.ones(shape, "bfloat16") for shape in shapes)
+
+    def loss(d, p, b):
+        outputs = HALF[operation](x, d, p, b, implementation)
+        return jnp.sum(outputs.astype("float32"))
+
+    with jax.numpy_dtype_promotion("strict"):
+        found = jax.grad(loss, (0, 1, 2))(*weights)
+    # Of a weight that is not used, the gradient is 0.
+    sums = [gradient.item() for gradient in found]
+    assert sums[2] == 2 * 128 * 128
+    assert implementation == "portable" or set(sums) <= {0, 2 * 128 * 128}
 
 
 def test_large_kernels_are_not_unrolled():
@@ -191,6 +286,45 @@ def test_t1_gradients_where_each_device_has_some_examples(sizes, operation):
 def test_t2_arrays_whose_type_says_how_they_are_sharded(mode, operation):
     """The primitives would slice such an array along a sharded axis."""
     assert_as_stock(mode, Subject(operation, "strided"))
+
+
+@pytest.mark.parametrize("operation", ["separable", "depthwise"])
+def test_on_a_mesh_no_primitive_runs(operation, monkeypatch):
+    """A batch in blocks would come together from all devices."""
+
+    def refuse(*operands, **params):
+        raise AssertionError("a primitive")
+
+    for primitive in MEANINGS:
+        monkeypatch.setattr(primitive, "bind", refuse)
+    shapes = (4, 6, 6, 3), (3, 3, 3, 1), (1, 1, 3, 5)
+    x, d, p = (jnp.ones(shape) for shape in shapes)
+    weights = {"depthwise": [d], "separable": [d, p]}[operation]
+    run = getattr(ops, f"{operation}_conv")
+    with pytest.raises(AssertionError, match="a primitive"):
+        run(x, *weights)
+    devices = keras.distribution.list_devices()[:2]
+    parallel = keras.distribution.DataParallel(devices=devices)
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: parallel)
+    # Each output is the sum of the taps, and of the channels.
+    sums = np.unique(run(x, *weights)).tolist()
+    assert sums == [9 if operation == "depthwise" else 27]
+
+
+def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
+    """XLA's partitioner would multiply its kernel's gradient."""
+    spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
+
+    def convolves(mesh, platform):
+        run = functools.partial(_jax._depthwise_on_mesh, spec, [mesh])
+        traced = jax.jit(run).trace(*tensors[:2])
+        lowered = traced.lower(lowering_platforms=(platform,))
+        return "stablehlo.convolution" in lowered.as_text()
+
+    assert convolves((4,), "cuda")
+    assert not convolves((4,), "cpu")
+    assert convolves((4, 1), "cuda")
+    assert not convolves((2, 2), "cuda")
 
 
 def test_t3_without_jit():

@@ -12,8 +12,8 @@ import pytest
 from backends import BACKEND, EPSILON, HAS_GRADIENTS, array, tensor
 from reference import Convolution
 
-from keras_sepconv import SeparableConv2D, kernels, ops
-from keras_sepconv.layers import DepthwiseFans
+from keras_sepconv import SeparableConv2D, kernels, layers, ops
+from keras_sepconv.layers import DepthwiseFans, _call
 
 Stock = keras.layers.SeparableConv2D
 
@@ -437,6 +437,33 @@ def test_a_failing_initializer_leaves_nothing_half_built():
     assert len(layer.weights) == 3
 
 
+LAYERS = {
+    "separable": lambda: SeparableConv2D(5, 3, depth_multiplier=2),
+    "two_steps": lambda: SeparableConv2D(5, 3, depthwise_use_bias=True),
+    "depthwise": lambda: layers.DepthwiseConv2D(3, 2, depth_multiplier=4),
+    "pointwise": lambda: layers.Conv2D(6, 1),
+    "grouped": lambda: layers.Conv2D(6, 3, groups=3),
+    "dense": lambda: layers.Conv2D(6, 3),
+}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, monkeypatch):
+    """In the same order; nothing, where Keras does it."""
+    asked = []
+
+    def choose(call, implementation=None):
+        asked.append(call)
+        return original(call, implementation)
+
+    original, layer = kernels.choose, make()
+    layer.build((2, 9, 8, 3))
+    monkeypatch.setattr(kernels, "choose", choose)
+    outputs = layer(inputs=tensor(image()))
+    assert asked == _call.operations(layer, (2, 9, 8, 3))
+    assert outputs.shape[-1] == layer.compute_output_shape((2, 9, 8, 3))[-1]
+
+
 def test_building_twice_adds_nothing():
     layer = SeparableConv2D(4, 3)
     layer.build((None, 9, 8, 3))
@@ -577,8 +604,10 @@ def test_names_of_initializers_mean_the_true_fans(name, multiplier):
     layer.build((None, 9, 8, 2000))
     family = name.removesuffix("Normal").lower().split("_")[0]
     variance = VARIANCES[family](15, multiplier)
-    found = array(layer.depthwise_kernel).std()
-    assert found == pytest.approx(np.sqrt(variance), rel=0.02)
+    kernel = array(layer.depthwise_kernel)
+    assert kernel.std() == pytest.approx(np.sqrt(variance), rel=0.02)
+    is_uniform = np.abs(kernel).max() <= np.sqrt(3 * variance) * 1.001
+    assert is_uniform == ("uniform" in name)
     assert layer.get_config()["depthwise_initializer"] == name
 
 
@@ -603,8 +632,18 @@ def test_an_initializer_object_is_stock_keras():
 
 
 def test_no_initializer_is_the_default():
-    layer = SeparableConv2D(4, 3, depthwise_initializer=None)
-    assert isinstance(layer.depthwise_initializer, DepthwiseFans)
+    layer = SeparableConv2D(
+        400,
+        3,
+        depthwise_initializer=None,
+        pointwise_initializer=None,
+        bias_initializer=None,
+    )
+    layer.build((None, 9, 8, 100))
+    assert layer.depthwise_initializer.name == "glorot_uniform"
+    found = np.abs(array(layer.pointwise_kernel)).max()
+    assert found == pytest.approx(np.sqrt(6 / (100 + 400)), rel=1e-2)
+    assert not array(layer.bias).any()
 
 
 def test_our_fans_are_reproducible_and_serializable():
@@ -612,12 +651,21 @@ def test_our_fans_are_reproducible_and_serializable():
     first = array(DepthwiseFans("he_normal")((3, 3, 4, 2)))
     keras.utils.set_random_seed(1)
     initializer = DepthwiseFans("he_normal")
-    np.testing.assert_array_equal(array(initializer((3, 3, 4, 2))), first)
+    for _ in range(2):
+        # An initializer of Keras gives the same each time, too.
+        np.testing.assert_array_equal(array(initializer((3, 3, 4, 2))), first)
     twin = keras.initializers.get(keras.initializers.serialize(initializer))
     assert twin.get_config() == {"name": "he_normal"}
     for name in ("zeros", keras.initializers.HeNormal()):
         with pytest.raises(ValueError, match="fan-based"):
             DepthwiseFans(name)
+
+
+def test_groups_of_a_config_are_refused():
+    config = SeparableConv2D(4, 3).get_config()
+    assert SeparableConv2D.from_config({**config, "groups": 1}).filters == 4
+    with pytest.raises(ValueError, match=r"`groups` must be 1.*groups=2"):
+        SeparableConv2D.from_config({**config, "groups": 2})
 
 
 @pytest.mark.parametrize("strides", [2, (1, 2), [2.0, 1.0]])

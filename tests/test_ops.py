@@ -63,6 +63,30 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", list(ops.implementations()))
+def test_dtypes_are_promoted_as_kerass_are(name):
+    inputs, kernel = INPUTS.astype("float16"), tensor(DEPTHWISE)
+    for image in (
+        tensor(inputs, "float16"),
+        keras.Input(batch_shape=(2, 8, 7, 3), dtype="float16"),
+    ):
+        found = ops.depthwise_conv(image, kernel, implementation=name)
+        assert keras.backend.standardize_dtype(found.dtype) == "float32"
+
+
+def test_nodes_of_a_model_keep_what_they_were_called_with():
+    arguments = {
+        "strides": (1, 2),
+        "padding": "same",
+        "data_format": "channels_first",
+        "dilation_rate": (2, 1),
+        "implementation": "portable",
+        "name": "node",
+    }
+    for node in (ops.SeparableConv, ops.DepthwiseConv, ops.PointwiseConv):
+        assert node(**arguments).get_config() == arguments
+
+
 def test_one_and_three_spatial_axes(rng):
     for rank in (1, 3):
         arrays = [
@@ -182,6 +206,7 @@ BAD_CALLS = {
     "causal": ({"padding": "causal"}, "`padding` must be"),
     "zeros": ({"padding": -1}, "`padding` must be"),
     "zeros_pair": ({"padding": [[1, 2, 3], 1]}, "`padding` must be"),
+    "zeros_deep": ({"padding": [[[1, 2], 1], 1]}, "`padding` must be"),
     "zeros_length": ({"padding": [1, 1, 1]}, "`padding` must be"),
     "zeros_half": ({"padding": [1, 0.5]}, "`padding` must be"),
     "strides": ({"strides": 0}, "`strides` must be a positive whole number"),
@@ -237,6 +262,8 @@ def test_arguments_that_are_no_tensors(name, value):
 
 
 def test_implementations_names_its_own_arguments():
+    with pytest.raises(ValueError, match="pointwise_conv: `kernel` must have"):
+        ops.pointwise_conv(INPUTS, np.ones((3, 2)))
     with pytest.raises(ValueError, match="implementations: `depthwise_kernel`"):
         ops.implementations(INPUTS, np.ones((3, 2)))
 
@@ -247,6 +274,8 @@ def test_implementations():
     assert set(names.values()) == {None}
     found = ops.implementations(keras.Input((8, 7, 3)), DEPTHWISE, POINTWISE)
     assert found["portable"] is None
+    with pytest.raises(ValueError, match="as large as the kernel"):
+        ops.implementations(keras.Input((2, 2, 3)), DEPTHWISE)
     if BACKEND == "numpy":
         double = np.ones((2, 8, 7, 3))
         kernel = np.ones((3, 3, 3, 1))

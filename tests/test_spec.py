@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_sepconv._spec import ConvSpec
+from keras_sepconv._spec import ConvSpec, data_format, integer
 
 small = st.integers(1, 7)
 
@@ -88,6 +88,45 @@ def test_unknown_sizes_and_both_formats():
         first = ConvSpec(*options, "channels_first", (1, 1))
         assert last.output_shape((None, *sizes, 3), 5) == (None, *expected, 5)
         assert first.output_shape((2, 3, *sizes), 5) == (2, 5, *expected)
+
+
+def test_the_layout_in_words():
+    def layout(rank, data_format):
+        ones = (1,) * rank
+        return ConvSpec(ones, ones, "valid", data_format, ones).input_layout
+
+    assert [layout(rank, "channels_last") for rank in (1, 2, 3)] == [
+        "(batch, steps, channels)",
+        "(batch, rows, cols, channels)",
+        "(batch, depth, rows, cols, channels)",
+    ]
+    first = "(batch, channels, depth, rows, cols)"
+    assert layout(3, "channels_first") == first
+
+
+@pytest.mark.parametrize(
+    ("strides", "received"),
+    [((0,), "(0,)"), ((True,), "(True,)"), (1.5, "1.5")],
+)
+def test_a_rule_for_one_axis(strides, received):
+    """In the form that layers keep, too."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        ConvSpec.normalise((3,), strides, "valid", "channels_last", (1,))
+    assert str(caught.value) == (
+        "`strides` must be a positive whole number. "
+        f"Received: strides={received}"
+    )
+
+
+def test_the_largest_number():
+    assert integer("size", 2**31 - 1) == 2**31 - 1
+    with pytest.raises(ValueError, match="`size` must be a positive whole"):
+        integer("size", 2**31)
+
+
+def test_the_order_of_the_data_formats():
+    with pytest.raises(ValueError, match='"channels_last" or "channels_first"'):
+        data_format("NHWC")
 
 
 def test_a_spec_is_hashable():

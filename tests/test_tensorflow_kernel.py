@@ -104,6 +104,18 @@ def test_value_and_gradients(kernel, case, how, rng):
     compare(run, case, (batch, *case[0][1:-1]), xla, rng)
 
 
+@pytest.mark.parametrize("size", [1, 2])
+def test_sums_of_half_precision_are_whole(size):
+    """In half precision a sum stops where one more is lost in rounding."""
+    shapes = (2, 128, 128, 1), (size, size, 1, 1), (1, 1, 1, 1), (1,)
+    tensors = [tf.ones(shape, "bfloat16") for shape in shapes]
+    cotangent = tf.ones((2, 128, 128, 1), "bfloat16")
+    outputs, slopes = stepped(separable("native"))(cotangent, *tensors)
+    assert outputs.dtype == "bfloat16"
+    assert outputs[0, 0, 0, 0] == size * size + 1
+    assert float(slopes[1][0, 0, 0, 0]) == float(slopes[3][0]) == 2 * 128**2
+
+
 @each_in_turn("how", ["graph", "unknown_sizes", "xla"])
 def test_t6_a_branch_of_a_conditional_trains_with_an_open_batch(
     kernel, case, how, rng

@@ -29,7 +29,7 @@ CASES = (
     Case("dense", (6, 7), 3, 4, 5, (3, 3), (2, 2)),
     Case("steps", (11,), 4, 1, 5, (4,), (2,), (1,)),
     Case("steps_dilated", (11,), 9, 2, 5, (3,), (1,), (2,)),
-    Case("volume", (4, 5, 6), 4, 1, 5, (3, 2, 3), (2, 2, 2), (1, 1, 1)),
+    Case("volume", (5, 5, 6), 4, 1, 5, (3, 2, 3), (2, 2, 2), (1, 1, 1)),
     Case(
         "volume_multiplier_2", (5, 4, 6), 9, 2, 5, (3, 2, 3), (1,) * 3, (2,) * 3
     ),
@@ -174,6 +174,32 @@ def test_derivatives_of_every_kind(case, data_format, rng, in_float64):
         **kinds,
     )
     assert torch.autograd.gradgradcheck(function, tensors, **kinds)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.multiplier == 1], ids=str
+)
+def test_gradients_of_one_argument_alone(case, rng, always):
+    options = case.options("same", "channels_last")
+    arrays = [tensor(a) for a in case.arrays(rng, "channels_last")]
+    value = run(*(a.requires_grad_() for a in arrays), options)
+    expected = torch.autograd.grad(value.square().sum(), arrays)
+    for place, gradient in enumerate(expected):
+        alone = [a.detach() for a in arrays]
+        alone[place].requires_grad_()
+        loss = run(*alone, options).square().sum()
+        torch.testing.assert_close(
+            torch.autograd.grad(loss, alone[place])[0], gradient
+        )
+
+
+def test_tensors_without_numbers():
+    """That device raises when it is asked whether it has autocast."""
+    shapes = (2, 9, 8, 3), (3, 3, 3, 1), (1, 1, 3, 5), (5,)
+    tensors = [torch.empty(shape, device="meta") for shape in shapes]
+    found = run(*tensors, {"data_format": "channels_last"})
+    assert found.device.type == "meta"
+    assert found.shape == (2, 7, 6, 5)
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

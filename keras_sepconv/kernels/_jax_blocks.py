@@ -205,10 +205,7 @@ def _space(images: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     XLA has no memory without contents. Zeros, however, are the same for every
     layer, so that XLA makes them once and copies them for each.
     """
-    shape = (len(images), *shape)
-    if 0 in shape:
-        return jnp.zeros(shape, images.dtype)
-    return lax.broadcast(images[(0,) * images.ndim], shape)
+    return lax.broadcast(images[(0,) * images.ndim], (len(images), *shape))
 
 
 def _in_blocks(
@@ -225,8 +222,8 @@ def _in_blocks(
         sums: Zeros to add the sums to.
     """
     batch = len(arrays[0])
-    largest = max(array.nbytes for array in arrays) // max(batch, 1)
-    most = max(_BLOCK_BYTES // max(largest, 1), 1)
+    largest = max(array.nbytes for array in arrays) // batch
+    most = max(_BLOCK_BYTES // largest, 1)
     count = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
     if count == batch:
         return step(*arrays)

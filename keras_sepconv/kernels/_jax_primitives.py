@@ -30,7 +30,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from keras_sepconv.kernels import _jax_blocks as blocks
-from keras_sepconv.kernels._jax_blocks import Arrays, Form, wide
+from keras_sepconv.kernels._jax_blocks import Arrays, Form
 
 _ROLES = ("inputs", "kernel", "outputs")
 
@@ -97,8 +97,8 @@ def _compose_gradients(
         axes = tuple(range(gradient.ndim - 1))
         found.append(jnp.tensordot(outputs, gradient, (axes, axes)))
     if wanted[3]:
-        total = jnp.sum(wide(gradient), range(gradient.ndim - 1))
-        found.append(total.astype(gradient.dtype))
+        # JAX sums half precision in float32.
+        found.append(jnp.sum(gradient, range(gradient.ndim - 1)))
     return found
 
 
@@ -305,6 +305,10 @@ def _depthwise_batch(
         for operand, axis in zip(operands, axes, strict=True)
         if axis is not None
     }
+    if size == 0:
+        # Nothing is left to be quick about.
+        native = functools.partial(_native, form=form, result=result)
+        return jax.vmap(native, tuple(axes))(*operands), [0]
     mapped = {
         role for role, axis in zip(roles, axes, strict=True) if axis is not None
     }

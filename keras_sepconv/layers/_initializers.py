@@ -66,9 +66,10 @@ class DepthwiseFans(keras.initializers.Initializer):  # type: ignore[misc]
         return {"name": self.name}
 
 
-def _fan(mode: str, fan_in: int, fan_out: int) -> float:
+def _fan(mode: str, fan_in: int, fan_out: int) -> int:
+    """Returns the fan of a mode, twice the average: ratios alone are used."""
     if mode == "fan_avg":
-        return (fan_in + fan_out) / 2
+        return fan_in + fan_out
     return fan_in if mode == "fan_in" else fan_out
 
 
