@@ -55,6 +55,11 @@ class ConversionReport:
         multiply_adds: Those of a prediction for one example, estimated before
             and after; `None` where a size is unknown.
         notes: Whatever else a user should know, in sentences.
+        copied: The layers with a depth multiplier: those that are written with
+            copies of their input, and those that stay, with the reason.
+        equalized: The convolutions whose channels were made alike in range,
+            each with the one that reads them as `after`; and the depthwise
+            ones that were not, with the reason.
     """
 
     model: str
@@ -64,6 +69,8 @@ class ConversionReport:
     unfolded: tuple[Row, ...] = ()
     multiply_adds: tuple[int | None, int | None] = (None, None)
     notes: tuple[str, ...] = ()
+    copied: tuple[Row, ...] = ()
+    equalized: tuple[Row, ...] = ()
 
     def __str__(self) -> str:
         """Returns the report as a table and a few sentences."""
@@ -81,6 +88,14 @@ class ConversionReport:
             table.add_row(row.layer, row.before, f"keras_sepconv {row.after}")
         for row in self.folded:
             table.add_row(row.layer, row.before, f"folded into {row.after}")
+        for row in self.copied:
+            found = row.after or f"no copies: {row.reason}"
+            table.add_row(row.layer, row.before, found)
+        for row in self.equalized:
+            found = f"equalized with {row.after}"
+            if row.after is None:
+                found = f"not equalized: {row.reason}"
+            table.add_row(row.layer, row.before, found)
         for row in (*self.left, *self.unfolded):
             table.add_row(row.layer, row.before, f"unchanged: {row.reason}")
         console.print(table if table.row_count else self._title())
