@@ -142,7 +142,7 @@ def _node(place: Place) -> Node:
     """Returns the node of a model that stands for a layer."""
     layer, config = place.layer, dict(place.node["config"])
     shape = place.node["build_config"]["input_shape"]
-    axis = 1 if layer.data_format == "channels_first" else len(shape) - 1
+    axis = 1 if layer.data_format == "channels_first" else -1
     copies = _multiplier(layer)
     if "depth_multiplier" in config:
         config["depth_multiplier"] = 1
