@@ -39,6 +39,7 @@ ONCE = {
     "test_convert.py": ("numpy", "torch"),
     "test_convert_state.py": ("numpy", "torch"),
     "test_counts.py": ("numpy",),
+    "test_deploy.py": ("numpy", "torch"),
     "test_family.py": ("numpy",),
     "test_functional.py": ("numpy", "torch"),
     "test_guards.py": ("numpy",),

@@ -2,12 +2,11 @@
 
 import itertools
 import types
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import keras
 
-from keras_sepconv.tools import _fold
 from keras_sepconv.tools._tree import (
     Node,
     Path,
@@ -21,6 +20,9 @@ from keras_sepconv.tools._tree import (
     states,
 )
 from keras_sepconv.tools._words import said
+
+# Gives a layer's weights to the one that stands for it, changed.
+Give: TypeAlias = Callable[[Any, Any], None]
 
 
 def serialized(model: Any) -> Node:
@@ -65,13 +67,13 @@ def _unmade(model: Any, error: Exception) -> ValueError:
 _ONCE = "keras_sepconv>_once"
 
 
-def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
+def remade(model: Any, node: Node, give: Mapping[Path, Give]) -> Any:
     """Returns the model of `node`, with the weights of `model`.
 
     Args:
         model: The model.
         node: What Keras serialised of it, with layers replaced or folded.
-        folds: What was folded.
+        give: What gives a layer other weights than its own, by its path.
 
     Raises:
         ValueError: A layer cannot be made again from its config, or then has
@@ -109,7 +111,7 @@ def remade(model: Any, node: Node, folds: _fold.Folds) -> Any:
     except Exception as error:
         raise _unmade(model, error) from error
     _mark(model, other)
-    _carry(model, other, (), folds)
+    _carry(model, other, (), give)
     for state, value in zip(states(other), states(model), strict=True):
         _assign(state, value)
     for _, layer in layers(other):
@@ -220,19 +222,18 @@ def _mark(model: Any, other: Any) -> None:
             new.dtype_policy = old.dtype_policy
 
 
-def _carry(old: Any, new: Any, path: Path, folds: _fold.Folds) -> None:
+def _carry(old: Any, new: Any, path: Path, give: Mapping[Path, Give]) -> None:
     """Gives the weights of a layer to its twin."""
-    norms = folds.into.get(path)
-    if norms is not None:
-        _fold.apply(old, norms, new)
+    if path in give:
+        give[path](old, new)
         return
-    folded = any(into[: len(path)] == path for into in folds.into)
-    if not folded and not is_graph(new):
+    inside = any(one[: len(path)] == path for one in give)
+    if not inside and not is_graph(new):
         _copy(old, new)
         return
     twins = dict(_inside(old))
     for name, inner in _inside(new):
-        _carry(twins[name], inner, (*path, name), folds)
+        _carry(twins[name], inner, (*path, name), give)
 
 
 def _inside(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -9,14 +9,14 @@ size are the convolution's own padding, where they are those of `"same"`.
 
 import collections
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.tools._tree import Node, Path, is_node, layers, name_of
+from keras_sepconv.tools import _edges
+from keras_sepconv.tools._tree import Node, Path, holders, is_node, name_of
 
 # The weight that makes the output, and what its axes are from its last ones on.
 _KERNELS = {
@@ -54,20 +54,8 @@ def fold(model: Any, node: Node) -> tuple[Node, Folds]:
         model: The model.
         node: What Keras serialised of it.
     """
-    folds, holders = Folds(), collections.Counter[int]()
-    _count(model, holders)
-    return _folded(model, node, (), folds, holders), folds
-
-
-def _count(layer: Any, holders: collections.Counter[int]) -> None:
-    """Counts, by identity, in how many models or other layers each layer is."""
-    if not isinstance(layer, keras.Model):
-        holders.update(id(inner) for _, inner in layers(layer))
-        return
-    for inner in layer.layers:
-        holders[id(inner)] += 1
-        if holders[id(inner)] == 1:
-            _count(inner, holders)
+    folds = Folds()
+    return _folded(model, node, (), folds, holders(model)), folds
 
 
 def _folded(
@@ -75,7 +63,7 @@ def _folded(
     node: Node,
     path: Path,
     folds: Folds,
-    holders: collections.Counter[int],
+    held: collections.Counter[int],
 ) -> Node:
     """Returns `node`, folded inside."""
     config = node["config"]
@@ -84,7 +72,7 @@ def _folded(
     ):
         inner = layer.layer
         path = (*path, inner.name)
-        below = _folded(inner, config["layer"], path, folds, holders)
+        below = _folded(inner, config["layer"], path, folds, held)
         return {**node, "config": {**config, "layer": below}}
     if not isinstance(layer, keras.Model) or "layers" not in config:
         return node
@@ -99,18 +87,12 @@ def _folded(
             item,
             (*path, name_of(item)),
             folds,
-            holders,
+            held,
         )
         for item in config["layers"]
     ]
-    edges: _Chain | _Graph = (
-        _Graph(nodes, config["output_layers"])
-        if "output_layers" in config
-        else _Chain(nodes)
-    )
-    held_once = {
-        inner.name for inner in layer.layers if holders[id(inner)] == 1
-    }
+    edges = _edges.edges(nodes, config)
+    held_once = {inner.name for inner in layer.layers if held[id(inner)] == 1}
     for item in nodes:
         kind, name = item["class_name"], name_of(item)
         if kind in _PADDING and item["module"] == "keras.layers":
@@ -227,150 +209,7 @@ def _is_same(zeros: Node, after: Node) -> bool:
     )
 
 
-class _Chain:
-    """The layers of a Sequential."""
-
-    def __init__(self, nodes: list[Node]) -> None:
-        self._nodes = list(nodes)
-
-    def before(self, name: str) -> Node | None:
-        at = [name_of(node) for node in self._nodes].index(name)
-        return self._nodes[at - 1] if at > 0 else None
-
-    def after(self, name: str) -> Node | None:
-        at = [name_of(node) for node in self._nodes].index(name) + 1
-        return self._nodes[at] if at < len(self._nodes) else None
-
-    def uses(self, name: str) -> int:
-        return 1
-
-    def remove(self, name: str) -> None:
-        self._nodes = [node for node in self._nodes if name_of(node) != name]
-
-    def config(self) -> dict[str, Any]:
-        return {"layers": self._nodes}
-
-
-class _Graph:
-    """The layers of a functional model.
-
-    A tensor is the name of the layer that made it, in which call, and which of
-    its outputs it is.
-    """
-
-    def __init__(self, nodes: list[Node], outputs: Any) -> None:
-        self._nodes = {node["name"]: node for node in nodes}
-        self._outputs = outputs
-        self._instead: dict[str, list[Any]] = {}
-
-    def before(self, name: str) -> Node | None:
-        calls = self._nodes[name]["inbound_nodes"]
-        tensors = list(_histories(calls))
-        if len(calls) != 1 or len(tensors) != 1:
-            return None
-        return self._nodes[self._now(tensors[0])[0]]
-
-    def after(self, name: str) -> Node | None:
-        """Returns the one layer that reads what a layer makes, once."""
-        readers = [
-            node
-            for node in self._nodes.values()
-            for history in _histories(node["inbound_nodes"])
-            if self._now(history)[0] == name
-        ]
-        alone = len(readers) == self.uses(name) == 1
-        if not alone or len(readers[0]["inbound_nodes"]) != 1:
-            return None
-        return readers[0]
-
-    def _now(self, history: Any) -> list[Any]:
-        """Returns where a tensor comes from, without what was removed."""
-        while history[0] in self._instead:
-            history = self._instead[history[0]]
-        return list(history)
-
-    def uses(self, name: str) -> int:
-        """Returns how many read what a layer makes, in all of its calls."""
-        found = collections.Counter(
-            self._now(history)[0]
-            for node in self._nodes.values()
-            for history in _histories(node["inbound_nodes"])
-        )
-        ends = sum(self._now(end)[0] == name for end in _ends(self._outputs))
-        calls: list[Any] = self._nodes[name]["inbound_nodes"]
-        return int(max(found[name] + ends, len(calls)))
-
-    def remove(self, name: str) -> None:
-        (history,) = _histories(self._nodes[name]["inbound_nodes"])
-        self._instead[name] = history
-        del self._nodes[name]
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "layers": [
-                {**node, "inbound_nodes": self._rewired(node["inbound_nodes"])}
-                for node in self._nodes.values()
-            ],
-            "output_layers": self._moved(self._outputs),
-        }
-
-    def _rewired(self, value: Any) -> Any:
-        if _is_tensor(value):
-            history = self._now(value["config"]["keras_history"])
-            config = {**value["config"], "keras_history": history}
-            return {**value, "config": config}
-        if isinstance(value, dict):
-            return {k: self._rewired(v) for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self._rewired(item) for item in value)
-        return value
-
-    def _moved(self, ends: Any) -> Any:
-        if _is_end(ends):
-            return self._now(ends)
-        if isinstance(ends, dict):
-            return {key: self._moved(end) for key, end in ends.items()}
-        return [self._moved(end) for end in ends]
-
-
-def _is_tensor(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("class_name") == "__keras_tensor__"
-    )
-
-
-def _histories(value: Any) -> Iterator[list[Any]]:
-    """Yields where each tensor of a call's arguments comes from."""
-    if _is_tensor(value):
-        yield value["config"]["keras_history"]
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _histories(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _histories(item)
-
-
-def _is_end(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 3
-        and isinstance(value[0], str)
-        and all(isinstance(item, int) for item in value[1:])
-    )
-
-
-def _ends(value: Any) -> Iterator[Any]:
-    """Yields the tensors that a model returns."""
-    if _is_end(value):
-        yield value
-    else:
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _ends(item)
-
-
-def apply(before: Any, norms: list[Any], after: Any) -> None:
+def apply(before: Any, after: Any, norms: list[Any]) -> None:
     """Gives `after` the weights of `before` with `norms` behind it."""
     name = _KERNELS[type(after).__name__]
     wide = {

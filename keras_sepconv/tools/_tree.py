@@ -1,5 +1,6 @@
 """The layers inside a model: as its config lists them, and as they live."""
 
+import collections
 import copy
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -120,6 +121,23 @@ def shared(layer: Any) -> dict[Path, int]:
         if len(paths) > 1
         for path in paths
     }
+
+
+def holders(model: Any) -> collections.Counter[int]:
+    """Counts, by identity, in how many models or other layers each layer is."""
+    found: collections.Counter[int] = collections.Counter()
+
+    def count(layer: Any) -> None:
+        if not isinstance(layer, keras.Model):
+            found.update(id(inner) for _, inner in layers(layer))
+            return
+        for inner in layer.layers:
+            found[id(inner)] += 1
+            if found[id(inner)] == 1:
+                count(inner)
+
+    count(model)
+    return found
 
 
 def _found(layer: Any) -> dict[int, tuple[list[Path], Any]]:

@@ -9,7 +9,7 @@ import keras
 
 from keras_sepconv import kernels
 from keras_sepconv._spec import boolean, wrong
-from keras_sepconv.tools import _fold, _swap, _verify
+from keras_sepconv.tools import _copies, _equalize, _fold, _swap, _verify
 from keras_sepconv.tools._carry import remade, serialized
 from keras_sepconv.tools._compile import compile_alike
 from keras_sepconv.tools._tree import (
@@ -29,6 +29,8 @@ def convert_model(
     inference: bool = False,
     verify: bool = True,
     implementation: str | None = None,
+    copies: bool | None = None,
+    equalize: bool = False,
 ) -> keras.Model:
     """Returns a model that computes the same, faster.
 
@@ -57,6 +59,13 @@ def convert_model(
             batch.
         implementation: What our layers are to run by; see
             `keras_sepconv.ops.implementations`. `None` for the fastest.
+        copies: Whether to write a depth multiplier m as m copies of the input
+            and a convolution of multiplier 1, which many runtimes compute
+            faster; `None` for where it was measured to help. `True` demands
+            `inference`.
+        equalize: Whether to make the channels between two convolutions alike
+            in range, by powers of two, which changes no result and helps a
+            quantizer to int8. Demands `inference`.
 
     Returns:
         The new model, with a `keras_sepconv.tools.ConversionReport` as its
@@ -84,8 +93,17 @@ reason=None),)
     boolean("inference", inference)
     boolean("verify", verify)
     kernels.check_name(implementation)
+    boolean("equalize", equalize)
+    if copies is not None:
+        boolean("copies", copies)
+    for name, value in (("copies", copies), ("equalize", equalize)):
+        if value and not inference:
+            raise wrong(name, "left out without `inference=True`", value)
+    deploy = functools.partial(_deployed, copies=copies, equalize=equalize)
     swap = _swap.to_ours(implementation)
-    return _converted(model, swap, _swap.candidate, inference, verify)
+    return _converted(
+        model, swap, _swap.candidate, verify, deploy if inference else None
+    )
 
 
 def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
@@ -123,7 +141,7 @@ def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
     def left(layer: Any) -> str | None:
         return _swap.AROUND if _swap.is_ours(layer) else None
 
-    return _converted(model, _swap.to_stock, left, False, verify)
+    return _converted(model, _swap.to_stock, left, verify, None)
 
 
 def _check(model: Any) -> None:
@@ -138,13 +156,13 @@ def _converted(
     model: Any,
     swap: _swap.Swap,
     why_left: Any,
-    inference: bool,
     verify: bool,
+    deploy: Any,
 ) -> Any:
     given, model = model, as_graph(model)
     node = serialized(model)
     folds = _fold.Folds()
-    if inference:
+    if deploy is not None:
         node, folds = _fold.fold(model, node)
     refused: dict[Path, str] = {}
     converted: list[Row] = []
@@ -160,14 +178,22 @@ def _converted(
         return found
 
     config = replaced(node["config"], change)
-    other = remade(model, {**node, "config": config}, folds)
+    give = {
+        path: functools.partial(_fold.apply, norms=norms)
+        for path, norms in folds.into.items()
+    }
+    other = remade(model, {**node, "config": config}, give)
     notes: list[str] = []
-    if inference:
-        _predict_only(other)
+    changed = {path[0] for path in folds.into}
+    copied: list[Row] = []
+    equalized: list[Row] = []
+    if deploy is not None:
+        other, copied, equalized, by_design = deploy(other)
+        changed |= by_design
     else:
         notes = compile_alike(given, other)
     if verify:
-        notes += _verified(model, other, {path[0] for path in folds.into})
+        notes += _verified(model, other, changed)
     left = tuple(
         Row("/".join(path), type(layer).__name__, None, reason)
         for path, layer in layers(other)
@@ -192,8 +218,24 @@ def _converted(
         ),
         (ours, total),
         tuple(notes),
+        tuple(copied),
+        tuple(equalized),
     )
     return other
+
+
+def _deployed(
+    model: Any, copies: bool | None, equalize: bool
+) -> tuple[Any, list[Row], list[Row], set[str]]:
+    """Returns a model that only predicts, and what was done for that."""
+    equalized: list[Row] = []
+    changed: set[str] = set()
+    node = serialized(model)
+    if equalize:
+        equalized, changed = _equalize.equalize(model, node)
+    model, copied, reordered = _copies.copied(model, node, copies)
+    _predict_only(model)
+    return model, copied, equalized, changed | reordered
 
 
 def _what_accelerate_keeps(model: Any, left: Iterable[Row]) -> list[str]:

@@ -59,6 +59,11 @@ class ConversionReport:
             of the whole model; `None` where a size or a layer of someone's own
             leaves them unknown.
         notes: Whatever else a user should know, in sentences.
+        copied: The layers with a depth multiplier: those that are written with
+            copies of their input, and those that stay, with the reason.
+        equalized: The convolutions whose channels were made alike in range,
+            each with the one that reads them as `after`; and the depthwise
+            ones that were not, with the reason.
     """
 
     model: str
@@ -68,6 +73,8 @@ class ConversionReport:
     unfolded: tuple[Row, ...] = ()
     multiply_adds: MultiplyAdds = (None, None)
     notes: tuple[str, ...] = ()
+    copied: tuple[Row, ...] = ()
+    equalized: tuple[Row, ...] = ()
 
     @property
     def share(self) -> float | None:
@@ -84,6 +91,14 @@ class ConversionReport:
         lines = [
             *_counted(row.before for row in self.converted),
             *_counted(f"{row.before} folded" for row in self.folded),
+            *_counted(
+                f"{row.before} written with copies"
+                for row in self.copied
+                if row.after
+            ),
+            *_counted(
+                f"{row.before} equalized" for row in self.equalized if row.after
+            ),
             *_unchanged((*self.left, *self.unfolded)),
         ]
         return "\n".join([title, *lines, *self.notes])
@@ -93,6 +108,16 @@ class ConversionReport:
         rows = [
             *((row, f"keras_sepconv {row.after}") for row in self.converted),
             *((row, f"folded into {row.after}") for row in self.folded),
+            *(
+                (row, row.after or f"no copies: {row.reason}")
+                for row in self.copied
+            ),
+            *(
+                (row, f"equalized with {row.after}")
+                if row.after
+                else (row, f"not equalized: {row.reason}")
+                for row in self.equalized
+            ),
         ]
         return _table(rows, (*self.left, *self.unfolded))
 

@@ -1,0 +1,155 @@
+"""Where the channels that a convolution makes go to."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_sepconv.tools._edges import edges
+from keras_sepconv.tools._tree import (
+    Node,
+    Path,
+    holders,
+    is_graph,
+    is_node,
+    name_of,
+)
+
+_L = keras.layers
+
+# What does the same to each channel, and twice as much to twice as much.
+_LINEAR = (
+    *(
+        getattr(_L, f"{way}Pooling{n}D")
+        for way in ("Average", "Max")
+        for n in (1, 2, 3)
+    ),
+    *(
+        getattr(_L, f"{what}{n}D")
+        for what in ("ZeroPadding", "Cropping", "UpSampling")
+        for n in (1, 2, 3)
+    ),
+    _L.Dropout,
+)
+SCALING = tuple(
+    getattr(keras.activations, name)
+    for name in ("linear", "relu", "leaky_relu")
+)
+ELEMENTWISE = (
+    *SCALING,
+    *(
+        getattr(keras.activations, name)
+        for name in ("elu", "gelu", "relu6", "selu", "sigmoid", "silu", "tanh")
+    ),
+)
+_HOMES = ("keras.", "keras_sepconv.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A layer where it stands in a model.
+
+    Attributes:
+        path: Its path.
+        node: What Keras serialised of it.
+        layer: The layer.
+        is_alone: Whether it stands nowhere else.
+        after: The layers that read what it makes, one after the other, each
+            the only reader of the one before, with their paths.
+    """
+
+    path: Path
+    node: Node
+    layer: Any
+    is_alone: bool
+    after: tuple[tuple[Path, Any], ...] = ()
+
+
+def places(model: Any, node: Node) -> Iterator[Place]:
+    """Yields each layer of a model of layers, and of those inside.
+
+    Args:
+        model: The model.
+        node: What Keras serialised of it.
+    """
+    held = holders(model)
+    for place in _places(model, node, ()):
+        is_alone = held[id(place.layer)] == 1
+        yield dataclasses.replace(place, is_alone=is_alone)
+
+
+def _places(layer: Any, node: Node, path: Path) -> Iterator[Place]:
+    config = node["config"]
+    if type(layer) is _L.TimeDistributed and is_node(config.get("layer")):
+        inner, below = layer.layer, config["layer"]
+        yield Place((*path, inner.name), below, inner, True)
+        yield from _places(inner, below, (*path, inner.name))
+    if not is_graph(layer) or "layers" not in config:
+        return
+    chain = edges(config["layers"], config)
+    inside = {inner.name: inner for inner in layer.layers}
+    for item in config["layers"]:
+        name = name_of(item)
+        if name not in inside:
+            continue
+        after: list[tuple[Path, Any]] = []
+        following = chain.after(name)
+        while following is not None:
+            reader = name_of(following)
+            after.append(((*path, reader), inside[reader]))
+            following = chain.after(reader)
+        yield Place((*path, name), item, inside[name], True, tuple(after))
+        yield from _places(inside[name], item, (*path, name))
+
+
+def reader(place: Place, scales: bool) -> tuple[Path, Any] | str:
+    """Returns the one convolution that mixes the channels of another.
+
+    Args:
+        place: Where the other stands.
+        scales: Whether what lies between must do twice as much to a channel
+            that is twice as large. Else it need only do the same to each.
+
+    Returns:
+        Its path and the layer, or why there is none.
+    """
+    allowed = SCALING if scales else ELEMENTWISE
+    if place.layer.activation not in allowed:
+        return "its activation is in the way"
+    for path, layer in place.after:
+        if is_dense_convolution(layer):
+            if layer.data_format != place.layer.data_format:
+                break
+            return path, layer
+        if not _passes(layer, allowed, place.layer.data_format):
+            return f"{layer.name} after it is {type(layer).__name__}"
+    return "no convolution reads it alone"
+
+
+def is_dense_convolution(layer: Any) -> bool:
+    """Tells whether each output of a layer comes of all channels."""
+    is_plain = isinstance(layer, (_L.Conv1D, _L.Conv2D, _L.Conv3D))
+    return bool(is_plain and is_known(layer) and layer.groups == 1)
+
+
+def is_known(layer: Any) -> bool:
+    """Tells whether a layer is Keras's or ours, with plain weights."""
+    return (
+        type(layer).__module__.startswith(_HOMES)
+        and "Quantized" not in type(layer.dtype_policy).__name__
+        and not getattr(layer, "lora_enabled", False)
+    )
+
+
+def _passes(layer: Any, allowed: Any, data_format: str) -> bool:
+    if type(layer) in _LINEAR:
+        return bool(getattr(layer, "data_format", data_format) == data_format)
+    if type(layer) is _L.ReLU:
+        plain = layer.max_value is None and not layer.threshold
+        return plain or allowed is ELEMENTWISE
+    if type(layer) is _L.ELU:
+        return allowed is ELEMENTWISE
+    if type(layer) is _L.Activation:
+        return layer.activation in allowed
+    return type(layer) is _L.LeakyReLU

@@ -1,0 +1,283 @@
+"""What a conversion for inference does for runtimes and quantizers."""
+
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND
+from networks import shaken
+
+from keras_sepconv import convert_model, layers
+
+L = keras.layers
+
+
+def predicted(model, size=(9, 8, 4)):
+    x = np.random.default_rng(1).standard_normal((2, *size)).astype("float32")
+    return model.predict_on_batch(x)
+
+
+def stack(*inside, size=(9, 8, 4)):
+    return shaken(keras.Sequential([keras.Input(size), *inside], name="net"))
+
+
+def convert(model, **options):
+    return convert_model(model, inference=True, **options)
+
+
+def copied(model, **options):
+    """Returns the report's rows on copies, by layer."""
+    report = convert(model, **options).conversion_report
+    return {row.layer: row.after or row.reason for row in report.copied}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda: L.SeparableConv2D(6, 3, depth_multiplier=3, padding="same"),
+        lambda: layers.SeparableConv2D(
+            6,
+            3,
+            depth_multiplier=2,
+            depthwise_use_bias=True,
+            depthwise_activation="elu",
+        ),
+        lambda: L.DepthwiseConv2D(3, depth_multiplier=2, activation="relu6"),
+        lambda: L.DepthwiseConv2D(3, depth_multiplier=3, use_bias=False),
+        lambda: L.Conv2D(8, 3, groups=4),
+    ],
+)
+def test_a_multiplier_is_written_as_copies(first):
+    model = stack(
+        first(),
+        L.MaxPooling2D(2),
+        L.ReLU(6.0),
+        L.Conv2D(5, 1, name="reads"),
+        L.Flatten(),
+        L.Dense(3),
+    )
+    fast = convert(model, copies=True, verify=False)
+    (row,) = fast.conversion_report.copied
+    assert row.after.endswith("copies of its input")
+    *_, inner = fast.layers[0].layers
+    assert getattr(inner, "depth_multiplier", 1) == 1
+    expected = predicted(model)
+    np.testing.assert_allclose(
+        predicted(fast), expected, rtol=0, atol=3e-6 * np.abs(expected).max()
+    )
+
+
+def test_copies_in_a_graph_over_time_and_of_channels_first():
+    inside = keras.Sequential(
+        [
+            keras.Input((4, 9, 8)),
+            layers.SeparableConv2D(
+                3,
+                3,
+                depth_multiplier=2,
+                data_format="channels_first",
+                name="first",
+            ),
+        ],
+        name="frame",
+    )
+    inputs = keras.Input((2, 4, 9, 8))
+    hidden = L.TimeDistributed(inside, name="over_time")(inputs)
+    model = shaken(keras.Model(inputs, [hidden, hidden]))
+    fast = convert(model, copies=True, verify=False)
+    (row,) = fast.conversion_report.copied
+    assert row.layer == "over_time/frame/first"
+    for one, two in zip(
+        predicted(model, (2, 4, 9, 8)),
+        predicted(fast, (2, 4, 9, 8)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(two, one, atol=1e-4)
+
+
+def test_what_stays_without_copies_says_why():
+    inputs = keras.Input((9, 8, 4))
+
+    def depthwise(name):
+        return L.DepthwiseConv2D(1, depth_multiplier=2, name=name)
+
+    alone = depthwise("alone")(inputs)
+    by_two = depthwise("by_two")(inputs)
+    ends = [L.Conv2D(2, 1)(by_two), L.Conv2D(2, 1)(by_two), alone]
+    normed = L.PReLU(name="slopes")(depthwise("normed")(inputs))
+    ends.append(L.Conv2D(2, 1)(normed))
+    # Its pools would be of channels.
+    pools = L.MaxPooling2D(2, data_format="channels_first", name="pools")
+    if BACKEND != "tensorflow":
+        ends.append(L.Conv2D(2, 1)(pools(depthwise("pooled")(inputs))))
+    twice = L.Conv2D(2, 1, name="twice")
+    ends += [
+        twice(depthwise("before")(inputs)),
+        twice(depthwise("other")(inputs)),
+    ]
+    soft = L.DepthwiseConv2D(
+        1, depth_multiplier=2, activation="softmax", name="soft"
+    )
+    ends.append(L.Conv2D(2, 1)(soft(inputs)))
+    model = shaken(keras.Model(inputs, ends))
+    reasons = copied(model, copies=True)
+    if BACKEND != "tensorflow":
+        assert reasons.pop("pooled") == "pools after it is MaxPooling2D"
+    none = "no convolution reads it alone"
+    assert reasons == {
+        "alone": none,
+        "by_two": none,
+        "normed": "slopes after it is PReLU",
+        "before": none,
+        "other": none,
+        "soft": "its activation is in the way",
+    }
+
+
+def test_a_layer_of_several_models_stays_without_copies():
+    one = L.SeparableConv2D(4, 1, depth_multiplier=2, name="one")
+    parts = [keras.Sequential([keras.Input((9, 8, 4)), one]) for _ in range(2)]
+    inputs = keras.Input((9, 8, 4))
+    model = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
+    (reason,) = set(copied(shaken(model), copies=True).values())
+    assert reason == "it is used elsewhere too"
+
+
+def test_copies_are_the_default_where_they_were_measured_to_help():
+    def reasons(multiplier, size, kernel=3, **options):
+        layer = L.SeparableConv2D(
+            2, kernel, depth_multiplier=multiplier, name="one"
+        )
+        return copied(stack(layer, size=size), verify=False, **options)["one"]
+
+    wide = (8, 8, 16)
+    written = "2 copies of its input"
+    assert reasons(2, wide, copies=True) == written
+    assert reasons(5, (8, 8, 3), copies=True) == "5 copies of its input"
+    if BACKEND not in ("tensorflow", "numpy"):
+        assert reasons(2, wide) == (
+            f"with {BACKEND} it is as fast; `copies=True` is for other uses"
+        )
+        return
+    assert reasons(2, wide) == written
+    assert reasons(2, (None, None, 16)) == written
+    assert reasons(5, wide) == "more than 4 copies do not help"
+    assert reasons(2, (8, 8, 15)) == (
+        "copies of fewer than 16 channels do not help"
+    )
+    assert reasons(2, wide, kernel=8) == (
+        "its output is so small that the copies would take longer"
+    )
+    assert not copied(
+        stack(L.SeparableConv2D(2, 3, depth_multiplier=2), size=wide),
+        copies=False,
+    )
+
+
+def chain(between=None):
+    return stack(
+        L.Conv2D(8, 3, activation="relu", name="first"),
+        L.DepthwiseConv2D(3, name="depthwise"),
+        L.BatchNormalization(),
+        between or L.LeakyReLU(),
+        L.AveragePooling2D(2),
+        L.Conv2D(5, 1, name="pointwise"),
+        L.ReLU(),
+        layers.SeparableConv2D(6, 1, depthwise_use_bias=True, name="separable"),
+        L.Flatten(),
+        L.Dense(3),
+    )
+
+
+def test_equalized_is_the_same_to_the_last_bit():
+    model = chain()
+    plain, even = convert(model), convert(model, equalize=True)
+    assert not plain.conversion_report.equalized
+    np.testing.assert_array_equal(predicted(even), predicted(plain))
+    rows = even.conversion_report.equalized
+    assert {(row.layer, row.after, row.reason) for row in rows} == {
+        ("depthwise", "pointwise", None),
+        ("separable", "separable", None),
+    }
+    text = str(even.conversion_report)
+    assert "equalized with pointwise" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("writer", ["depthwise", "separable"])
+def test_channels_of_any_range_are_equalized_alike(writer):
+    """What one kernel has more of and the next less is all the same."""
+    model, other = chain(), chain()
+    factors = 4.0 ** np.arange(-2, 3)[:, None]
+    if writer == "depthwise":
+        factors = 4.0 ** np.arange(-4, 4)[:, None]
+    for one in model, other:
+        # Normalisation would follow another order of rounding.
+        for name in ("moving_mean", "beta"):
+            getattr(one.layers[2], name).assign(np.zeros(8))
+    maker = other.get_layer(writer)
+    kernel = maker.weights[0]
+    bias = {w.name: w for w in maker.weights}[
+        "bias" if writer == "depthwise" else "depthwise_bias"
+    ]
+    rows = (
+        other.get_layer("pointwise").kernel
+        if writer == "depthwise"
+        else maker.pointwise_kernel
+    )
+    kernel.assign(kernel.numpy() * factors)
+    bias.assign(bias.numpy() * factors[:, 0])
+    rows.assign(rows.numpy() / factors)
+    even = [convert(one, equalize=True) for one in (model, other)]
+    for one, two in zip(*(m.get_weights() for m in even), strict=True):
+        np.testing.assert_array_equal(one, two)
+    made, taken = (
+        np.abs(even[0].get_layer(name).kernel).reshape(-1, 8, 5)
+        if name == "pointwise"
+        else np.abs(even[0].get_layer(name).kernel).reshape(-1, 8)
+        for name in ("depthwise", "pointwise")
+    )
+    made = made.sum(0) + np.abs(even[0].get_layer("depthwise").bias)
+    assert np.all(np.abs(np.log2(made / taken.max((0, 2)))) <= 1.0)
+
+
+def test_what_is_not_equalized_says_why():
+    report = convert(chain(L.ReLU(6.0)), equalize=True).conversion_report
+    reasons = {row.layer: row.reason for row in report.equalized}
+    assert reasons["depthwise"].endswith(" after it is ReLU")
+    assert reasons["separable"] is None
+    shared = L.DepthwiseConv2D(3, name="shared")
+    parts = [
+        keras.Sequential([keras.Input((9, 8, 4)), shared, L.Conv2D(3, 1)])
+        for _ in range(2)
+    ]
+    inputs = keras.Input((9, 8, 4))
+    model = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
+    report = convert(shaken(model), equalize=True).conversion_report
+    assert {row.reason for row in report.equalized} == {
+        "it or its reader is used elsewhere too"
+    }
+
+
+def test_a_zero_channel_is_left_alone():
+    model = chain()
+    kernel = model.get_layer("pointwise").kernel
+    kernel.assign(kernel.numpy() * (np.arange(8) > 1)[:, None])
+    even = convert(model, equalize=True)
+    assert np.isfinite(
+        np.concatenate([w.ravel() for w in even.get_weights()])
+    ).all()
+    np.testing.assert_array_equal(predicted(even), predicted(convert(model)))
+
+
+@pytest.mark.parametrize("options", [{"copies": True}, {"equalize": True}])
+def test_what_is_for_inference_demands_it(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"`{name}` must be left out without"):
+        convert_model(chain(), **options)
+
+
+def test_a_file_of_an_inference_model_stays_frozen(tmp_path):
+    fast = convert(chain(), copies=True)
+    fast.save(tmp_path / "fast.keras")
+    again = keras.saving.load_model(tmp_path / "fast.keras")
+    assert not again.trainable_variables
+    np.testing.assert_array_equal(predicted(again), predicted(fast))
