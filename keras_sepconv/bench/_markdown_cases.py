@@ -15,9 +15,11 @@ from keras_sepconv.bench.results import (
 Cell = Callable[[Measurement], str | None]
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table whose first column is the names."""
-    rule = ["---", *["---:"] * (len(headings) - 1)]
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
+) -> str:
+    """Returns a Markdown table; its first columns are words, not numbers."""
+    rule = ["---"] * words + ["---:"] * (len(headings) - words)
     lines = [headings, rule, *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -107,7 +109,7 @@ def _cases(columns: Sequence[tuple[str, BackendResult, Cell]]) -> str:
         for name, shape in shapes.items()
     ]
     headings = [heading for heading, _, _ in columns]
-    return table(["case", "shape", *headings], rows)
+    return table(["case", "shape", *headings], rows, words=2)
 
 
 def _said(case: CaseResult | None, cell: Cell) -> str:
