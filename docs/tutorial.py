@@ -57,7 +57,9 @@ def draw_filters(names: dict[str, Any]) -> Figure:
     grid = figure.subplots(2, 9)
     grid[0, 0].axis("off")
     show(grid[1, 0], names["images"][602, :, :, 0])
-    filtered = np.asarray(names["keras"].ops.convert_to_numpy(names["filtered"]))
+    filtered = np.asarray(
+        names["keras"].ops.convert_to_numpy(names["filtered"])
+    )
     for channel in range(8):
         show(grid[0, channel + 1], names["kernel"][:, :, 0, channel], True)
         show(grid[1, channel + 1], filtered[0, :, :, channel], True)

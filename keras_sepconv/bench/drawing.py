@@ -1,9 +1,9 @@
 """How all figures look, those of `--plot` and those of the documentation.
 
 They are read on phones, on dark pages, in gray print, and by people who cannot
-distinguish red from green. So they are narrow, with letters of the page's size;
-they have a white ground, which the site's style sheet inverts on dark pages; and
-they use colours from Okabe and Ito, with different shapes or hatching as well.
+distinguish red from green. So they are narrow, with letters of the page's size.
+They have a white ground, which the site's style sheet inverts on dark pages.
+They use colours from Okabe and Ito, and different shapes or hatching as well.
 """
 
 import pathlib
