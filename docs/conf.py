@@ -23,29 +23,23 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-# The default one underlines what is imported, as if it were a link.
+# The default style underlines imported names, so that they look like links.
 pygments_dark_style = "github-dark"
-# A copied session is without its prompts and without what it printed.
+# The copy button leaves out the prompts and the printed output.
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
-# Headings can be linked to by their words, as on GitHub.
+# A link can name a heading by its words, as on GitHub.
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
-# One argument a line: the helpers have twenty and more.
+# One argument in each line: a helper has twenty or more.
 maximum_signature_line_length = 60
 napoleon_custom_sections = ["Input shape", "Output shape"]
 
 PUBLIC = set(keras_sepconv.__all__)
-# Docstrings name these without their modules.
-BASES = {
-    "BaseSeparableConv": "layers.separable.BaseSeparableConv",
-    "BaseDepthwiseConv": "layers.depthwise.BaseDepthwiseConv",
-    "BaseConvolution": "layers.convolution.BaseConvolution",
-}
 
 
 def fences_and_backticks(
@@ -53,8 +47,8 @@ def fences_and_backticks(
 ) -> None:
     """Turns the Markdown in docstrings into what Sphinx reads there.
 
-    Docstrings are read in editors and in terminals, where Markdown is the
-    calmer of the two.
+    Docstrings are written in Markdown, because it is easier to read in editors
+    and in terminals.
     """
     made, inside = [], False
     # Between fences there is code.
@@ -68,17 +62,16 @@ def fences_and_backticks(
     lines[:] = "\n".join(made).split("\n")
 
 
-# What Sphinx understands already, else what stands between backticks.
+# Markup that Sphinx already understands, or text between single backticks.
 BACKTICKS = re.compile(r":[\w:]+:`[^`]+`|``[^`]+``|`([^`]+)`")
 
 
 def _literal_or_link(match: re.Match[str]) -> str:
-    """Returns a link for what has an entry of its own, else the code."""
+    """Returns a link if the name is in the reference, else the code itself."""
     code = match[1]
     if code is None:
         return match[0]
     name = code.removeprefix("keras_sepconv.").removesuffix("()")
-    name = BASES.get(name, name)
     if name.split(".")[0] in PUBLIC | {"layers", "tools"}:
         return f":py:obj:`~keras_sepconv.{name}`"
     return f"``{code}``"
@@ -93,7 +86,7 @@ def constructor(
     signature: str | None,
     returns: str | None,
 ) -> tuple[str, None] | None:
-    """Returns a class's arguments, which `keras.Layer.__new__` hides."""
+    """Returns the arguments of a class; `keras.Layer.__new__` hides them."""
     if what != "class":
         return None
     found = sphinx_inspect.signature(thing.__init__, bound_method=True)

@@ -1,6 +1,6 @@
 """Draws the tutorial's pictures: `python docs/tutorial.py`.
 
-It runs the code of the page, so the pictures are of what the page makes.
+It runs the code of the page and draws the arrays that this code makes.
 """
 
 import os
@@ -21,7 +21,7 @@ SIGNED = LinearSegmentedColormap.from_list("", [ORANGE, "white", BLUE])
 
 
 def run_page() -> dict[str, Any]:
-    """Returns the names that the page's code makes."""
+    """Runs the code of the page and returns its variables."""
     text = (DOCS / "tutorial.md").read_text()
     names: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ def run_page() -> dict[str, Any]:
 
 
 def show(axes: Any, image: Any, signed: bool = False) -> None:
-    """Draws ink on paper, or numbers of both signs around white."""
+    """Draws an image: larger is darker, and signs have colours if `signed`."""
     limit = np.abs(image).max()
     low = -limit if signed else 0
     axes.imshow(image, SIGNED if signed else "Greys", vmin=low, vmax=limit)
@@ -52,15 +52,17 @@ def draw_images(names: dict[str, Any]) -> Figure:
 
 
 def draw_filters(names: dict[str, Any]) -> Figure:
-    """Returns the filters, and below what each makes of an image."""
+    """Returns the filters, and below them an image after each filter."""
     figure: Any = Figure(figsize=(8, 2), layout="constrained")
     grid = figure.subplots(2, 9)
     grid[0, 0].axis("off")
     show(grid[1, 0], names["images"][602, :, :, 0])
-    seen = np.asarray(names["keras"].ops.convert_to_numpy(names["seen"]))
+    filtered = np.asarray(
+        names["keras"].ops.convert_to_numpy(names["filtered"])
+    )
     for channel in range(8):
         show(grid[0, channel + 1], names["kernel"][:, :, 0, channel], True)
-        show(grid[1, channel + 1], seen[0, :, :, channel], True)
+        show(grid[1, channel + 1], filtered[0, :, :, channel], True)
     return figure
 
 

@@ -1,7 +1,7 @@
 """Separable and depthwise convolutions as functions.
 
-Each validates its arguments, and then either records itself in a symbolic
-graph or runs the fastest kernel that can.
+Each function checks its arguments. Then it runs the fastest kernel that
+supports the call, or, given symbolic tensors, adds a node to their graph.
 """
 
 import dataclasses
@@ -42,18 +42,18 @@ def separable_conv(
 ) -> Tensor:
     """Separable convolution: a depthwise convolution, then a pointwise one.
 
-    Defined by this code, whichever implementation runs:
+    This code defines the result, for every implementation:
 
     ```python
     outputs = keras.ops.depthwise_conv(
         inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
-    )  # with another padding than "valid" and "same", of padded inputs
+    )  # for padding other than "valid" and "same", the inputs are padded first
     outputs = keras.ops.conv(outputs, pointwise_kernel, data_format=data_format)
     outputs = outputs + bias  # one number for each filter
     ```
 
-    Tensors of different dtypes are promoted as Keras promotes them, and
-    integers become floats. Strides and dilation may be combined.
+    Tensors of different dtypes are promoted by the rules of Keras, and integers
+    become floats. Strides and dilation can be combined.
 
     Args:
         inputs: Tensor with 1 to 3 spatial axes.
@@ -62,16 +62,18 @@ def separable_conv(
         pointwise_kernel: Tensor, the matrix from the depthwise outputs to the
             filters.
         strides: A positive whole number, or one for each spatial axis.
-        padding: `"valid"` (none), `"same"` (zeros, split evenly, so that
-            stride 1 keeps the size) or, with one spatial axis, `"causal"`
-            (zeros before, so that no output sees a later step). Or numbers of
-            zeros: one for both sides of every axis, or for each axis one or a
-            pair, before and after it.
+        padding: `"valid"` (no zeros), `"same"` (as many zeros as keep the size
+            at stride 1, the same number on both sides; an odd one goes to the
+            end) or, with one spatial axis, `"causal"` (all zeros before, so
+            that no output depends on a later step). Or the number of zeros: one
+            number for all sides, a number for each axis, or a pair
+            `(before, after)` for each axis.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for
             `keras.config.image_data_format()`.
         dilation_rate: A positive whole number, or one for each spatial axis.
-        implementation: `None` for the fastest that can run the call, or a name
-            from `implementations()`, which runs exactly that one or raises.
+        implementation: `None` to choose the fastest one that supports the call.
+            Or a name from `implementations()`: that one runs, or the call
+            raises an error with the reason.
         bias: Tensor to add to the output, one number for each filter.
 
     Input shape:
@@ -85,9 +87,9 @@ def separable_conv(
         `(batch, *new_sizes, filters)`, or `(batch, filters, *new_sizes)`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, shapes that do not fit
-            each other, or an implementation that cannot run the call.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, shapes do not fit each
+            other, or the named implementation does not support the call.
 
     Example:
 
@@ -121,9 +123,9 @@ def depthwise_conv(
     *,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """Depthwise convolution: each channel with filters of its own.
+    """Depthwise convolution: filters each channel by itself.
 
-    Defined by this code, whichever implementation runs:
+    This code defines the result, for every implementation:
 
     ```python
     outputs = keras.ops.depthwise_conv(
@@ -150,14 +152,14 @@ def depthwise_conv(
         - bias: `(channels * depth_multiplier,)`.
 
     Output shape:
-        `(batch, *new_sizes, channels * depth_multiplier)`, or with the
-        channels first. Output channel `c * depth_multiplier + m` is filter `m`
-        of input channel `c`.
+        `(batch, *new_sizes, channels * depth_multiplier)`, or
+        `(batch, channels * depth_multiplier, *new_sizes)`. Output channel
+        `c * depth_multiplier + m` is filter `m` of input channel `c`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, shapes that do not fit
-            each other, or an implementation that cannot run the call.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, shapes do not fit each
+            other, or the named implementation does not support the call.
 
     Example:
 
@@ -187,8 +189,8 @@ def pointwise_conv(
 ) -> Tensor:
     """Pointwise convolution: the same matrix product at every position.
 
-    The second step of `separable_conv`, by itself. Defined by this code,
-    whichever implementation runs:
+    It is the second step of `separable_conv`. This code defines the result, for
+    every implementation:
 
     ```python
     outputs = keras.ops.conv(inputs, kernel, data_format=data_format)
@@ -212,9 +214,9 @@ def pointwise_conv(
         `(batch, *sizes, filters)`, or `(batch, filters, *sizes)`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, shapes that do not fit
-            each other, or an implementation that cannot run the call.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, shapes do not fit each
+            other, or the named implementation does not support the call.
 
     Example:
 
@@ -246,11 +248,11 @@ def implementations(
     """Returns the active backend's implementations, the preferred one first.
 
     Args:
-        inputs: With the rest, the call to ask about, as `separable_conv` takes
-            it. Nothing is computed, so a `keras.KerasTensor` will do. `None`
-            lists all names.
+        inputs: The input of the call that you ask about. `None` lists all
+            implementations. Nothing is computed, so symbolic tensors
+            (`keras.KerasTensor`) are enough here and below.
         depthwise_kernel: As in `separable_conv`.
-        pointwise_kernel: As in `separable_conv`; `None` asks about
+        pointwise_kernel: As in `separable_conv`. `None` asks about
             `depthwise_conv`.
         strides: As in `separable_conv`.
         padding: As in `separable_conv`.
@@ -258,12 +260,13 @@ def implementations(
         dilation_rate: As in `separable_conv`.
 
     Returns:
-        A dictionary from each name to `None` if it can run the call, else to
-        the reason why not.
+        A dictionary. The keys are the names of the implementations. A value is
+        `None` if the implementation supports the call, otherwise the reason why
+        it does not.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: A call that no implementation could run.
+        TypeError: An argument has the wrong type.
+        ValueError: No implementation supports the call.
 
     Example:
 
@@ -283,8 +286,8 @@ def implementations(
     return kernels.reasons(call)
 
 
-# Inputs, depthwise kernel, pointwise kernel and bias, `None` for what there is
-# not; and what a user calls them.
+# Inputs, depthwise kernel, pointwise kernel and bias; `None` where an operation
+# has none. Then the names of these arguments, for messages.
 _Tensors = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 _Names = tuple[str, str | None, str | None, str]
 # Strides, padding, data format, dilation rate.
@@ -374,13 +377,13 @@ def _convolve(
         operation.function, operation.names, tensors, options
     )
     if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
-        # Most of what is unknown now will be known when there are tensors.
+        # Most sizes that are unknown now are known when the graph runs.
         sizes = tuple(1 if n is None else n for n in call.input_shape)
         kernels.choose(
             dataclasses.replace(call, input_shape=sizes), implementation
         )
-        # Keras wraps the errors of an Operation in text of its own, so the
-        # eager road does without, and the symbolic one was checked just now.
+        # Keras adds text of its own to the errors of an Operation. So eager
+        # calls do not go through one, and this symbolic call is checked above.
         spec = call.spec
         node = operation(
             spec.strides,
@@ -402,9 +405,9 @@ def _convolve(
 
 
 def _of_known_channels(call: kernels.Call, inputs: Tensor) -> Tensor:
-    """Returns the inputs, of a static number of channels: that of the weights.
+    """Returns the inputs with a static number of channels, that of the weights.
 
-    No tensor with another number can have the shape that is asked for.
+    The reshape fails for a tensor that has another number of channels.
     """
     axis = call.spec.channel_axis
     if known(inputs.shape[axis]) is not None:
@@ -495,10 +498,10 @@ def _dtype(dtypes: list[Any]) -> str:
 
 
 def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
-    """Returns what there is without a depthwise output, or without an input.
+    """Returns the result of an empty convolution.
 
-    No numbers, or the bias alone where zeros surround nothing. Backends
-    disagree about convolving nothing; none is asked to.
+    That is an empty array, or the bias where only padding is left. Backends
+    disagree about this case, so none of them is called.
     """
     spec, sizes = call.spec, keras.ops.shape(tensors[0])
     shape = list(call.output_shape)

@@ -17,10 +17,12 @@ def script(name, folder=DOCS / "figures"):
     return module
 
 
-def test_the_page_of_results_is_of_the_runs_in_the_repository():
+def test_the_pages_of_results_are_of_the_runs_in_the_repository():
     results = script("results")
-    text = results.page(results.load())
-    assert text == (DOCS / "results.md").read_text()
+    made = results.pages(results.load())
+    assert len(made) == len(list((DOCS / "results").glob("*.md"))) + 1
+    for path, text in made.items():
+        assert text == (DOCS / path).read_text(), path
 
 
 def test_the_page_of_models_is_of_the_runs_in_the_repository():
@@ -43,12 +45,17 @@ def test_the_readme_has_the_numbers_of_the_runs():
         assert tuple(verdict(n).removeprefix("loss ") for n in numbers) in rows
 
 
-def test_the_page_shows_every_run_and_figure():
+def test_the_pages_show_every_run_suite_and_figure():
     results = script("results")
     runs = results.load()
     text = (DOCS / "results.md").read_text()
     for name in runs:
         assert f"--json docs/results/{name}" in text
-    names = {part.split(")")[0] for part in text.split("](figures/")[1:]}
-    assert len(names) > len(runs) / 2
+    backends = results.markdown.merged(runs.values())
+    suites = {c["suite"] for backend in backends for c in backend["cases"]}
+    assert {f"results/{suite}.md" for suite in suites} <= {*results.pages(runs)}
+    text += (DOCS / "results/figures.md").read_text()
+    names = {part.split(")")[0] for part in text.split("figures/")[1:]}
+    names = {name for name in names if name.endswith(".svg")}
+    assert len(names) == len(backends) + 1
     assert all((DOCS / "figures" / name).exists() for name in names)

@@ -1,4 +1,4 @@
-"""Makes docs/results.md, and its figures, from the runs in docs/results.
+"""Makes the pages of results, and their figures, from the runs beside them.
 
     python docs/figures/results.py
 
@@ -18,37 +18,88 @@ DOCS = FIGURES.parent
 # Places in a row.
 OFFSETS = {"forward": -0.2, "training": 0.2}
 
-PAGE = """\
+SUMMARY = """\
 # Results
 
-How many times faster than stock Keras, and where not: what is measured and how
-is in [Measuring the speed](benchmark.md). This page is made from the runs in
-`docs/results`, which hold the quartiles too, by
+Read this page to learn how many times faster than stock Keras the layers are,
+and where they are slower. All times were measured on CPUs with 2 cores. Nothing
+was measured on a GPU or a TPU. [Measuring the speed](benchmark.md) explains
+what is timed and how.
+
+![A dot for each case, a row for each backend and suite; a line at the geometric
+mean](figures/overview.svg)
+
+## Summary
+
+{summary}
+
+Compare ratios, not milliseconds. Where both run the same operations, as they
+mostly do on TensorFlow, the ratio is near 1 and the rest is noise: [stock Keras
+timed against itself](benchmark.md#the-clock) gives ratios from 0.89 to 1.19.
+
+## All cases
+
+| page | cases |
+| --- | --- |
+{links}
+
+## Losses
+
+{losses}
+
+## Compiling and memory
+
+{costs}
+
+## Machines and versions
+
+{machines}
+
+## How these pages are made
+
+A script makes them from the runs in `docs/results`, which also hold the
+quartiles:
 
 ```sh
 python docs/figures/results.py
 ```
 
-and a run by
+These commands made the runs:
 
 ```sh
 {commands}
 ```
+"""
 
-Compare ratios, not milliseconds. Where both run the same operations, as mostly
-on TensorFlow, a ratio near 1 is what the machine does to either: [stock Keras
-against itself](benchmark.md#the-clock) comes out between 0.89 and 1.19.
+SUITE = """\
+# {heading}
 
-![A dot for each case, a row for each backend and suite; a line at the geometric
-mean](figures/overview.svg)
+{about}. The [summary](../results.md) has the means and the worst cases of all
+suites; [Measuring the speed](../benchmark.md#the-columns) explains the columns.
 
 {tables}
-## In pictures
+"""
 
-Whatever is on the gray side is a loss; lines are quartiles.
+PICTURES = """\
+# All cases in figures
+
+One figure for each backend, with all its cases. A point on the gray side is a
+loss. The lines are quartiles. The numbers are on [the pages of the
+suites](../results.md#all-cases).
 
 {pictures}
 """
+
+# What is in each suite; each has a page in the folder `results`.
+SUITES = {
+    "separable": "Separable convolutions of images, with depth multiplier 1",
+    "multiplier": "Separable convolutions of images, with a depth multiplier "
+    "of 2 or more",
+    "sequence": "Separable convolutions of sequences",
+    "volume": "Separable convolutions of volumes",
+    "applications": "The networks of `keras.applications`, with 8 images and "
+    "with 1",
+}
 
 
 def load() -> dict[str, Result]:
@@ -64,19 +115,38 @@ def slug(backend: BackendResult) -> str:
     return backend["backend"] + ("_xla" if backend["jit_compile"] else "")
 
 
-def page(runs: dict[str, Result]) -> str:
-    """Returns the page's text."""
-    backends = markdown.merged(runs.values())
-    pictures = [
-        f"![{title(backend)}: the ratios of all cases]"
-        f"(figures/speed_{slug(backend)}.svg)"
-        for backend in backends
-    ]
-    return PAGE.format(
-        commands="\n".join(command(*run) for run in runs.items()),
-        tables=markdown.document(list(runs.values())),
-        pictures="\n\n".join(pictures),
-    )
+def pages(runs: dict[str, Result]) -> dict[str, str]:
+    """Returns the text of each page, by its path in `docs`."""
+    measured = list(runs.values())
+    parts = markdown.sections(measured)
+    about = {f"results/{suite}.md": text for suite, text in SUITES.items()}
+    links = {**about, "results/figures.md": "All cases in figures"}
+    made = {
+        "results.md": SUMMARY.format(
+            summary=parts["Summary"],
+            links="\n".join(
+                f"| [{pathlib.Path(path).stem}]({path}) | {text} |"
+                for path, text in links.items()
+            ),
+            losses=parts["Losses"],
+            costs=parts["Compiling and memory"],
+            machines=parts["Machines and versions"],
+            commands="\n".join(command(*run) for run in runs.items()),
+        ),
+        "results/figures.md": PICTURES.format(
+            pictures="\n\n".join(
+                f"![{title(backend)}: the ratios of all cases]"
+                f"(../figures/speed_{slug(backend)}.svg)"
+                for backend in markdown.merged(measured)
+            )
+        ),
+    }
+    for path, text in about.items():
+        heading = markdown.heading(pathlib.Path(path).stem)
+        made[path] = SUITE.format(
+            heading=heading, about=text, tables=parts[heading]
+        )
+    return made
 
 
 def command(name: str, run: Result) -> str:
@@ -156,7 +226,7 @@ def row(axes: Axes, place: int, backend: BackendResult, suite: str) -> None:
 
 
 def main() -> None:
-    """Writes the page and its figures."""
+    """Writes the pages and their figures."""
     runs = load()
     backends = markdown.merged(runs.values())
     first = next(iter(runs.values()))
@@ -164,7 +234,8 @@ def main() -> None:
         path = FIGURES / f"speed_{slug(backend)}.svg"
         plot({**first, "backends": [backend]}, path)
     overview(backends, FIGURES / "overview.svg")
-    (DOCS / "results.md").write_text(page(runs))
+    for path, text in pages(runs).items():
+        (DOCS / path).write_text(text)
 
 
 if __name__ == "__main__":

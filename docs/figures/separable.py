@@ -15,7 +15,7 @@ from matplotlib.patches import Polygon, Rectangle
 from keras_sepconv.bench import drawing
 
 SIDE, CHANNELS, FILTERS = 8, 3, 4
-COLORS = (drawing.BLUE, drawing.RED, drawing.GREEN)
+COLORS = (drawing.BLUE, drawing.VERMILION, drawing.GREEN)
 KERNELS = np.array(
     [
         [[1, 2, 1], [2, 4, 2], [1, 2, 1]],  # Blurs.

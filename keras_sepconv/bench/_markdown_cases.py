@@ -11,13 +11,15 @@ from keras_sepconv.bench.results import (
     title,
 )
 
-# From a measurement to what a table says of it, if it has that.
+# Returns the text of a table's cell, `None` if the measurement lacks it.
 Cell = Callable[[Measurement], str | None]
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table whose first column is the names."""
-    rule = ["---", *["---:"] * (len(headings) - 1)]
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
+) -> str:
+    """Returns a Markdown table; its first columns are words, not numbers."""
+    rule = ["---"] * words + ["---:"] * (len(headings) - words)
     lines = [headings, rule, *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -35,10 +37,10 @@ def suite_tables(backends: list[BackendResult], suite: str) -> list[str]:
         for case in backend["cases"]
         for message in case["wrong"]
     ]
-    how = "Forward / training step"
+    how = "forward / training step"
     columns = [(title(backend), backend) for backend in chosen]
     tables = [
-        f"{how}, stock/ours:",
+        f"Times faster than stock Keras (stock/ours), {how}:",
         _cases([(*column, _speedup) for column in columns]),
         *failures,
     ]
@@ -50,18 +52,21 @@ def suite_tables(backends: list[BackendResult], suite: str) -> list[str]:
         for peer in _peers(backend)
     ]
     tables += [
-        f"{how}, ours in milliseconds:",
+        f"Our time in milliseconds, {how}:",
         _cases([(*column, _milliseconds) for column in columns]),
-        f"{how}, ours/floor:",
+        f"Our time over the matrix product's (ours/floor), {how}:",
         _cases([(*column, _over_floor) for column in columns]),
     ]
     if peers:
-        tables += [f"{how}, peer/ours:", _cases(peers)]
+        tables += [
+            f"The time of other layers over ours (peer/ours), {how}:",
+            _cases(peers),
+        ]
     return tables
 
 
 def _inference(backends: list[BackendResult]) -> Iterator[str]:
-    """Yields how networks predict that were converted with `inference=True`."""
+    """Yields the prediction times of networks converted for inference."""
     for above, below in (("stock", "inference"), ("openvino", "inference")):
         columns = [
             (title(backend), backend, _of_medians(above, below))
@@ -101,13 +106,14 @@ def _cases(columns: Sequence[tuple[str, BackendResult, Cell]]) -> str:
     rows = [
         (
             name,
-            shape,
             *(_said(cases.get(name), cell) for cases, cell in by_name),
+            shape,
         )
         for name, shape in shapes.items()
     ]
     headings = [heading for heading, _, _ in columns]
-    return table(["case", "shape", *headings], rows)
+    # The shape comes last: a phone shows the first columns.
+    return table(["case", *headings, "shape"], rows)
 
 
 def _said(case: CaseResult | None, cell: Cell) -> str:

@@ -1,9 +1,9 @@
 """How all figures look, those of `--plot` and those of the documentation.
 
-They are read on phones, on dark pages, in gray print, and by people who do not
-see red and green apart. So they are narrow with letters of the page's size,
-bring their own light ground, take their colours from Okabe and Ito, and tell
-things apart by shape or hatching as well.
+They are read on phones, on dark pages, in gray print, and by people who cannot
+distinguish red from green. So they are narrow, with letters of the page's size.
+They have a white ground, which the site's style sheet inverts on dark pages.
+They use colours from Okabe and Ito, and different shapes or hatching as well.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ from keras_sepconv.bench.results import KINDS
 
 # Okabe and Ito (2008), "Color universal design".
 BLUE, ORANGE, GREEN, SKY = "#0072b2", "#e69f00", "#009e73", "#56b4e9"
-RED, GRAY, LIGHT = "#d55e00", "#666666", "#eeeeee"
+VERMILION, GRAY, LIGHT = "#d55e00", "#666666", "#eeeeee"
 
 # Inches; a phone shows so much without making it smaller.
 WIDTH = 4.8

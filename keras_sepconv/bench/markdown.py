@@ -23,23 +23,21 @@ def document(runs: Sequence[Result]) -> str:
     Args:
         runs: What was measured. A backend's runs are put together.
     """
+    parts = [f"## {name}\n\n{text}" for name, text in sections(runs).items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def sections(runs: Sequence[Result]) -> dict[str, str]:
+    """Returns the text of each section of `document`, by its heading."""
     backends = merged(runs)
-    sections = [
-        ("What was run", [_machines(runs)]),
-        ("Together", [_together(backends), LEGEND]),
-        ("Losses", [_losses(backends)]),
-        *(
-            (_heading(suite), suite_tables(backends, suite))
-            for suite in _of(backends)
-        ),
-        ("Compiling and memory", [_costs(backends)]),
-    ]
-    blocks = [
-        f"## {heading}\n\n" + "\n\n".join(filter(None, texts))
-        for heading, texts in sections
-        if any(texts)
-    ]
-    return "\n\n".join(blocks) + "\n"
+    found = {
+        "Summary": f"{_summary(backends)}\n\n{LEGEND}",
+        "Losses": _losses(backends),
+        **{heading(suite): cases(backends, suite) for suite in _of(backends)},
+        "Compiling and memory": _costs(backends),
+        "Machines and versions": _machines(runs),
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def merged(runs: Iterable[Result]) -> list[BackendResult]:
@@ -68,8 +66,14 @@ def _of(backends: list[BackendResult]) -> list[str]:
     return list(dict.fromkeys(suites))
 
 
-def _heading(suite: str) -> str:
+def heading(suite: str) -> str:
+    """Returns the heading of a suite's cases."""
     return "Whole networks" if suite == NETWORKS else f"Suite `{suite}`"
+
+
+def cases(backends: list[BackendResult], suite: str) -> str:
+    """Returns the tables of a suite's cases."""
+    return "\n\n".join(suite_tables(backends, suite))
 
 
 def _machines(runs: Sequence[Result]) -> str:
@@ -95,27 +99,30 @@ def _machines(runs: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _together(backends: list[BackendResult]) -> str:
-    """Returns the means and the worst cases of the suites."""
-    rows = []
-    pairs = [(backend, name) for backend in backends for name in _of([backend])]
-    for backend, name in pairs:
-        groups = [
-            group
-            for kind in KINDS
-            if (group := summary.group(backend["cases"], name, kind))
-        ]
-        if groups:
-            cells = (
-                (verdict(group.mean), f"{verdict(group.worst)} ({group.where})")
-                for group in groups
-            )
-            first = (title(backend), name, str(groups[0].size))
-            rows.append([*first, *itertools.chain.from_iterable(cells)])
-    headings = ["backend", "suite", "cases"]
+def _summary(backends: list[BackendResult]) -> str:
+    """Returns a table for each backend: its suites' means and worst cases."""
+    headings = ["suite", "cases"]
     for kind in KINDS:
         headings += [f"{_NAMES[kind]}, mean", "worst"]
-    return table(headings, rows)
+    tables = []
+    for backend in backends:
+        rows = []
+        for name in _of([backend]):
+            groups = [
+                group
+                for kind in KINDS
+                if (group := summary.group(backend["cases"], name, kind))
+            ]
+            if groups:
+                cells = (
+                    (verdict(g.mean), f"{verdict(g.worst)} ({g.where})")
+                    for g in groups
+                )
+                size = str(groups[0].size)
+                rows.append([name, size, *itertools.chain(*cells)])
+        if rows:
+            tables.append(f"**{title(backend)}**\n\n{table(headings, rows)}")
+    return "\n\n".join(tables)
 
 
 def _losses(backends: list[BackendResult]) -> str:
@@ -138,7 +145,7 @@ def _losses(backends: list[BackendResult]) -> str:
         for q, where, name, kind in sorted(lost, key=lambda m: m[0][1])
     ]
     headings = ("case", "backend", "", "stock/ours", "quartiles")
-    return f"{text}\n\n{table(headings, rows)}"
+    return f"{text}\n\n{table(headings, rows, words=3)}"
 
 
 def _costs(backends: list[BackendResult]) -> str:
@@ -149,4 +156,4 @@ def _costs(backends: list[BackendResult]) -> str:
             row = (title(backend), name, verdict(median), verdict(worst), where)
             rows.append(row)
     headings = ("backend", "stock/ours", "median", "worst", "of")
-    return table(headings, rows) if rows else ""
+    return table(headings, rows, words=2) if rows else ""

@@ -21,13 +21,15 @@ from keras_sepconv.bench.results import (
 _WIDE = 100
 
 LEGEND = (
-    "stock/ours: the time of stock Keras over ours, on the same weights, the "
-    "median of the rounds; below 1 ours is slower, marked 'loss'. Stock Keras "
-    "is its SeparableConv1D or 2D, padded by hand where it is causal; for "
-    "volumes, Conv3D with as many groups as channels and a 1x1x1 Conv3D. "
-    "quartiles: of that ratio. ours/floor: over the pointwise matrix product "
-    "alone (three of them in training). Whole networks: predict_on_batch and "
-    "train_on_batch, ours converted; inference is with inference=True."
+    "stock/ours: the time of stock Keras divided by ours, with the same "
+    "weights; the median of the rounds. Below 1 ours is slower, and the number "
+    "is marked 'loss'. Stock Keras is SeparableConv1D or SeparableConv2D, with "
+    "its input padded by hand where padding is causal; for volumes it is "
+    "Conv3D with as many groups as channels, then a 1x1x1 Conv3D. quartiles: "
+    "those of stock/ours. ours/floor: our time divided by the time of the "
+    "pointwise matrix product alone (in training: of its three products). "
+    "Whole networks: predict_on_batch and train_on_batch; ours is the "
+    "converted network, inference is the one converted with inference=True."
 )
 
 

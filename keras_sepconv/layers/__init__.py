@@ -1,4 +1,4 @@
-"""The layers, and the initializer that fits them."""
+"""The layers, and an initializer that is scaled for their kernels."""
 
 from keras_sepconv.layers._initializers import DepthwiseFans
 from keras_sepconv.layers.convolution import Conv1D, Conv2D, Conv3D

@@ -1,4 +1,4 @@
-"""What separable and depthwise layers of every rank have in common."""
+"""What the separable and depthwise layers of every rank share."""
 
 import threading
 from typing import Any, ClassVar
@@ -21,11 +21,13 @@ from keras_sepconv._spec import (
 from keras_sepconv.layers import _call, _initializers
 from keras_sepconv.layers._first_input import FirstInput
 
-# Keras lets every thread that makes a layer's first call build it.
+# If several threads make a layer's first call at once, Keras lets each of them
+# build it. The lock is one for all layers, because a layer with a lock of its
+# own could not be copied or pickled.
 _BUILDING = threading.RLock()
 
-# tf.keras up to 2.15 saved these for layers that inherited them from the dense
-# convolution and used none.
+# tf.keras up to 2.15 saved these keys for layers that inherited them from the
+# dense convolution but did not use them.
 _UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
@@ -34,24 +36,22 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     Args:
         rank: The number of spatial axes.
-        options: The constructor's arguments of the same names: those of the
-            convolution, of the weights, `activation`, `use_bias`,
-            `activity_regularizer`, `depth_multiplier` and `implementation`.
-        **kwargs: What every `keras.layers.Layer` takes.
+        options: The arguments of the constructor, by name.
+        **kwargs: The arguments of every `keras.layers.Layer`.
     """
 
-    # The attribute of each weight, by the part that its options begin with.
+    # The attribute of each weight, by the prefix of its options.
     _attributes: ClassVar[dict[str, str]]
-    # Those of all weights.
+    # The attributes of all weights.
     _weight_names: ClassVar[tuple[str, ...]]
 
     def __init__(
         self, rank: int, options: dict[str, Any], **kwargs: Any
     ) -> None:
-        # The shape that the helpers want an empty Sequential to start with.
+        # The input shape that the helpers give to an empty Sequential.
         self.batch_input_shape: Shape | None = None
-        # Not `super()`: that may be the layer of Keras that ours is named as,
-        # of which ours has the class and runs no code.
+        # Not `super()`: it may be the Keras layer of the same name. Ours is
+        # derived from it, but runs none of its code.
         keras.layers.Layer.__init__(
             self,
             activity_regularizer=keras.regularizers.get(
@@ -93,14 +93,14 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         self.implementation = kernels.check_name(options["implementation"])
 
     def _weight_shapes(self, channels: int) -> dict[str, Shape]:
-        """Returns the shape of each part for so many input channels."""
+        """Returns the shape of each weight, for a number of input channels."""
         return {
             "depthwise": (*self.kernel_size, channels, self.depth_multiplier),
             "bias": (self._output_channels(channels),),
         }
 
     def _output_channels(self, channels: int) -> int:
-        """Returns the channels of the result for so many input channels."""
+        """Returns the output channels, for a number of input channels."""
         raise NotImplementedError
 
     @property
@@ -122,14 +122,14 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         return self._spec.check_input(who, shape, channels)
 
     def build(self, input_shape: Shape | None) -> None:
-        """Creates the weights; a second time, only checks the shape.
+        """Creates the weights. A second call only checks the shape.
 
         Args:
-            input_shape: The input's shape, with the channels known the first
-                time.
+            input_shape: The shape of the input. The first call needs the number
+                of channels.
 
         Raises:
-            ValueError: A shape that the layer cannot take.
+            ValueError: The layer does not support the shape.
         """
         given = None if input_shape is None else tuple(input_shape)
         with _BUILDING:
@@ -163,7 +163,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             setattr(self, attribute, weight)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Checks the input, eager or symbolic, before anything is built."""
+        """Checks the input before building anything, eager or symbolic."""
         if args or "inputs" in kwargs:
             inputs = args[0] if args else kwargs["inputs"]
             if not hasattr(inputs, "shape"):
@@ -182,7 +182,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         return _call.call(self, inputs, self.implementation)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """Returns the output's shape; raises as a call would."""
+        """Returns the output's shape; raises the errors that a call raises."""
         shape = self._check_input(tuple(input_shape))
         channels = shape[self._spec.channel_axis]
         assert channels, "the spec refuses unknown channels"
@@ -191,7 +191,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, under stock Keras's keys.
 
-        Those that stock Keras lacks are there only where they are not default.
+        Arguments that stock Keras lacks are left out at their defaults.
         """
         config = {
             **keras.layers.Layer.get_config(self),
@@ -221,14 +221,15 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "BaseConv":
-        """Returns the layer of a config, of tf.keras up to 2.15 too.
+        """Returns the layer that a config describes.
 
         Args:
-            config: From `get_config` of this layer or of the Keras one.
+            config: From `get_config` of this layer or of the Keras layer of the
+                same name, including tf.keras up to 2.15.
 
         Raises:
-            TypeError: A config that the constructor refuses.
-            ValueError: A config that asks for grouped convolution.
+            TypeError: The constructor refuses an argument.
+            ValueError: The config has `groups`, or a wrong value.
         """
         config = dict(config)
         groups = config.pop("groups", 1)

@@ -1,8 +1,8 @@
-"""What a convolution layer computes, by our operations, whoever made it.
+"""Runs a convolution layer, of Keras or of this package, by our operations.
 
-The layers of Keras and those of this package have the same attributes. So
-this is the one place that says which layer is separable, depthwise or
-pointwise, and what its call runs.
+The layers of Keras and of this package have the same attributes. So only this
+module decides which layer is separable, depthwise or pointwise, and which
+operations its call runs.
 """
 
 import math
@@ -21,8 +21,8 @@ def kind(layer: Any, channels: int | None = None) -> str | None:
 
     Args:
         layer: A convolution layer of Keras or of this package.
-        channels: Those of its input, for a plain convolution without weights
-            yet.
+        channels: The input channels; needed for a plain convolution that has
+            no weights yet.
     """
     if isinstance(layer, _PLAIN):
         if channels is None and layer.built:
@@ -39,9 +39,9 @@ def plain_kind(
     """Returns the kind of a plain convolution.
 
     Args:
-        groups: Its groups.
-        kernel_size: The sizes of its kernel.
-        channels: Those of its input, `None` if unknown.
+        groups: The number of groups.
+        kernel_size: The sizes of the kernel.
+        channels: The number of input channels, `None` if unknown.
     """
     if groups == 1:
         return "pointwise" if math.prod(kernel_size) == 1 else None
@@ -54,9 +54,9 @@ def call(layer: Any, inputs: Tensor, implementation: str | None) -> Tensor:
     Args:
         layer: The layer.
         inputs: Its input.
-        implementation: What the operations are to run by.
+        implementation: The implementation of the operations, or `None`.
     """
-    # Keras leaves integer inputs uncast.
+    # Keras does not cast integer inputs.
     inputs = cast(inputs, layer.compute_dtype)
     run = _RUN[kind(layer)]
     outputs = run(layer, inputs, _cast(layer, layer.bias), implementation)
@@ -103,10 +103,10 @@ _RUN: dict[str | None, Any] = {
 
 
 class FastCall:
-    """The `call` of one layer of Keras, by our operations.
+    """Replaces the `call` of one layer of Keras by our operations.
 
-    It is an attribute of the layer, which Python finds before the method of its
-    class. Keras saves, copies and counts no such attribute.
+    It is an attribute of the layer, so Python finds it before the method of the
+    class. Keras does not save, copy or count this attribute.
     """
 
     def __init__(self, layer: Any, implementation: str | None) -> None:
@@ -125,7 +125,9 @@ def is_accelerated(layer: Any) -> bool:
 
 
 def operations(layer: Any, input_shape: tuple[int, ...]) -> list[kernels.Call]:
-    """Returns what `call` asks of the kernels, in order; nothing for others.
+    """Returns the kernel calls that `call` makes, in order.
+
+    The list is empty for a layer without a `kind`.
 
     Args:
         layer: A convolution layer of Keras or of this package.
@@ -157,8 +159,8 @@ def operations(layer: Any, input_shape: tuple[int, ...]) -> list[kernels.Call]:
 
 
 def _cast(layer: Any, weight: Any) -> Tensor | None:
-    # Keras leaves weights uncast in `stateless_call` under mixed precision,
-    # and float64 ones under numpy.
+    # Keras does not cast weights in `stateless_call` under mixed precision, nor
+    # float64 weights under numpy.
     if weight is None:
         return None
     return cast(keras.ops.convert_to_tensor(weight), layer.compute_dtype)
@@ -175,7 +177,7 @@ def _options(layer: Any, implementation: str | None) -> dict[str, Any]:
 
 
 def _strided(layer: Any) -> tuple[slice, ...]:
-    """Returns what a kernel of size 1 reads, whatever the padding."""
+    """Returns the positions that a kernel of size 1 reads, for any padding."""
     every = tuple(slice(None, None, stride) for stride in layer.strides)
     if layer.data_format == "channels_first":
         return (slice(None), slice(None), *every)
@@ -183,7 +185,7 @@ def _strided(layer: Any) -> tuple[slice, ...]:
 
 
 def _in_two_steps(layer: Any) -> bool:
-    """Tells whether something stands between the steps; in ours only."""
+    """Tells whether a bias or an activation comes between the two steps."""
     bias = getattr(layer, "depthwise_use_bias", False)
     return bias or getattr(layer, "depthwise_activation", None) is not None
 

@@ -1,4 +1,4 @@
-"""How a layer gives an empty `keras.Sequential` its input."""
+"""How the first layer of a `keras.Sequential` sets the model's input."""
 
 import functools
 import sys
@@ -8,21 +8,22 @@ import keras
 
 from keras_sepconv._spec import Shape
 
-# Sets the type even of a layer whose `__class__` says another.
+# Sets the type of a layer, even if its `__class__` is a property.
 _set_type = vars(object)["__class__"].__set__
 
 
 class FirstInput:
-    """A layer that knows what an empty `keras.Sequential` should start with.
+    """A layer that brings the input of an empty `keras.Sequential` along.
 
-    `Sequential.add` reads `_input_shape_arg` of its first layer and makes of it
-    an input of unknown batch size and default dtype; it has no other hook
-    (Keras 3.6 to 3.15). So the model that is asking, found one frame up, gets
-    the full input here, and the answer is that nothing is left to do.
+    `Sequential.add` reads `_input_shape_arg` of its first layer and adds an
+    input of that shape, with unknown batch size and the default dtype. Keras
+    (3.6 to 3.15) has no other hook. So this property finds the calling model
+    one stack frame up, adds the complete input to it, and returns `None`, so
+    that Keras adds nothing.
     """
 
     batch_input_shape: Shape | None = None
-    # That of the input, where the layer's own would be wrong: integers.
+    # The input's dtype if it is not the layer's, as for integers.
     batch_input_dtype: str | None = None
 
     @property
@@ -40,20 +41,21 @@ class FirstInput:
 
 
 def input_layer(layer: Any, shape: Shape) -> Any:
-    """Returns the input, batch included, that goes before `layer`.
+    """Returns the input layer for `layer`; `shape` includes the batch.
 
-    Under mixed precision it is of the weights' dtype, as it is in Keras.
+    Under mixed precision it has the dtype of the weights, as in Keras.
     """
     dtype = getattr(layer, "batch_input_dtype", None) or layer.variable_dtype
     return keras.layers.InputLayer(batch_shape=shape, dtype=dtype)
 
 
 def start_with(layer: Any, shape: Shape) -> None:
-    """Makes `shape`, batch included, the input that `layer` brings along.
+    """Makes `layer` bring along an input; `shape` includes the batch.
 
-    It does so until it is built, by whichever road; a build that fails changes
-    nothing. Copies and saved configs are without the shape. A layer of Keras is
-    of a type of ours meanwhile, since an instance cannot have a property.
+    The shape is dropped as soon as the layer is built, however that happens,
+    unless the build fails. Copies and saved configs do not have the shape.
+    Until then a layer of Keras has a type of ours, because only a type can have
+    a property.
     """
     plain: Any = type(layer)
     build = layer.build
@@ -72,10 +74,10 @@ def start_with(layer: Any, shape: Shape) -> None:
 
 @functools.cache
 def _with_first_input(plain: Any) -> Any:
-    """Returns the type of a layer of Keras while it brings its input along.
+    """Returns the type of a Keras layer that brings its input along.
 
-    What copies, saves or pickles such a layer gets a plain one: Keras looks at
-    `layer.__class__`, `pickle` and `copy` at `__reduce__`.
+    A copied, saved or pickled layer has the plain type again: Keras reads
+    `layer.__class__`, and `pickle` and `copy` read `__reduce__`.
     """
 
     def new(cls: type, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Initializers that know what a depthwise kernel's fans are."""
+"""Initializers that are scaled for a depthwise kernel."""
 
 import math
 from typing import Any
@@ -10,14 +10,16 @@ from keras_sepconv._spec import Tensor, wrong
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class DepthwiseFans(keras.initializers.Initializer):  # type: ignore[misc]
-    """A fan-based initializer of Keras, with a depthwise kernel's true fans.
+    """An initializer of Keras, scaled for a depthwise kernel.
 
-    Each output of a depthwise convolution sums over the taps of one filter, so
-    `fan_in = taps` and `fan_out = taps * depth_multiplier`, with `taps` the
-    product of the kernel's sizes. Keras reads the kernel's shape
+    Initializers such as `"glorot_uniform"` divide by the fan-in, the number of
+    products that an output sums. An output of a depthwise convolution sums over
+    the taps of one filter, so here `fan_in = taps` and
+    `fan_out = taps * depth_multiplier`, where `taps` is the product of the
+    kernel's sizes. Keras reads the kernel's shape
     `(*kernel_size, channels, depth_multiplier)` as that of a dense convolution
-    and takes `fan_in = taps * channels`, which makes the values too small by up
-    to the square root of the number of channels
+    and uses `fan_in = taps * channels`. Its values are too small, by up to the
+    square root of the number of channels
     (https://github.com/keras-team/keras/issues/11773). The variances are those
     of Glorot and Bengio (2010), He et al. (2015) and LeCun et al. (1998).
 
@@ -77,9 +79,9 @@ def get(identifier: Any) -> Any:
     """Returns the initializer of a depthwise kernel.
 
     Args:
-        identifier: A name, which gets the true fans if it is fan-based; or
-            anything else that `keras.initializers.get` takes, as it is. `None`
-            is the default, `"glorot_uniform"`.
+        identifier: A name; a fan-based initializer is then scaled for a
+            depthwise kernel. Or anything else that `keras.initializers.get`
+            takes, which is used unchanged. `None` means `"glorot_uniform"`.
     """
     if identifier is None:
         identifier = "glorot_uniform"
@@ -92,9 +94,9 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(initializer: Any) -> Any:
-    """Returns a name if the initializer was given by name and has our fans.
+    """Returns the name of a `DepthwiseFans`, else the config of the object.
 
-    So the config of a layer with the default stays one that stock Keras loads.
+    So stock Keras can load the config of a layer that has the defaults.
     """
     if isinstance(initializer, DepthwiseFans):
         return initializer.name

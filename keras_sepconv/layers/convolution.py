@@ -1,4 +1,4 @@
-"""Plain convolutions that run fast where they are depthwise or pointwise."""
+"""Keras's convolutions, faster where they are depthwise or pointwise."""
 
 from typing import Any
 
@@ -10,23 +10,7 @@ from keras_sepconv.layers import _call
 
 
 class BaseConvolution:
-    """What a convolution of Keras computes, by our operations where they can.
-
-    With `groups` equal to the input's channels it is a depthwise convolution,
-    and with a kernel of size 1 a matrix product. Anything else is left to the
-    layer of Keras, whose constructor, weights, weights files and config are the
-    same here.
-
-    Args:
-        *args: Those of the Keras layer, in its order.
-        implementation: `None` for the fastest that can, or a name from
-            `keras_sepconv.ops.implementations()`.
-        **kwargs: Those of the Keras layer.
-
-    Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value.
-    """
+    """What the three convolutions share; `Conv2D` describes it, for users."""
 
     def __init__(
         self: Any, *args: Any, implementation: str | None = None, **kwargs: Any
@@ -42,7 +26,7 @@ class BaseConvolution:
         return _call.call(self, inputs, self.implementation)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the config of the Keras layer, and what differs from it."""
+        """Returns the Keras layer's config, with `implementation` if given."""
         config: dict[str, Any] = super().get_config()  # type: ignore[misc]
         if self.implementation is not None:
             config["implementation"] = self.implementation
@@ -51,7 +35,9 @@ class BaseConvolution:
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class Conv1D(BaseConvolution, keras.layers.Conv1D):  # type: ignore[misc]
-    """`keras.layers.Conv1D`; see `BaseConvolution` for what differs.
+    """`keras.layers.Conv1D`, faster where it is depthwise or pointwise.
+
+    `keras_sepconv.layers.Conv2D` describes the arguments and the rules.
 
     Example:
 
@@ -65,7 +51,23 @@ class Conv1D(BaseConvolution, keras.layers.Conv1D):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class Conv2D(BaseConvolution, keras.layers.Conv2D):  # type: ignore[misc]
-    """`keras.layers.Conv2D`; see `BaseConvolution` for what differs.
+    """`keras.layers.Conv2D`, faster where it is depthwise or pointwise.
+
+    It computes what `keras.layers.Conv2D` computes. With `groups` equal to the
+    number of input channels it is a depthwise convolution, and with kernel size
+    1 it is a matrix product; then the fast operations of this package run. In
+    every other case the code of the Keras layer runs. The constructor, the
+    weights, the weights files and the config are those of the Keras layer.
+
+    Args:
+        *args: The arguments of the Keras layer, in its order.
+        implementation: `None` to choose the fastest one that supports the call,
+            or a name from `keras_sepconv.ops.implementations()`.
+        **kwargs: The arguments of the Keras layer.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value.
 
     Example:
 
@@ -79,7 +81,9 @@ class Conv2D(BaseConvolution, keras.layers.Conv2D):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class Conv3D(BaseConvolution, keras.layers.Conv3D):  # type: ignore[misc]
-    """`keras.layers.Conv3D`; see `BaseConvolution` for what differs.
+    """`keras.layers.Conv3D`, faster where it is depthwise or pointwise.
+
+    `keras_sepconv.layers.Conv2D` describes the arguments and the rules.
 
     Example:
 

@@ -9,20 +9,9 @@ from keras_sepconv.layers._base import BaseConv
 
 
 class BaseDepthwiseConv(BaseConv):
-    """Depthwise convolution of any rank.
+    """What the depthwise layers of every rank share.
 
-    Each input channel is filtered by itself, by `depth_multiplier` filters;
-    nothing mixes the channels. Then come the bias and the activation. What it
-    computes is `keras_sepconv.ops.depthwise_conv`.
-
-    It takes the place of the Keras layer of the same name, as
-    `keras_sepconv.SeparableConv2D` does, whose rules hold here for every
-    argument of the same name: initializer names have the true fans, and strides
-    are refused together with dilation.
-
-    Output shape:
-        That of a separable layer, with `channels * depth_multiplier` channels:
-        those of the first input channel first.
+    `DepthwiseConv2D` describes the rules, for users.
     """
 
     _attributes: ClassVar[dict[str, str]] = {
@@ -37,18 +26,22 @@ class BaseDepthwiseConv(BaseConv):
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class DepthwiseConv1D(BaseDepthwiseConv, keras.layers.DepthwiseConv1D):  # type: ignore[misc]
-    """Depthwise convolution of sequences; see `BaseDepthwiseConv` for rules.
+    """Depthwise convolution of sequences (1D).
+
+    The rules are those of `keras_sepconv.DepthwiseConv2D`, and
+    `keras_sepconv.SeparableConv2D` describes the arguments in full.
 
     Args:
         kernel_size: A whole number.
         strides: A whole number.
-        padding: `"valid"`, `"same"`, `"causal"`, or zeros in numbers.
+        padding: `"valid"`, `"same"`, `"causal"`, or numbers of zeros.
         depth_multiplier: Filters for each input channel.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with the true fans) or an object.
+        depthwise_initializer: A name (scaled for a depthwise
+            kernel) or an object.
         bias_initializer: A name or an object.
         depthwise_regularizer: A name, an object or a function.
         bias_regularizer: A name, an object or a function.
@@ -68,8 +61,8 @@ class DepthwiseConv1D(BaseDepthwiseConv, keras.layers.DepthwiseConv1D):  # type:
         `(batch, channels * depth_multiplier, new_steps)`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, or the input has the wrong
             shape.
 
     Example:
@@ -109,18 +102,28 @@ class DepthwiseConv1D(BaseDepthwiseConv, keras.layers.DepthwiseConv1D):  # type:
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class DepthwiseConv2D(BaseDepthwiseConv, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
-    """Depthwise convolution of images; see `BaseDepthwiseConv` for the rules.
+    """Depthwise convolution of images (2D).
+
+    Each input channel is filtered by itself, with `depth_multiplier` filters.
+    Nothing mixes the channels. Then the bias is added and the activation is
+    applied. `keras_sepconv.ops.depthwise_conv` defines what is computed.
+
+    You can use it in place of `keras.layers.DepthwiseConv2D`. The rules are
+    those of `keras_sepconv.SeparableConv2D`, which describes in full the
+    arguments that both have. `DepthwiseConv1D` and `DepthwiseConv3D` follow
+    the same rules.
 
     Args:
         kernel_size: A whole number, or `(height, width)`.
         strides: A whole number, or one for rows and one for columns.
-        padding: `"valid"`, `"same"`, or zeros in numbers.
+        padding: `"valid"`, `"same"`, or numbers of zeros.
         depth_multiplier: Filters for each input channel.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number, or one for rows and one for columns.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with the true fans) or an object.
+        depthwise_initializer: A name (scaled for a depthwise
+            kernel) or an object.
         bias_initializer: A name or an object.
         depthwise_regularizer: A name, an object or a function.
         bias_regularizer: A name, an object or a function.
@@ -137,11 +140,12 @@ class DepthwiseConv2D(BaseDepthwiseConv, keras.layers.DepthwiseConv2D):  # type:
 
     Output shape:
         `(batch, new_rows, new_cols, channels * depth_multiplier)`, or
-        `(batch, channels * depth_multiplier, new_rows, new_cols)`.
+        `(batch, channels * depth_multiplier, new_rows, new_cols)`. The filters
+        of the first input channel come first.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, or the input has the wrong
             shape.
 
     Example:
@@ -181,18 +185,23 @@ class DepthwiseConv2D(BaseDepthwiseConv, keras.layers.DepthwiseConv2D):  # type:
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class DepthwiseConv3D(BaseDepthwiseConv):
-    """Depthwise convolution of volumes; see `BaseDepthwiseConv` for the rules.
+    """Depthwise convolution of volumes (3D).
+
+    The rules are those of `keras_sepconv.DepthwiseConv2D`, and
+    `keras_sepconv.SeparableConv2D` describes the arguments in full. Keras has
+    no such layer.
 
     Args:
         kernel_size: A whole number, or `(depth, height, width)`.
         strides: A whole number, or one each for depth, rows and columns.
-        padding: `"valid"`, `"same"`, or zeros in numbers.
+        padding: `"valid"`, `"same"`, or numbers of zeros.
         depth_multiplier: Filters for each input channel.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number, or one each for depth, rows and columns.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with the true fans) or an object.
+        depthwise_initializer: A name (scaled for a depthwise
+            kernel) or an object.
         bias_initializer: A name or an object.
         depthwise_regularizer: A name, an object or a function.
         bias_regularizer: A name, an object or a function.
@@ -213,8 +222,8 @@ class DepthwiseConv3D(BaseDepthwiseConv):
         or with the channels first.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, or the input has the wrong
             shape.
 
     Example:

@@ -9,84 +9,9 @@ from keras_sepconv.layers._base import BaseConv
 
 
 class BaseSeparableConv(BaseConv):
-    """Separable convolution of any rank.
+    """What the separable layers of every rank share.
 
-    A depthwise convolution filters each channel by itself; a pointwise one, a
-    matrix product, mixes the channels; then come the bias and the activation.
-    What it computes is `keras_sepconv.ops.separable_conv`.
-
-    It takes the place of the Keras layer of the same name, where there is one:
-    the constructor, the weights, the weights files and the config are the same,
-    as long as nothing is asked for that Keras lacks. Two differences are
-    deliberate:
-
-    - A fan-based initializer given *by name* for the depthwise kernel uses the
-      fans that this kernel has (see `keras_sepconv.layers.DepthwiseFans`). An
-      initializer object is taken as it is, so
-      `depthwise_initializer=keras.initializers.GlorotUniform()` is what stock
-      Keras does, and so is a config that stock Keras saved.
-    - Strides together with dilation are refused at construction, as the
-      documentation of the Keras layer says. The operations accept both.
-
-    Each rank has its own constructor, with these arguments:
-
-    Args:
-        filters: The number of output channels.
-        kernel_size: The size of the depthwise window: a whole number, or one
-            for each spatial axis.
-        strides: The stride of the depthwise convolution, likewise.
-        padding: `"valid"` (none), `"same"` (zeros, split evenly, so that
-            stride 1 keeps the size) or, with one spatial axis, `"causal"`
-            (zeros before, so that no output sees a later step), in upper or
-            lower case. Or numbers of zeros: one for both sides of every axis,
-            or for each axis one or a pair, before and after it.
-        data_format: `"channels_last"`, `"channels_first"`, or `None` for
-            `keras.config.image_data_format()`. Both work on every backend, on
-            a CPU too.
-        dilation_rate: The dilation of the depthwise window, as `kernel_size`.
-        depth_multiplier: The number of depthwise filters for each input
-            channel.
-        activation: A name or a function to apply last. `None`: none.
-        use_bias: Whether to add a bias before the activation.
-        depthwise_initializer: A name or an object. `None`:
-            `"glorot_uniform"`.
-        pointwise_initializer: A name or an object. `None`:
-            `"glorot_uniform"`.
-        bias_initializer: A name or an object. `None`: `"zeros"`.
-        depthwise_regularizer: A penalty on the depthwise kernel.
-        pointwise_regularizer: A penalty on the pointwise kernel.
-        bias_regularizer: A penalty on the bias.
-        activity_regularizer: A penalty on the output.
-        depthwise_constraint: A projection of the depthwise kernel after each
-            update.
-        pointwise_constraint: A projection of the pointwise kernel.
-        bias_constraint: A projection of the bias.
-        depthwise_use_bias: Whether to add a bias between the two steps, of
-            zeros at first, after the other weights in `weights`.
-        depthwise_activation: A name or a function to apply between the steps.
-        implementation: `None` for the fastest that can, or a name from
-            `keras_sepconv.ops.implementations()`: exactly that one runs, or
-            the call raises and says why not. A name is part of the saved
-            config, and the backend that loads it must have one of that name.
-        **kwargs: What every `keras.layers.Layer` takes: `name`, `dtype`,
-            `trainable`.
-
-    Input shape:
-        `(batch, *sizes, channels)`, or `(batch, channels, *sizes)` if
-        `data_format="channels_first"`. Batch and sizes may be unknown, and so
-        may the channels once the weights are made.
-        Integers are cast to the layer's compute dtype.
-
-    Output shape:
-        `(batch, *new_sizes, filters)`, or `(batch, filters, *new_sizes)`. A
-        size `n` becomes `ceil(n / stride)` with padding `"same"` and
-        `"causal"`, else `floor((n + zeros - span) / stride) + 1`, where
-        `span = (kernel_size - 1) * dilation_rate + 1`.
-
-    Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
-            shape; in a call, before anything is built.
+    `SeparableConv2D` describes the arguments and the rules, for users.
     """
 
     _attributes: ClassVar[dict[str, str]] = {
@@ -129,7 +54,7 @@ class BaseSeparableConv(BaseConv):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, under stock Keras's keys.
 
-        Those that stock Keras lacks are there only where they are not default.
+        Arguments that stock Keras lacks are left out at their defaults.
         """
         config = {**super().get_config(), "filters": self.filters}
         if self.depthwise_use_bias:
@@ -143,19 +68,23 @@ class BaseSeparableConv(BaseConv):
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type: ignore[misc]
-    """Separable convolution of sequences; see `BaseSeparableConv` for rules.
+    """Separable convolution of sequences (1D).
+
+    The arguments and the rules are those of `keras_sepconv.SeparableConv2D`,
+    which describes them in full.
 
     Args:
         filters: The number of output channels.
         kernel_size: A whole number.
         strides: A whole number.
-        padding: `"valid"`, `"same"`, `"causal"`, or zeros in numbers.
+        padding: `"valid"`, `"same"`, `"causal"`, or numbers of zeros.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number.
         depth_multiplier: Depthwise filters for each input channel.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with the true fans) or an object.
+        depthwise_initializer: A name (scaled for a depthwise
+            kernel) or an object.
         pointwise_initializer: A name or an object.
         bias_initializer: A name or an object.
         depthwise_regularizer: A name, an object or a function.
@@ -179,8 +108,8 @@ class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type:
         `(batch, new_steps, filters)`, or `(batch, filters, new_steps)`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, or the input has the wrong
             shape.
 
     Example:
@@ -226,46 +155,90 @@ class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type:
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type: ignore[misc]
-    """Separable convolution of images; see `BaseSeparableConv` for the rules.
+    """Separable convolution of images (2D).
+
+    First a depthwise convolution filters each channel by itself. Then a
+    pointwise convolution, a matrix product, mixes the channels. Then the bias
+    is added and the activation is applied. `keras_sepconv.ops.separable_conv`
+    defines what is computed.
+
+    You can use it in place of `keras.layers.SeparableConv2D`: the constructor,
+    the weights, the weights files and the config are the same, as long as you
+    use no argument that Keras lacks. There are two deliberate differences:
+
+    - An initializer that you give *by name* for the depthwise kernel, as
+      `"glorot_uniform"`, is scaled for a depthwise kernel (see
+      `keras_sepconv.layers.DepthwiseFans`). An initializer *object* is used
+      unchanged. So `depthwise_initializer=keras.initializers.GlorotUniform()`
+      gives the values of stock Keras, and so does a config that stock Keras
+      saved.
+    - The constructor raises an error if both `strides` and `dilation_rate` are
+      larger than 1. The documentation of the Keras layer forbids this too.
+
+    `SeparableConv1D` and `SeparableConv3D` follow the same rules.
 
     Args:
         filters: The number of output channels.
-        kernel_size: A whole number, or `(height, width)`.
-        strides: A whole number, or one for rows and one for columns.
-        padding: `"valid"`, `"same"`, or zeros in numbers.
-        data_format: `"channels_last"`, `"channels_first"` or `None`.
-        dilation_rate: A whole number, or one for rows and one for columns.
-        depth_multiplier: Depthwise filters for each input channel.
-        activation: A name or a function.
-        use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with the true fans) or an object.
-        pointwise_initializer: A name or an object.
-        bias_initializer: A name or an object.
-        depthwise_regularizer: A name, an object or a function.
-        pointwise_regularizer: A name, an object or a function.
-        bias_regularizer: A name, an object or a function.
-        activity_regularizer: A name, an object or a function.
-        depthwise_constraint: A name, an object or a function.
-        pointwise_constraint: A name, an object or a function.
-        bias_constraint: A name, an object or a function.
-        depthwise_use_bias: Whether to add a bias between the steps.
-        depthwise_activation: A name or a function to apply between the steps.
-        implementation: `None`, or a name from
-            `keras_sepconv.ops.implementations()`.
-        **kwargs: `name`, `dtype`, `trainable`.
+        kernel_size: The size of the depthwise kernel: a whole number, or
+            `(height, width)`.
+        strides: The stride of the depthwise convolution: a whole number, or one
+            for rows and one for columns.
+        padding: `"valid"` (no zeros), or `"same"` (as many zeros as keep the
+            size at stride 1, the same number on both sides; an odd one goes to
+            the end). Or the number of zeros: one number for all sides, a number
+            for each axis, or a pair `(before, after)` for each axis.
+            `SeparableConv1D` also takes `"causal"` (all zeros before, so that
+            no output depends on a later step). Upper case is accepted.
+        data_format: `"channels_last"`, `"channels_first"`, or `None` for
+            `keras.config.image_data_format()`. Both work on every backend, on
+            CPUs too.
+        dilation_rate: The distance between neighbouring pixels of the depthwise
+            kernel: a whole number, or one for rows and one for columns.
+        depth_multiplier: The number of depthwise filters for each input
+            channel.
+        activation: A name or a function, applied last. `None`: no activation.
+        use_bias: Whether to add a bias before the activation.
+        depthwise_initializer: A name (scaled for a depthwise kernel) or an
+            object. `None`: `"glorot_uniform"`.
+        pointwise_initializer: A name or an object. `None`:
+            `"glorot_uniform"`.
+        bias_initializer: A name or an object. `None`: `"zeros"`.
+        depthwise_regularizer: A penalty on the depthwise kernel.
+        pointwise_regularizer: A penalty on the pointwise kernel.
+        bias_regularizer: A penalty on the bias.
+        activity_regularizer: A penalty on the output.
+        depthwise_constraint: A projection of the depthwise kernel, applied
+            after each update.
+        pointwise_constraint: A projection of the pointwise kernel.
+        bias_constraint: A projection of the bias.
+        depthwise_use_bias: Whether to add a bias between the two steps. It
+            starts at zero and comes last in `weights`.
+        depthwise_activation: A name or a function, applied between the steps.
+        implementation: `None` to choose the fastest one that supports the call.
+            Or a name from `keras_sepconv.ops.implementations()`: that one runs,
+            or the call raises an error with the reason. The name is saved in
+            the config; a backend that has no implementation of that name
+            cannot load the layer.
+        **kwargs: The arguments of every `keras.layers.Layer`: `name`, `dtype`,
+            `trainable`.
 
     Input shape:
         `(batch, rows, cols, channels)`, or `(batch, channels, rows, cols)` if
-        `data_format="channels_first"`.
+        `data_format="channels_first"`. The batch size, the rows and the columns
+        may be unknown; so may the channels, once the layer is built. Integers
+        are cast to the layer's compute dtype.
 
     Output shape:
         `(batch, new_rows, new_cols, filters)`, or
-        `(batch, filters, new_rows, new_cols)`.
+        `(batch, filters, new_rows, new_cols)`. A size `n` becomes
+        `ceil(n / stride)` with padding `"same"` and `"causal"`. Otherwise it
+        becomes `floor((n + zeros - span) / stride) + 1`, where
+        `span = (kernel_size - 1) * dilation_rate + 1`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
-            shape.
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, or the input has the wrong
+            shape. A call raises before it builds anything.
 
     Example:
 
@@ -310,19 +283,23 @@ class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type:
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class SeparableConv3D(BaseSeparableConv):
-    """Separable convolution of volumes; see `BaseSeparableConv` for the rules.
+    """Separable convolution of volumes (3D).
+
+    The arguments and the rules are those of `keras_sepconv.SeparableConv2D`,
+    which describes them in full. Keras has no such layer.
 
     Args:
         filters: The number of output channels.
         kernel_size: A whole number, or `(depth, height, width)`.
         strides: A whole number, or one each for depth, rows and columns.
-        padding: `"valid"`, `"same"`, or zeros in numbers.
+        padding: `"valid"`, `"same"`, or numbers of zeros.
         data_format: `"channels_last"`, `"channels_first"` or `None`.
         dilation_rate: A whole number, or one each for depth, rows and columns.
         depth_multiplier: Depthwise filters for each input channel.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with the true fans) or an object.
+        depthwise_initializer: A name (scaled for a depthwise
+            kernel) or an object.
         pointwise_initializer: A name or an object.
         bias_initializer: A name or an object.
         depthwise_regularizer: A name, an object or a function.
@@ -348,8 +325,8 @@ class SeparableConv3D(BaseSeparableConv):
         `(batch, filters, new_depth, new_rows, new_cols)`.
 
     Raises:
-        TypeError: An argument of the wrong type.
-        ValueError: An argument with the wrong value, or an input of the wrong
+        TypeError: An argument has the wrong type.
+        ValueError: An argument has the wrong value, or the input has the wrong
             shape.
 
     Example:
