@@ -1,6 +1,7 @@
 """Separable convolutions for Keras 3, the same on every backend."""
 
 from keras_sepconv import functional, ops
+from keras_sepconv._version import __version__ as __version__
 from keras_sepconv.functional import *  # noqa: F403
 from keras_sepconv.layers import (
     DepthwiseConv1D,
@@ -17,8 +18,6 @@ from keras_sepconv.tools import (
     load_model,
     restore_model,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DepthwiseConv1D",

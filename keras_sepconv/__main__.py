@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from keras_sepconv import __version__
+from keras_sepconv._version import __version__
 from keras_sepconv.bench import command as bench
 from keras_sepconv.tools import command as convert
 from keras_sepconv.tools import info

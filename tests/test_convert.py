@@ -519,13 +519,19 @@ def test_zeros_stay_before_what_does_not_pad_as_they_do(after):
     assert [layer.name for layer in fast.layers] == [zeros.name, after.name]
 
 
-def test_the_report_counts_before_and_after(monkeypatch):
+def test_the_report_counts_ours_and_all(monkeypatch):
     monkeypatch.setattr(
         "keras_sepconv.tools.convert.multiply_adds",
-        lambda model: len(model.layers),
+        lambda model, where: (
+            sum(map(where, model.layers)),
+            len(model.layers),
+        ),
     )
-    fast = convert_model(inner_model("inner"), inference=True, verify=False)
-    assert fast.conversion_report.multiply_adds == (2, 1)
+    fast = convert_model(inner_model("inner"), verify=False)
+    assert fast.conversion_report.multiply_adds == (1, 2)
+    assert fast.conversion_report.share == 0.5
+    stock = restore_model(fast, verify=False)
+    assert stock.conversion_report.multiply_adds == (None, 2)
 
 
 def test_how_far_off_rounding_goes():

@@ -23,6 +23,7 @@ SOURCES = {
 
 # The order in which data flows; nothing imports what stands after it.
 LEVELS = (
+    "_version",
     "_spec",
     "kernels",
     "ops",

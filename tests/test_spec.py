@@ -106,15 +106,18 @@ def test_the_layout_in_words():
 
 @pytest.mark.parametrize(
     ("strides", "received"),
-    [((0,), "(0,)"), ((True,), "(True,)"), (1.5, "1.5")],
+    [
+        ((0,), "Received: strides=(0,)"),
+        ((True,), "R's NA arrives as True. Received: strides=(True,)"),
+        (1.5, "Received: strides=1.5"),
+    ],
 )
 def test_a_rule_for_one_axis(strides, received):
     """In the form that layers keep, too."""
     with pytest.raises((TypeError, ValueError)) as caught:
         ConvSpec.normalise((3,), strides, "valid", "channels_last", (1,))
     assert str(caught.value) == (
-        "`strides` must be a positive whole number. "
-        f"Received: strides={received}"
+        f"`strides` must be a positive whole number. {received}"
     )
 
 

@@ -19,7 +19,7 @@ def model(name: str) -> Any:
         made(inputs[:1])
     _give_signal(made)
     # A task of KerasHub brings metrics that suit classes alone.
-    made.compile(keras.optimizers.SGD(0.01), _loss(made), metrics=None)
+    made.compile(keras.optimizers.SGD(0.01), _loss(made), metrics=[])
     return made, inputs
 
 
