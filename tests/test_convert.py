@@ -431,8 +431,10 @@ def test_the_sizes_that_are_tried():
         return _verify.sample(keras.Sequential(stack)).shape
 
     assert tried(1) == (2, 32, 32, 1)
-    assert tried(65) == (2, 128, 128, 1)
-    assert tried(129) == (2, 224, 224, 1)
+    # Keras 3.6 takes an image that is too small.
+    if KERAS >= (3, 15):
+        assert tried(65) == (2, 128, 128, 1)
+        assert tried(129) == (2, 224, 224, 1)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

@@ -188,6 +188,15 @@ def chain(between=None):
     )
 
 
+def test_an_operation_of_the_graph_is_in_the_way():
+    inputs = keras.Input((8, 8, 16))
+    hidden = L.DepthwiseConv2D(3, depth_multiplier=2)(inputs)
+    outputs = L.Conv2D(4, 1)(keras.ops.tanh(hidden))
+    fast = convert(keras.Model(inputs, outputs), copies=True)
+    (row,) = fast.conversion_report.copied
+    assert row.reason == "tanh after it is Tanh"
+
+
 def test_equalized_is_the_same_to_the_last_bit():
     model = chain()
     plain, even = convert(model), convert(model, equalize=True)

@@ -322,7 +322,9 @@ def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
         return "stablehlo.convolution" in lowered.as_text()
 
     assert convolves((4,), "cuda")
-    assert not convolves((4,), "cpu")
+    # Before, the program had the branch of every platform.
+    if jax.__version_info__ >= (0, 5):
+        assert not convolves((4,), "cpu")
     assert convolves((4, 1), "cuda")
     assert not convolves((2, 2), "cuda")
 

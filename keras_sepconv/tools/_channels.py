@@ -89,6 +89,9 @@ def _places(layer: Any, node: Node, path: Path) -> Iterator[Place]:
         return
     chain = edges(config["layers"], config)
     inside = {inner.name: inner for inner in layer.layers}
+    # A graph has operations besides layers.
+    readers = {one.name: one for one in getattr(layer, "operations", ())}
+    readers |= inside
     for item in config["layers"]:
         name = name_of(item)
         if name not in inside:
@@ -97,7 +100,7 @@ def _places(layer: Any, node: Node, path: Path) -> Iterator[Place]:
         following = chain.after(name)
         while following is not None:
             reader = name_of(following)
-            after.append(((*path, reader), inside[reader]))
+            after.append(((*path, reader), readers[reader]))
             following = chain.after(reader)
         yield Place((*path, name), item, inside[name], True, tuple(after))
         yield from _places(inside[name], item, (*path, name))
