@@ -5,7 +5,9 @@ module decides which layer is separable, depthwise or pointwise, and which
 operations its call runs.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,7 +27,7 @@ def kind(layer: Any, channels: int | None = None) -> str | None:
             no weights yet.
     """
     if isinstance(layer, _PLAIN):
-        if channels is None and layer.built:
+        if channels is None and layer.groups > 1 and layer.built:
             channels = int(layer.kernel.shape[-2]) * layer.groups
         return plain_kind(layer.groups, layer.kernel_size, channels)
     if hasattr(layer, "pointwise_initializer"):
@@ -48,17 +50,27 @@ def plain_kind(
     return "depthwise" if groups == channels else None
 
 
-def call(layer: Any, inputs: Tensor, implementation: str | None) -> Tensor:
-    """Returns what a layer that has a `kind` and weights computes.
+def call(
+    layer: Any,
+    inputs: Tensor,
+    implementation: str | None,
+    otherwise: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Returns what a layer with weights computes.
 
     Args:
         layer: The layer.
         inputs: Its input.
         implementation: The implementation of the operations, or `None`.
+        otherwise: What a layer without a `kind` runs instead. Plain
+            convolutions need it.
     """
+    run = _RUN.get(kind(layer))
+    if run is None:
+        assert otherwise is not None, "only plain convolutions have no kind"
+        return otherwise(inputs)
     # Keras does not cast integer inputs.
     inputs = cast(inputs, layer.compute_dtype)
-    run = _RUN[kind(layer)]
     outputs = run(layer, inputs, _cast(layer, layer.bias), implementation)
     return outputs if layer.activation is None else layer.activation(outputs)
 
@@ -114,9 +126,16 @@ class FastCall:
         self.implementation = implementation
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        if kind(self.layer) is None:
-            return type(self.layer).call(self.layer, inputs)
-        return call(self.layer, inputs, self.implementation)
+        plain = functools.partial(type(self.layer).call, self.layer)
+        return call(self.layer, inputs, self.implementation, plain)
+
+
+def set_call(layer: Any, call: Callable[..., Tensor] | None) -> None:
+    """Gives a layer a `call` of its own, or with `None` that of its class."""
+    if call is not None:
+        layer.call = call
+    elif "call" in vars(layer):
+        del layer.call
 
 
 def is_accelerated(layer: Any) -> bool:

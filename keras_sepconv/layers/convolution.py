@@ -21,9 +21,8 @@ class BaseConvolution:
 
     def call(self: Any, inputs: Tensor) -> Tensor:
         """Returns `activation(convolution(inputs) + bias)`."""
-        if _call.kind(self) is None:
-            return super().call(inputs)  # type: ignore[misc]
-        return _call.call(self, inputs, self.implementation)
+        plain = super().call  # type: ignore[misc]
+        return _call.call(self, inputs, self.implementation, plain)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the Keras layer's config, with `implementation` if given."""

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import Shape, static_shape
+from keras_sepconv.layers._call import set_call
 from keras_sepconv.tools._tree import Path, is_graph, layers
 
 _RECORDING = threading.RLock()
@@ -104,12 +105,11 @@ def _of_shape(model: Any, shape: Any) -> Any:
 def _leaves(layer: Any) -> list[tuple[Path, Any]]:
     """Returns the layers inside that have none inside, or are Keras's own."""
     inner = list(layers(layer))
-    own = [path for path, one in inner if not _is_code(one)]
+    own = {path for path, one in inner if not _is_code(one)}
     return [
         (path, one)
         for path, one in inner
-        if path in own
-        and not any(path[: len(around)] == around != path for around in own)
+        if path in own and not any(path[:n] in own for n in range(1, len(path)))
     ]
 
 
@@ -193,14 +193,11 @@ def _recorded(layer: Any, note: Callable[..., None]) -> Iterator[None]:
         before = [vars(leaf).get("call") for _, leaf in leaves]
         try:
             for path, leaf in leaves:
-                leaf.call = _reporting(path, leaf, note)
+                set_call(leaf, _reporting(path, leaf, note))
             yield
         finally:
             for (_, leaf), call in zip(leaves, before, strict=True):
-                if call is None:
-                    del leaf.call
-                else:
-                    leaf.call = call
+                set_call(leaf, call)
 
 
 def _reporting(path: Path, leaf: Any, note: Callable[..., None]) -> Any:

@@ -42,7 +42,11 @@ def serialized(model: Any) -> Node:
         layer = inside.get(path) if name_of(inner) else None
         if not isinstance(layer, keras.Model) or not is_graph(layer):
             return None
-        return {**inner, **serialized(as_graph(layer))}
+        graph = as_graph(layer)
+        if graph is layer:
+            _name_layers(layer, inner)
+            return None
+        return {**inner, **serialized(graph)}
 
     return {**node, "config": replaced(node["config"], change)}
 

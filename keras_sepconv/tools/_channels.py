@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_sepconv.tools._edges import edges
+from keras_sepconv.tools._swap import is_quantized
 from keras_sepconv.tools._tree import (
     Node,
     Path,
@@ -140,7 +141,7 @@ def is_known(layer: Any) -> bool:
     """Tells whether a layer is Keras's or ours, with plain weights."""
     return (
         type(layer).__module__.startswith(_HOMES)
-        and "Quantized" not in type(layer.dtype_policy).__name__
+        and not is_quantized(layer.dtype_policy)
         and not getattr(layer, "lora_enabled", False)
     )
 

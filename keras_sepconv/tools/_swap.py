@@ -75,7 +75,7 @@ def obstacle(layer: Any) -> str | None:
     stock = next((one for one in STOCK if isinstance(layer, one)), None)
     if stock is None:
         return "it is transposed"
-    if _is_quantized(layer.dtype_policy):
+    if is_quantized(layer.dtype_policy):
         return "it is quantized"
     if isinstance(layer, _PLAIN) and not _may_be_cheap(layer):
         return "it is dense"
@@ -109,7 +109,8 @@ def is_ours(layer: Any) -> bool:
 _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
-def _is_quantized(policy: Any) -> bool:
+def is_quantized(policy: Any) -> bool:
+    """Tells whether a dtype policy is one of quantized layers."""
     return "Quantized" in type(policy).__name__
 
 

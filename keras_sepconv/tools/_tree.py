@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 import keras
 
+from keras_sepconv._spec import wrong
+
 # The names on the way to a layer, from the model down.
 Path: TypeAlias = tuple[str, ...]
 
@@ -32,6 +34,22 @@ def is_node(value: Any) -> bool:
         and isinstance(value.get("class_name"), str)
         and isinstance(value.get("config"), dict)
     )
+
+
+def check(model: Any, kind: Any, what: str) -> None:
+    """Raises a `TypeError` if `model` is not of a class of Keras 3.
+
+    Args:
+        model: What a user gave as `model`.
+        kind: The class.
+        what: The class in words.
+    """
+    if isinstance(model, kind):
+        return
+    hint = ""
+    if "keras" in type(model).__module__ and hasattr(model, "layers"):
+        hint = "; a model of Keras 2 is one after `load_model` of its file"
+    raise wrong("model", f"{what}{hint}", model, TypeError)
 
 
 def is_graph(layer: Any) -> bool:

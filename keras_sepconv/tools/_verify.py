@@ -31,6 +31,9 @@ _ROUNDOFFS = 64
 class CannotPredictError(Exception):
     """Why there is nothing to compare, though a conversion may be right."""
 
+    def __str__(self) -> str:
+        return f"Not verified, because {self.args[0]}."
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:

@@ -7,12 +7,12 @@ from typing import Any, overload
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import boolean, wrong
-from keras_sepconv.layers._call import FastCall, is_accelerated, kind
+from keras_sepconv._spec import boolean
+from keras_sepconv.layers._call import FastCall, is_accelerated, kind, set_call
 from keras_sepconv.tools import _verify
 from keras_sepconv.tools._everywhere import Everywhere
 from keras_sepconv.tools._swap import is_ours, obstacle
-from keras_sepconv.tools._tree import Path, layers
+from keras_sepconv.tools._tree import Path, check, layers
 from keras_sepconv.tools.counts import CONVOLUTIONS, multiply_adds
 from keras_sepconv.tools.report import AccelerationReport, Row
 
@@ -100,7 +100,7 @@ def accelerate(
     boolean("verify", verify)
     if model is None:
         return Everywhere(implementation)
-    _check(model)
+    check(model, keras.layers.Layer, "a model or a layer of Keras 3")
     with _LOCK:
         reached, left = _sorted(model)
         before = [vars(layer).get("call") for layer in reached.values()]
@@ -108,7 +108,7 @@ def accelerate(
             notes = _exchange(model, reached, implementation, verify)
         except BaseException:
             for layer, call in zip(reached.values(), before, strict=True):
-                _put(layer, call)
+                set_call(layer, call)
             raise
         _compile_anew(model)
         return _report(model, reached, left, notes)
@@ -136,21 +136,12 @@ def decelerate(model: keras.layers.Layer | None = None) -> None:
     if model is None:
         Everywhere.end_all()
         return
-    _check(model)
+    check(model, keras.layers.Layer, "a model or a layer of Keras 3")
     with _LOCK:
         for _, layer in _every(model):
             if is_accelerated(layer):
-                _put(layer, None)
+                set_call(layer, None)
         _compile_anew(model)
-
-
-def _check(model: Any) -> None:
-    if not isinstance(model, keras.layers.Layer):
-        hint = ""
-        if "keras" in type(model).__module__ and hasattr(model, "layers"):
-            hint = "; a model of Keras 2 is one after `load_model` of its file"
-        what = f"a model or a layer of Keras 3{hint}"
-        raise wrong("model", what, model, TypeError)
 
 
 def _every(model: Any) -> list[tuple[Path, Any]]:
@@ -184,15 +175,15 @@ def _exchange(
 ) -> list[str]:
     """Accelerates the layers; returns what to say of it."""
     for layer in reached.values():
-        _put(layer, None)
+        set_call(layer, None)
     before, notes = None, []
     if verify and reached:
         try:
             before = _verify.predict(model)
         except _verify.CannotPredictError as error:
-            notes = [f"Not verified, because {error}."]
+            notes = [str(error)]
     for layer in reached.values():
-        _put(layer, FastCall(layer, implementation))
+        set_call(layer, FastCall(layer, implementation))
     if before is None:
         return notes
     found = before.differs(model)
@@ -210,24 +201,16 @@ def _where(reached: dict[Path, Any]) -> str:
     names = []
     for path, layer in reached.items():
         fast = vars(layer)["call"]
-        _put(layer, None)
+        set_call(layer, None)
         try:
             before = _verify.predict(layer)
         except _verify.CannotPredictError:
             continue
         finally:
-            _put(layer, fast)
+            set_call(layer, fast)
         if before.differs(layer) is not None:
             names.append("/".join(path))
     return f" (by itself, so does layer {', '.join(names)})" if names else ""
-
-
-def _put(layer: Any, call: Any) -> None:
-    """Gives a layer a `call` of its own; `None` for that of its class."""
-    if call is not None:
-        layer.call = call
-    elif "call" in vars(layer):
-        del layer.call
 
 
 def _compile_anew(model: Any) -> None:

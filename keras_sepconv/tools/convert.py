@@ -16,6 +16,7 @@ from keras_sepconv.tools._tree import (
     Node,
     Path,
     as_graph,
+    check,
     layers,
     replaced,
 )
@@ -89,7 +90,7 @@ def convert_model(
     (Row(layer='separable', before='SeparableConv2D', after='SeparableConv2D', \
 reason=None),)
     """
-    _check(model)
+    check(model, keras.Model, "a keras.Model")
     boolean("inference", inference)
     boolean("verify", verify)
     kernels.check_name(implementation)
@@ -135,21 +136,13 @@ def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
     >>> type(stock.layers[0]) is keras.layers.SeparableConv2D
     True
     """
-    _check(model)
+    check(model, keras.Model, "a keras.Model")
     boolean("verify", verify)
 
     def left(layer: Any) -> str | None:
         return _swap.AROUND if _swap.is_ours(layer) else None
 
     return _converted(model, _swap.to_stock, left, verify, None)
-
-
-def _check(model: Any) -> None:
-    if not isinstance(model, keras.Model):
-        hint = ""
-        if "keras" in type(model).__module__ and hasattr(model, "layers"):
-            hint = "; a model of Keras 2 is one after `load_model` of its file"
-        raise wrong("model", f"a keras.Model{hint}", model, TypeError)
 
 
 def _converted(
@@ -261,7 +254,7 @@ def _verified(model: Any, other: Any, folded: set[str]) -> list[str]:
     try:
         found, notes = _verify.difference(model, other, folded)
     except _verify.CannotPredictError as error:
-        return [f"Not verified, because {error}."]
+        return [str(error)]
     if found is not None:
         raise ValueError(
             f"`model` must compute the same after conversion, but {found}. "

@@ -44,8 +44,34 @@ class Row:
     reason: str | None = None
 
 
+class _Report:
+    """What both reports say. Their fields are those of the subclass."""
+
+    model: str
+    left: tuple[Row, ...]
+    multiply_adds: MultiplyAdds
+
+    @property
+    def share(self) -> float | None:
+        """The part of the multiply-adds that runs our operations."""
+        fast, total = self.multiply_adds
+        return fast / total if fast is not None and total else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the report in plain types, as for JSON."""
+        fields: Any = self
+        return {**dataclasses.asdict(fields), "share": self.share}
+
+    def _title(self, number: int, verb: str) -> str:
+        share = ""
+        if self.share is not None:
+            share = f", {100 * self.share:.1f} % of the multiply-adds"
+        every = number + len(self.left)
+        return f"{self.model}: {number} of {every} convolutions {verb}{share}."
+
+
 @dataclasses.dataclass(frozen=True)
-class ConversionReport:
+class ConversionReport(_Report):
     """What a conversion did.
 
     Attributes:
@@ -76,18 +102,9 @@ class ConversionReport:
     copied: tuple[Row, ...] = ()
     equalized: tuple[Row, ...] = ()
 
-    @property
-    def share(self) -> float | None:
-        """The part of the multiply-adds that layers of this package do."""
-        return _share(self.multiply_adds)
-
     def __str__(self) -> str:
         """Returns the report in a few lines."""
-        number = len(self.converted)
-        title = (
-            f"{self.model}: {number} of {number + len(self.left)} convolutions "
-            f"converted{_percent(self.share)}."
-        )
+        title = self._title(len(self.converted), "converted")
         lines = [
             *_counted(row.before for row in self.converted),
             *_counted(f"{row.before} folded" for row in self.folded),
@@ -121,13 +138,9 @@ class ConversionReport:
         ]
         return _table(rows, (*self.left, *self.unfolded))
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the report in plain types, as for JSON."""
-        return {**dataclasses.asdict(self), "share": self.share}
-
 
 @dataclasses.dataclass(frozen=True)
-class AccelerationReport:
+class AccelerationReport(_Report):
     """Which layers of a model run our operations.
 
     Attributes:
@@ -147,18 +160,9 @@ class AccelerationReport:
     multiply_adds: MultiplyAdds = (None, None)
     notes: tuple[str, ...] = ()
 
-    @property
-    def share(self) -> float | None:
-        """The part of the multiply-adds that runs our operations."""
-        return _share(self.multiply_adds)
-
     def __str__(self) -> str:
         """Returns the report in a few lines."""
-        number = len(self.accelerated)
-        title = (
-            f"{self.model}: {number} of {number + len(self.left)} convolutions "
-            f"run fast{_percent(self.share)}."
-        )
+        title = self._title(len(self.accelerated), "run fast")
         lines = [
             *_counted(f"{row.after} {row.before}" for row in self.accelerated),
             *_unchanged(self.left),
@@ -169,21 +173,6 @@ class AccelerationReport:
         """Returns a row for each layer, to be printed by rich."""
         rows = [(row, f"{row.after}, fast") for row in self.accelerated]
         return _table(rows, self.left)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the report in plain types, as for JSON."""
-        return {**dataclasses.asdict(self), "share": self.share}
-
-
-def _share(multiply_adds: MultiplyAdds) -> float | None:
-    fast, total = multiply_adds
-    return fast / total if fast is not None and total else None
-
-
-def _percent(share: float | None) -> str:
-    return (
-        "" if share is None else f", {100 * share:.1f} % of the multiply-adds"
-    )
 
 
 def _counted(kinds: Iterable[str]) -> list[str]:
