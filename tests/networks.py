@@ -119,3 +119,51 @@ def volumes():
 
 
 MODELS = [sequential, inverted_residuals, nested, sequences, volumes]
+
+
+class Block(L.Layer):
+    """A layer whose code makes its own convolution."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = L.DepthwiseConv2D(3, name="hidden")
+
+    def build(self, shape):
+        self.convolution.build(shape)
+
+    def call(self, inputs):
+        return self.convolution(inputs)
+
+
+class Library(keras.Model):
+    """Built by the functional API; its config has arguments of its own.
+
+    Model libraries build their models so.
+    """
+
+    def __init__(self, width, **kwargs):
+        inputs = {"image": keras.Input((9, 8, 3), name="image")}
+        x = L.DepthwiseConv2D(3, use_bias=False, name="depthwise")(
+            inputs["image"]
+        )
+        x = L.BatchNormalization(name="bn")(x)
+        x = L.Conv2D(width, 1, name="pointwise")(x)
+        super().__init__(inputs=inputs, outputs={"features": x}, **kwargs)
+        self.width = width
+
+    def get_config(self):
+        return {"width": self.width, "name": self.name}
+
+
+class LibraryTask(keras.Model):
+    """A `Library` as a layer, with a head; it has no config."""
+
+    def __init__(self):
+        inner = Library(5, name="backbone")
+        features = inner(inner.input)["features"]
+        head = L.SeparableConv2D(4, 3, name="head")(features)
+        super().__init__(inner.input, L.GlobalMaxPooling2D()(head), name="task")
+        self.backbone = inner
+
+    def get_config(self):
+        raise NotImplementedError

@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import (
     MODELS,
+    Block,
+    Library,
+    LibraryTask,
     inner_model,
     inverted_residuals,
     nested,
@@ -228,20 +231,6 @@ def test_fitting_an_inference_model_warns():
     assert "inference=True" in str(caught[0].message)
     for one, two in zip(before, fast.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
-
-
-class Block(L.Layer):
-    """A layer whose code makes its own convolution."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.convolution = L.DepthwiseConv2D(3, name="hidden")
-
-    def build(self, shape):
-        self.convolution.build(shape)
-
-    def call(self, inputs):
-        return self.convolution(inputs)
 
 
 class Padded(L.SeparableConv2D):
@@ -881,38 +870,6 @@ def test_any_chain_is_converted_folded_and_restored(chain):
     assert_alike(model, convert_model(model, inference=True, verify=False))
     restored = restore_model(fast, verify=False)
     assert restored.get_config() == model.get_config()
-
-
-class Library(keras.Model):
-    """Built by the functional API, as model libraries do, with own config.
-
-    What its constructor makes besides comes before the graph's own layers.
-    """
-
-    def __init__(self, width, **kwargs):
-        inputs = {"image": keras.Input((9, 8, 3), name="image")}
-        x = L.DepthwiseConv2D(3, use_bias=False, name="depthwise")(
-            inputs["image"]
-        )
-        x = L.BatchNormalization(name="bn")(x)
-        x = L.Conv2D(width, 1, name="pointwise")(x)
-        super().__init__(inputs=inputs, outputs={"features": x}, **kwargs)
-        self.width = width
-
-    def get_config(self):
-        return {"width": self.width, "name": self.name}
-
-
-class LibraryTask(keras.Model):
-    def __init__(self):
-        inner = Library(5, name="backbone")
-        features = inner(inner.input)["features"]
-        head = L.SeparableConv2D(4, 3, name="head")(features)
-        super().__init__(inner.input, L.GlobalMaxPooling2D()(head), name="task")
-        self.backbone = inner
-
-    def get_config(self):
-        raise NotImplementedError
 
 
 @pytest.mark.parametrize("inference", [False, True])
