@@ -5,6 +5,7 @@ one sentence what goes wrong there and why. All run on every backend, whichever
 has the defect.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -520,21 +521,13 @@ def test_e17_first_call_from_several_threads(kind, repetition):
     layer = make()
     inputs = tensor(np.ones((2, 8, 7, 3)))
     start = threading.Barrier(8)
-    found, errors = [], []
 
-    def work():
-        try:
-            start.wait()
-            found.append(array(layer(inputs)))
-        except Exception as error:
-            errors.append(error)
+    def work(_):
+        start.wait()
+        return array(layer(inputs))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(work, range(8)))
     assert len(layer.weights) == count
     for result in found:
         np.testing.assert_array_equal(result, found[0])

@@ -21,7 +21,7 @@ SUITE = "applications"
 # How many times as far from stock Keras ours may be after a training step as
 # stock Keras is from itself with its inputs and weights rounded once: every
 # layer rounds.
-_ROUNDINGS = 8
+ROUNDINGS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,9 +163,9 @@ class ApplicationContest:
         # What one rounding does to a step of stock Keras says what rounding
         # does in a network of random weights.
         expected = self._step("stock")
-        rounded = self._step("stock", _rounded)
-        bound = _ROUNDINGS * _distance(rounded, expected)
-        far = _distance(self._step("ours"), expected)
+        moved = self._step("stock", rounded)
+        bound = ROUNDINGS * distance(moved, expected)
+        far = distance(self._step("ours"), expected)
         if not far <= bound:
             wrong.append(
                 f"ours, after a training step, is off by {far:.2g} of the "
@@ -195,16 +195,16 @@ class ApplicationContest:
         return [a - b for a, b in zip(after, weights, strict=True)]
 
 
-def _rounded(array: np.ndarray) -> np.ndarray:
+def rounded(array: np.ndarray) -> np.ndarray:
     """Returns numbers that are one unit off, up or down."""
     if array.dtype != "float32":
         return array
     signs = np.random.default_rng(1).choice([-1, 1], array.shape)
-    rounded: np.ndarray = array * (1 + 2.0**-23 * signs).astype("float32")
-    return rounded
+    moved: np.ndarray = array * (1 + 2.0**-23 * signs).astype("float32")
+    return moved
 
 
-def _distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+def distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
     """Returns how far steps are apart, as a part of the expected one."""
     far, size = (
         sum(float(np.sum(np.square(array, dtype="float64"))) for array in step)

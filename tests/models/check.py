@@ -22,6 +22,7 @@ import speed
 from made import batch, model, targets
 
 from keras_sepconv import accelerate
+from keras_sepconv.bench.applications import ROUNDINGS, distance, rounded
 from keras_sepconv.layers import _call
 
 HERE = pathlib.Path(__file__).parent
@@ -30,17 +31,6 @@ HERE = pathlib.Path(__file__).parent
 # distinguishes the examples of the batch, a network may add up.
 _EPSILON = 2.0**-24
 _DEPTH = 2**10
-# How many times as far as stock Keras moves when its inputs and weights move
-# by one rounding.
-_ROUNDINGS = 8
-
-
-def _rounded(array: np.ndarray) -> np.ndarray:
-    """Returns numbers that are one unit off, up or down."""
-    if array.dtype != "float32":
-        return array
-    signs = np.random.default_rng(1).choice([-1, 1], array.shape)
-    return (array * (1 + 2.0**-23 * signs)).astype("float32")
 
 
 def _predicted(made: Any, inputs: np.ndarray) -> list[np.ndarray]:
@@ -76,17 +66,8 @@ def _apart(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
     )
 
 
-def _distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Returns how far steps are apart, in parts of the expected one."""
-    far, size = (
-        sum(float(np.sum(np.square(array, dtype="float64"))) for array in step)
-        for step in (map(np.subtract, found, expected), expected)
-    )
-    return float((far / size) ** 0.5)
-
-
 def _judged(far: float, moved: float) -> dict[str, Any]:
-    bound = max(_DEPTH * _EPSILON, min(0.1, _ROUNDINGS * moved))
+    bound = max(_DEPTH * _EPSILON, min(0.1, ROUNDINGS * moved))
     return {"far": far, "moved": moved, "equal": far <= bound}
 
 
@@ -162,12 +143,12 @@ def _stock(name: str) -> _Stock:
     if not spread > 1e-3:
         raise ValueError(f"the examples' outputs hardly differ: {spread:.1g}")
     weights = made.get_weights()
-    made.set_weights([_rounded(array) for array in weights])
-    moved = _apart(_predicted(made, _rounded(inputs)), expected)
+    made.set_weights([rounded(array) for array in weights])
+    moved = _apart(_predicted(made, rounded(inputs)), expected)
     made.set_weights(weights)
     labels = targets(made, expected)
     step = _step(made, inputs, labels)
-    step_moved = _distance(_step(made, inputs, labels, _rounded), step)
+    step_moved = distance(_step(made, inputs, labels, rounded), step)
     return _Stock(made, inputs, labels, expected, moved, step, step_moved)
 
 
@@ -199,7 +180,7 @@ def checks(name: str) -> dict[str, Any]:
         "share": report.share,
         "notes": list(report.notes),
         "outputs": _judged(_apart(found, stock.outputs), stock.moved),
-        "step": _judged(_distance(step, stock.step), stock.step_moved),
+        "step": _judged(distance(step, stock.step), stock.step_moved),
         "file_equal": file_equal,
         "loaded": _judged(_apart(loaded, stock.outputs), stock.moved),
     }
