@@ -27,24 +27,24 @@ pixels. `tox run -e models` makes this page.
 _RIGHT = """\
 ## Is it right?
 
-The second column says how many layers run our operations, of those that are
-separable, depthwise or pointwise; the third, for how much of the multiply-adds
-of a prediction they stand. Under each backend, "yes" means all of these:
+The column "layers" says how many of the separable, depthwise and pointwise
+layers run our operations. The column "share" says how much of the multiply-adds
+of a prediction these layers do. Under a backend, "yes" means all of this:
 
-- Predictions for a batch of 8 are those of stock Keras up to rounding: no
-  output is further off than 2^-14 of what the examples differ by, or
-  than 8 times as far as stock Keras itself moves when its inputs and weights
-  are moved by one rounding; and never by more than a tenth.
-- A training step changes the weights as that of stock Keras does, by the same
-  bound, in parts of the step.
+- The predictions for a batch of 8 are equal to those of stock Keras, up to
+  rounding. The largest difference is at most 2^-14 of the spread between the
+  examples, or at most 8 times what one rounding of the inputs and weights
+  changes in stock Keras. It is never more than a tenth of the spread.
+- A training step changes the weights as in stock Keras, with the same bound,
+  relative to the step.
 - `save` writes the same bytes before and after `accelerate`, but for the date.
 - The saved file loads in a process that cannot import `keras_sepconv`, and
   predicts the same.
 
-A "no" says what was beyond its bound. GhostNetW050 amplifies rounding more than
-the bound allows for: beside the same network in float64 (torch), stock Keras on
-JAX is off by 1.8e-4 and the accelerated model by 0.8e-4, while stock Keras on
-TensorFlow is off by 4.3e-4 and on torch by 4.8e-4.
+A "no" says which difference is too large. GhostNetW050 amplifies rounding more
+than the bound allows. Compared with the same network in float64 (on torch),
+stock Keras is off by 1.8e-4 on JAX, 4.3e-4 on TensorFlow and 4.8e-4 on torch.
+The accelerated model on JAX is off by 0.8e-4.
 """
 
 _FAST = """\
@@ -52,9 +52,9 @@ _FAST = """\
 
 The time of stock Keras divided by that of the accelerated model, for
 `predict_on_batch` and `train_on_batch`, with batches of 1 and of 8. Two copies
-of a model run in turns in one process; the number is the median of the rounds'
-ratios. A number with a "?" is known to no better than 3 %. What is not right
-has no number.
+of a model run in turns in one process. The number is the median of the ratios.
+A number with a "?" has an error above 3 %. A model that is not right, or was
+not timed, has no number.
 """
 
 
@@ -90,7 +90,9 @@ def _head(*cells: str) -> Iterator[str]:
 
 
 def _summary(names: list[str], rows: Rows) -> Iterator[str]:
-    yield from _head("backend", "models", "all right", *KINDS, "slowest")
+    yield from _head(
+        "backend", "models", "all right", "timed", *KINDS, "slowest"
+    )
     for backend, kept in rows.items():
         here = [kept[name] for name in names if name in kept]
         ratios = {
@@ -113,9 +115,10 @@ def _summary(names: list[str], rows: Rows) -> Iterator[str]:
             slowest = f"{_ratio(ratio)} ({name}, {kind})"
         means = (_mean([*some.values()]) for some in ratios.values())
         asked = sum(map(_runs, here))
-        yield _line(BACKENDS[backend], str(asked), str(right), *means, slowest)
+        numbers = map(str, (asked, right, len(ratios[KINDS[0]])))
+        yield _line(BACKENDS[backend], *numbers, *means, slowest)
     yield ""
-    yield "The numbers of each kind of call are geometric means."
+    yield "The speeds are geometric means over the models that were timed."
     yield ""
 
 
