@@ -122,7 +122,7 @@ def layer_separable_conv_2d(
         depth_multiplier: Depthwise filters for each input channel.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (with a depthwise kernel's true fans) or
+        depthwise_initializer: A name (scaled for a depthwise kernel) or
             an object (as it is).
         pointwise_initializer: A name, an object or a function.
         bias_initializer: A name, an object or a function.
