@@ -266,7 +266,7 @@ if BACKEND == "numpy":
             )
             if is_early:
                 time.sleep(0.5)
-            # A new folder holds what is not whole yet.
+            # A new file holds what is not whole yet.
             while not is_early and set(files.iterdir()) == before:
                 assert run.poll() is None, "it ended before it was interrupted"
                 time.sleep(0.001)

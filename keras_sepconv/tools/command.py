@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import sys
-import tempfile
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -139,7 +139,11 @@ def _convert(options: argparse.Namespace) -> Any:
 
 def _write(model: Any, target: pathlib.Path) -> None:
     """Saves a model so that the file is whole or as it was before."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        path = pathlib.Path(folder, target.name)
+    # The name is known before the file is there, so that an interrupt at any
+    # moment leaves nothing behind.
+    path = target.with_name(f".{uuid.uuid4().hex}.keras")
+    try:
         model.save(path)
         os.replace(path, target)
+    finally:
+        path.unlink(missing_ok=True)
