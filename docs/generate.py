@@ -80,6 +80,10 @@ COMMAND_LINE = """\
 What `python -m keras_sepconv` and its commands print with `--help`. This page
 is made from that by `python docs/generate.py`. [Converting](converting.md) and
 [measuring](benchmark.md) show the commands at work.
+
+After the installation, `keras-sepconv` is the same as `python -m
+keras_sepconv`. What the commands write as JSON is described by a
+[JSON schema](output.schema.json): `info`, `convert` and `bench` under `$defs`.
 """
 
 

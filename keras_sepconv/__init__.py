@@ -1,7 +1,16 @@
 """Separable convolutions for Keras 3, the same on every backend."""
 
-from keras_sepconv import functional, ops
+from keras_sepconv import _arguments
 from keras_sepconv._version import __version__ as __version__
+
+# Python imports a package before it runs the package's command, and what
+# follows imports Keras, which takes seconds. So the command's arguments are
+# read here, ahead of that. `--help` and a bad argument end the process; nothing
+# else is different, in that process or in any other: the import is never left
+# half done, and never put off.
+_arguments.answer_first()
+
+from keras_sepconv import functional, ops
 from keras_sepconv.functional import *  # noqa: F403
 from keras_sepconv.layers import (
     DepthwiseConv1D,

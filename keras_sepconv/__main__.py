@@ -1,13 +1,14 @@
 """`python -m keras_sepconv`, or `keras-sepconv`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from keras_sepconv._version import __version__
+from keras_sepconv import _arguments
 from keras_sepconv.bench import command as bench
 from keras_sepconv.tools import command as convert
 from keras_sepconv.tools import info
+
+_COMMANDS = {"bench": bench.run, "convert": convert.run, "info": info.run}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,25 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: In place of those of the process.
     """
-    parser = argparse.ArgumentParser(
-        "python -m keras_sepconv", description="Separable convolutions."
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"keras_sepconv {__version__}"
-    )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    bench.add_to(commands)
-    convert.add_to(commands)
-    info.add_to(commands)
     words = sys.argv[1:] if arguments is None else arguments
-    if list(words).count("--") > 1:
-        # argparse makes of the second an argument that is an empty list.
-        parser.error(
-            f"argument --: must stand once. Received: {' '.join(words)}"
-        )
-    options = parser.parse_args(words)
-    code: int = options.run(options)
-    return code
+    options = _arguments.parse(words)
+    return _COMMANDS[options.command](options)
 
 
 if __name__ == "__main__":

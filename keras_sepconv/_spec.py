@@ -6,10 +6,12 @@ normalisers of this module, so that a rule and its message stand in one place.
 """
 
 import dataclasses
+import difflib
+import math
 import numbers
 import reprlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -25,6 +27,8 @@ Shape: TypeAlias = tuple[int | None, ...]
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 # The zeros before and after each spatial axis.
 Zeros: TypeAlias = tuple[tuple[int, int], ...]
+
+_OF_EVERY_LAYER = {"name", "dtype", "trainable", "autocast", "input_shape"}
 
 # Sizes beyond the 32-bit range overflow inside every backend.
 _LARGEST = 2**31 - 1
@@ -71,9 +75,38 @@ def shown(value: Any) -> str:
         return f"<{type(value).__name__}>"
 
 
-_SHORT = reprlib.Repr()
+class _Short(reprlib.Repr):
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Returns an array's shape, because its numbers say little."""
+        shape = static_shape(x) if hasattr(x, "shape") else None
+        if not shape or math.prod(size or 1 for size in shape) <= self.maxlist:
+            return super().repr_instance(x, level)
+        return f"<{type(x).__name__} of shape {shape}>"
+
+
+_SHORT = _Short()
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 8
 _SHORT.maxstring = _SHORT.maxother = 300
+
+
+def check_keywords(
+    who: str, given: Mapping[str, Any], known: Iterable[str]
+) -> None:
+    """Raises a `ValueError` for a keyword that is a misspelt argument.
+
+    Args:
+        who: What takes the arguments.
+        given: Its keywords; those of every layer are not looked at.
+        known: The names of its own arguments.
+    """
+    names = sorted(set(known) - set(given))
+    for name in given.keys() - _OF_EVERY_LAYER - set(known):
+        near = difflib.get_close_matches(name, names, 1)
+        if near:
+            raise ValueError(
+                f"{who} has no argument `{name}`; the nearest name is "
+                f"`{near[0]}`. Received: {name}={shown(given[name])}"
+            )
 
 
 def integer(
@@ -465,8 +498,8 @@ class ConvSpec:
             )
         if channels is not None and found != channels:
             raise ValueError(
-                f"{who}: `inputs` must have the {channels} channels that the "
-                f"weights are made for (axis {self.channel_axis} for "
+                f"{who}: the number of channels of `inputs` must be "
+                f"{channels}, as in the weights (axis {self.channel_axis} for "
                 f'data_format="{self.data_format}"), not {found}. {ending}'
             )
         for axis, position in enumerate(self.spatial_axes):
@@ -482,7 +515,7 @@ class ConvSpec:
         if size + zeros >= (self.spans[axis] if size else self.spans[axis] - 1):
             return
         given = 'padding="valid"' if not zeros else "its padding"
-        padded = f" with {zeros} zeros around it" if zeros else ""
+        padded = f" with zeros around it ({zeros} in all)" if zeros else ""
         raise ValueError(
             f"{who}: `inputs` must be as large as the kernel for "
             f"{given}, but along {_AXES[self.rank][axis]} the kernel "

@@ -11,6 +11,7 @@ the site nor GitHub shows:
 import dataclasses
 import doctest
 import importlib.util
+import json
 import pathlib
 import re
 from collections.abc import Iterator
@@ -82,6 +83,15 @@ def blocks(text: str, page: str = "page") -> Iterator[Block]:
             code = "\n".join(inside) + "\n"
             yield Block(where, language, code, *_demands(before, where))
         before = ""
+
+
+def cells(path: pathlib.Path) -> Iterator[Block]:
+    """Yields the code of a notebook, in order."""
+    notebook = json.loads(path.read_text())
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] == "code":
+            where = f"{path.name}, cell {number}"
+            yield Block(where, "python", "".join(cell["source"]))
 
 
 def _demands(line: str, where: str) -> tuple[tuple[str, ...], str | None]:

@@ -1,6 +1,5 @@
 """The benchmark: its gate, its arithmetic, and the command. No speeds."""
 
-import argparse
 import copy
 import dataclasses
 import io
@@ -14,10 +13,11 @@ import sys
 import keras
 import numpy as np
 import pytest
+import schemas
 from backends import BACKEND, needs_gradients
 from rich.console import Console
 
-from keras_sepconv import convert_model, kernels
+from keras_sepconv import _arguments, convert_model, kernels
 from keras_sepconv.__main__ import main
 from keras_sepconv.bench import (
     applications,
@@ -29,7 +29,7 @@ from keras_sepconv.bench import (
     results,
     summary,
 )
-from keras_sepconv.bench.cases import CASES, QUICK, SUITES
+from keras_sepconv.bench.cases import CASES, QUICK
 from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.measure import measure
 from keras_sepconv.bench.plot import plot
@@ -93,7 +93,7 @@ def test_names_of_cases_are_unique_and_each_has_a_suite():
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names)
     assert set(QUICK) <= set(names)
-    assert set(SUITES) == {"separable", "multiplier", "sequence", "volume"}
+    assert set(_arguments.SUITES) == {case.suite for case in CASES}
     assert {c.suite for c in CASES if len(c.sizes) == 1} == {"sequence"}
     assert {c.suite for c in CASES if len(c.sizes) == 3} == {"volume"}
     images = [c for c in CASES if len(c.sizes) == 2]
@@ -405,9 +405,9 @@ def wrong_gradient(outputs, inputs):
     return outputs + 0.01 * (total - keras.ops.stop_gradient(total))
 
 
-@needs_gradients
-@pytest.mark.parametrize("spoil", [scaled, wrong_gradient])
-def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
+def spoil_kernels(monkeypatch, spoil):
+    """Lets every kernel return something else."""
+
     def choose(call, implementation=None):
         kernel = original(call, implementation)
 
@@ -418,6 +418,12 @@ def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
 
     original = kernels.choose
     monkeypatch.setattr(kernels, "choose", choose)
+
+
+@needs_gradients
+@pytest.mark.parametrize("spoil", [scaled, wrong_gradient])
+def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
+    spoil_kernels(monkeypatch, spoil)
     path = tmp_path / "a.json"
     arguments = ["--case", SMALL, "--seconds", "0.01", "--json", str(path)]
     assert main(["bench", *arguments]) == 1
@@ -430,11 +436,9 @@ def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
 
 
 def test_an_option_given_twice_asks_for_both():
-    parser = argparse.ArgumentParser()
-    command.add_to(parser.add_subparsers())
     words = ["bench", "--suite", "separable", "--case", SMALL, "tcn*"]
     words += ["--case", "first_*", "--suite", "sequence"]
-    names = [c.name for c in command._cases(parser.parse_args(words))]
+    names = [c.name for c in command._cases(_arguments.parse(words))]
     expected = [
         case.name
         for case in CASES
@@ -452,6 +456,7 @@ def test_the_quick_bench_runs(capsys, tmp_path):
     assert main(["bench", *arguments]) == 0
     output = capsys.readouterr().out
     result = results.load(data)
+    schemas.check("bench", result)
     assert result["machine"]["processor"] in output
     (backend,) = result["backends"]
     assert backend["backend"] == BACKEND
@@ -497,6 +502,19 @@ BAD_ARGUMENTS = {
     "plot": (["--plot", "a.gif"], "argument --plot: must end in .png.*a.gif"),
     "compare": (["--compare", "no.json"], "argument --compare: .*no.json"),
     "unknown": (["--fast"], "unrecognized arguments: --fast"),
+    "without": (
+        ["a.keras", "--case", "vgg"],
+        "argument --case: must stand without FILE. Received: a.keras",
+    ),
+    "with": (
+        ["--loss", "mse"],
+        "argument --loss: must stand with FILE. Received: no FILE",
+    ),
+    "loss": (
+        ["a.keras", "--loss", "least"],
+        "argument --loss: .* Received: le",
+    ),
+    "batch": (["a.keras", "--batch", "1,0"], "argument --batch: .*eived: 1,0"),
 }
 bad_arguments = pytest.mark.parametrize(
     ("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys()
@@ -627,3 +645,72 @@ def test_a_network_that_a_backend_lacks_is_left_out():
     missing = applications.Application("MobileNet", 1, missing=(BACKEND,))
     settings = Settings(0.01)
     assert measure([missing], settings, print)["cases"] == []
+
+
+def own_model(path, compiled=True):
+    """Saves a model whose second convolution needs the gradient of inputs."""
+    model = keras.Sequential(
+        [
+            keras.Input((None, None, 3)),
+            keras.layers.DepthwiseConv2D(3),
+            keras.layers.BatchNormalization(),
+            keras.layers.Conv2D(4, 1, activation="tanh"),
+            keras.layers.Dropout(0.5),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(5, activation="softmax"),
+        ],
+        name="mine",
+    )
+    if compiled:
+        loss = "sparse_categorical_crossentropy"
+        model.compile("adam", loss, metrics=["accuracy"])
+    model.save(path)
+    return ["bench", str(path), "--input-shape", "9,9,3", "--seconds", "0.01"]
+
+
+@needs_gradients
+def test_a_model_of_ones_own_is_timed(capsys, tmp_path):
+    words = own_model(tmp_path / "a.keras")
+    before = (tmp_path / "a.keras").read_bytes()
+    assert main([*words, "--json", str(tmp_path / "a.json")]) == 0
+    result = json.loads((tmp_path / "a.json").read_text())
+    schemas.check("bench", result)
+    small, large = result["backends"][0]["cases"]
+    assert [small["name"], large["name"]] == ["mine_b1", "mine_b8"]
+    assert large["description"] == "8x9x9x3"
+    for case in (small, large):
+        forward, training = (case["measurements"][k] for k in results.KINDS)
+        assert forward["milliseconds"].keys() == {"stock", "ours", "inference"}
+        assert training["milliseconds"].keys() == {"stock", "ours"}
+    said = capsys.readouterr()
+    assert "mine: 2 of 2 convolutions run fast" in said.err
+    assert "mine_b8" in said.out
+    assert before == (tmp_path / "a.keras").read_bytes()
+
+
+@needs_gradients
+def test_a_model_without_a_loss_predicts_only(capsys, tmp_path):
+    words = own_model(tmp_path / "a.keras", compiled=False)
+    page, picture = tmp_path / "a.md", tmp_path / "a.png"
+    words += ["--batch", "2", "--markdown", str(page), "--plot", str(picture)]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "no training step is timed: the model is not compiled" in said.err
+    assert "forward" in said.out
+    assert "training step" not in said.out
+    assert "mine_b2" in page.read_text()
+
+
+@needs_gradients
+def test_a_wrong_acceleration_gets_no_speed_up(monkeypatch, capsys, tmp_path):
+    words = own_model(tmp_path / "a.keras", compiled=False)
+    spoil_kernels(monkeypatch, wrong_gradient)
+    assert main([*words, "--batch", "2", "--loss", "mse"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "FAILED mine_b2: ours, after a training step, is off by" in said
+
+
+@needs_gradients
+def test_a_file_that_is_not_there(capsys, tmp_path):
+    assert main(["bench", str(tmp_path / "a.keras")]) == 1
+    assert "must be a file that exists" in capsys.readouterr().err

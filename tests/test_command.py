@@ -9,9 +9,11 @@ import tomllib
 import zipfile
 
 import h5py
+import jsonschema
 import keras
 import numpy as np
 import pytest
+import schemas
 from pages import ROOT
 
 import keras_sepconv
@@ -77,6 +79,10 @@ def test_inference_and_json(source, tmp_path, capsys):
     arguments = ["convert", "--inference", "--json", str(source), str(fast)]
     assert main([*arguments, "--implementation", "portable"]) == 0
     report = json.loads(capsys.readouterr().out)
+    schemas.check("convert", report)
+    for wrong in ({**report, "more": 1}, {**report, "share": "all"}):
+        with pytest.raises(jsonschema.ValidationError):
+            schemas.check("convert", wrong)
     assert report["model"] == "small"
     (folded,) = report["folded"]
     assert (folded["layer"], folded["after"]) == ("bn", "separable")
@@ -226,3 +232,47 @@ def test_the_process_ends_with_the_code(source, tmp_path):
             check=False,
         )
         assert run.returncode == code
+
+
+def started(*words, **environment):
+    """Returns a process of the command, as users start it."""
+    return subprocess.run(
+        [sys.executable, *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+MODULE = ("-m", "keras_sepconv")
+
+
+def test_what_needs_no_keras_does_not_import_it(tmp_path):
+    (tmp_path / "keras.py").write_text("raise RuntimeError('Keras')")
+    script = tmp_path / "keras-sepconv"
+    script.write_text(
+        "import sys\nfrom keras_sepconv.__main__ import main\nsys.exit(main())"
+    )
+    package = pathlib.Path(keras_sepconv.__file__).parents[1]
+    path = os.pathsep.join(map(str, (tmp_path, package)))
+    for words, code, said in (
+        ([*MODULE, "--help"], 0, "usage: python -m keras_sepconv"),
+        (["-Wdefault", *MODULE, "bench", "--help"], 0, "--input-shape"),
+        (["-mkeras_sepconv", "--version"], 0, keras_sepconv.__version__),
+        ([str(script), "convert", "--help"], 0, "OUT.keras"),
+        ([str(script), "convert", "in.keras"], 2, "are required: OUT.keras"),
+        # Of other processes nothing is read.
+        (["-c", "import keras_sepconv", "--help"], 1, "RuntimeError: Keras"),
+        (["-m", "keras_sepconv.ops", "--help"], 1, "RuntimeError: Keras"),
+    ):
+        run = started(*words, PYTHONPATH=path)
+        assert said in run.stdout + run.stderr, words
+        assert run.returncode == code
+
+
+def test_a_backend_that_keras_cannot_import():
+    run = started(*MODULE, "info", "a.keras", KERAS_BACKEND="jaxx")
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("python -m keras_sepconv: Keras cannot import its")
+    assert line.endswith("Received: KERAS_BACKEND=jaxx")

@@ -11,9 +11,9 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from backends import array, tensor
+from backends import array, needs_gradients, tensor
 from commands import check, commands, run_if_cheap, tox_environments
-from pages import DOCS, PAGES, ROOT, Block, blocks, dead_links, run
+from pages import DOCS, PAGES, ROOT, Block, blocks, cells, dead_links, run
 
 import keras_sepconv
 from keras_sepconv import layers, ops, tools
@@ -59,6 +59,18 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
                     run_if_cheap(words)
             else:
                 run(block, names)
+
+
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+
+
+@needs_gradients
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs(path, monkeypatch, capsys):
+    monkeypatch.chdir(path.parent)
+    names = {"__name__": "__main__"}
+    for block in cells(path):
+        run(block, names)
 
 
 # What pages call the files that a reader has, and one of that kind.

@@ -537,17 +537,18 @@ def test_what_is_no_shape():
         assert str(caught.value).endswith(f"input_shape={wrong!r}")
 
 
-def test_shapes_are_ignored_elsewhere():
+def test_shapes_are_ignored_elsewhere_with_a_warning():
     shape = {"input_shape": (20, 20, 3), "batch_size": 5}
     model = keras.Sequential([keras.Input((9, 8, 3))])
-    layer_separable_conv_2d(model, 4, 3, **shape)
+    ignored = r"`input_shape` is ignored.*input_shape=\(20, 20, 3\)$"
+    with pytest.warns(UserWarning, match=ignored) as caught:
+        layer_separable_conv_2d(model, 4, 3, **shape)
+    assert caught[0].filename == __file__
     assert model.input_shape == (None, 9, 8, 3)
     assert model.output_shape == (None, 7, 6, 4)
-    layer_separable_conv_2d(model, 4, 3, **shape)
-    assert model.output_shape == (None, 5, 4, 4)
-    assert tuple(layer_separable_conv_2d(IMAGE, 4, 3, **shape).shape) == (
-        *(2, 7, 6, 4),
-    )
+    with pytest.warns(UserWarning, match=ignored):
+        called = layer_separable_conv_2d(IMAGE, 4, 3, **shape)
+    assert tuple(called.shape) == (2, 7, 6, 4)
 
 
 def test_a_batch_size_alone_does_nothing():

@@ -24,6 +24,8 @@ SOURCES = {
 # The order in which data flows; nothing imports what stands after it.
 LEVELS = (
     "_version",
+    "_arguments",
+    "_types",
     "_spec",
     "kernels",
     "ops",

@@ -1,6 +1,5 @@
 """`python -m keras_sepconv info`: what it says, and that it is true."""
 
-import argparse
 import io
 import json
 import re
@@ -8,11 +7,12 @@ import re
 import keras
 import numpy as np
 import pytest
+import schemas
 from backends import BACKEND
 from rich.console import Console
 
 import keras_sepconv
-from keras_sepconv import kernels
+from keras_sepconv import __main__, kernels
 from keras_sepconv.layers import Conv2D
 from keras_sepconv.tools import _source, _table, info
 from keras_sepconv.tools._choice import Choice, choice
@@ -24,10 +24,7 @@ FIRST = next(iter(keras_sepconv.ops.implementations()))
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser("python -m keras_sepconv")
-    info.add_to(parser.add_subparsers(required=True))
-    options = parser.parse_args(["info", *map(str, arguments)])
-    return options.run(options)
+    return __main__.main(["info", *map(str, arguments)])
 
 
 def model(sizes=(20, 20)):
@@ -114,6 +111,7 @@ def test_json(path, capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "loading" in captured.err
     found = json.loads(captured.out)
+    schemas.check("info", found)
     assert (found["model"], found["backend"]) == ("example", BACKEND)
     assert found["parameters"] == model().count_params()
     layers = {layer["layer"]: layer for layer in found["layers"]}

@@ -786,6 +786,23 @@ def test_bad_inputs_say_the_same_eager_symbolic_and_at_build(
     assert message in messages.pop()
 
 
+@pytest.mark.parametrize(
+    ("cls", "name", "nearest"),
+    [
+        (SeparableConv2D, "stride", "strides"),
+        (layers.DepthwiseConv1D, "dilation", "dilation_rate"),
+        (layers.Conv3D, "group", "groups"),
+    ],
+)
+def test_a_misspelt_argument(cls, name, nearest):
+    sizes = (3,) if cls is layers.DepthwiseConv1D else (4, 3)
+    message = f"no argument `{name}`; the nearest name is `{nearest}`"
+    with pytest.raises(ValueError, match=message):
+        cls(*sizes, **{name: 2})
+    with pytest.raises((TypeError, ValueError), match="zoom"):
+        cls(*sizes, zoom=2)  # Like none: what Keras says.
+
+
 def test_other_channels_than_built_for():
     layer = SeparableConv2D(4, 3, name="a")
     layer.build((None, 9, 9, 3))
@@ -796,7 +813,7 @@ def test_other_channels_than_built_for():
         lambda: layer(keras.Input(batch_shape=shape)),
         lambda: layer.build(shape),
     ):
-        with pytest.raises(ValueError, match="the 3 channels that") as caught:
+        with pytest.raises(ValueError, match="must be 3, as in") as caught:
             attempt()
         messages.add(str(caught.value))
     assert len(messages) == 1

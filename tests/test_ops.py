@@ -179,7 +179,7 @@ BAD_CALLS = {
     ),
     "channels": (
         {"inputs": np.ones((2, 8, 7, 4))},
-        "`inputs` must have the 3 channels that the weights are made for",
+        "the number of channels of `inputs` must be 3, as in the weights",
     ),
     "too_small": (
         {"inputs": np.ones((2, 8, 2, 3))},

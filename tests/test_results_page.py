@@ -1,8 +1,11 @@
 """The pages of results are what their scripts make of the runs beside them."""
 
 import importlib.util
+import json
 import pathlib
 import re
+
+import schemas
 
 from keras_sepconv.bench.report import verdict
 
@@ -23,6 +26,11 @@ def test_the_pages_of_results_are_of_the_runs_in_the_repository():
     assert len(made) == len(list((DOCS / "results").glob("*.md"))) + 1
     for path, text in made.items():
         assert text == (DOCS / path).read_text(), path
+
+
+def test_the_runs_in_the_repository_are_as_the_schema_says():
+    for path in sorted((DOCS / "results").glob("*.json")):
+        schemas.check("bench", json.loads(path.read_text()))
 
 
 def test_the_page_of_models_is_of_the_runs_in_the_repository():

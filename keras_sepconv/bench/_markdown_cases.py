@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from keras_sepconv.bench.applications import SUITE as NETWORKS
+from keras_sepconv._arguments import APPLICATIONS as NETWORKS
 from keras_sepconv.bench.report import number, verdict
 from keras_sepconv.bench.results import (
     BackendResult,

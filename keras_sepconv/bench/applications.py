@@ -1,7 +1,6 @@
 """Whole networks: those of `keras.applications`, stock and converted."""
 
 import dataclasses
-import functools
 import importlib.util
 import warnings
 from collections.abc import Callable
@@ -10,18 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv.bench import _openvino
+from keras_sepconv._arguments import APPLICATIONS as SUITE
+from keras_sepconv.bench import _openvino, networks
 from keras_sepconv.bench.contest import Settings
-from keras_sepconv.bench.results import Costs
 from keras_sepconv.tools import convert_model
-from keras_sepconv.tools._verify import disagreement
-
-SUITE = "applications"
-
-# How many times as far from stock Keras ours may be after a training step as
-# stock Keras is from itself with its inputs and weights rounded once: every
-# layer rounds.
-ROUNDINGS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +45,46 @@ class Application:
         """The case in full, as reports print it."""
         return f"{self.network} {self.batch}x{self.side}x{self.side}x3"
 
+    def contest(self, settings: Settings) -> networks.NetworkContest:
+        """Returns what is to be run: also OpenVINO, where it is installed."""
+        keras.utils.set_random_seed(0)
+        shape = (self.side, self.side, 3)
+        stock = getattr(keras.applications, self.network)(
+            weights=None, input_shape=shape
+        )
+        _give_signal(stock)
+        ours = convert_model(
+            stock, verify=False, implementation=settings.implementation
+        )
+        for model in (stock, ours):
+            model.compile(
+                keras.optimizers.SGD(0.01),
+                "categorical_crossentropy",
+                jit_compile=settings.jit_compile or "auto",
+            )
+        inference = networks.folded(stock, settings.implementation)
+        models = {"stock": stock, "ours": ours, "inference": inference}
+        rng = np.random.default_rng(0)
+        inputs = rng.standard_normal((self.batch, *shape), dtype="float32")
+        return networks.NetworkContest(
+            models,
+            inputs,
+            networks.labels(stock, inputs),
+            peers=self._peers(stock, inputs),
+        )
+
+    def _peers(
+        self, stock: Any, inputs: np.ndarray
+    ) -> dict[str, Callable[[], np.ndarray]]:
+        if not exports() or importlib.util.find_spec("openvino") is None:
+            return {}
+        try:
+            return {"openvino": _openvino.predictor(stock, inputs)}
+        except Exception as error:  # It has several kinds of its own.
+            last = str(error).strip().splitlines()[-1]
+            warnings.warn(f"No OpenVINO for {self}: {last}", stacklevel=2)
+            return {}
+
 
 APPLICATIONS = tuple(
     Application(network, batch, **options)
@@ -74,143 +105,6 @@ APPLICATIONS = tuple(
 def exports() -> bool:
     """Tells whether Keras exports to OpenVINO from the active backend."""
     return keras.backend.backend() in ("tensorflow", "torch")
-
-
-class ApplicationContest:
-    """All that is run for one network.
-
-    Prediction and training steps are those of users, `predict_on_batch` and
-    `train_on_batch`, with all that Keras does around them. What predicts is
-    also the network converted with `inference=True`, and where it is installed
-    OpenVINO with the stock network.
-
-    Args:
-        case: The network.
-        settings: How to measure.
-    """
-
-    def __init__(self, case: Application, settings: Settings) -> None:
-        keras.utils.set_random_seed(0)
-        shape = (case.side, case.side, 3)
-        stock = getattr(keras.applications, case.network)(
-            weights=None, input_shape=shape
-        )
-        _give_signal(stock)
-        self._models = {
-            "stock": stock,
-            "ours": convert_model(
-                stock, verify=False, implementation=settings.implementation
-            ),
-            "inference": convert_model(
-                stock,
-                inference=True,
-                verify=False,
-                implementation=settings.implementation,
-            ),
-        }
-        jit_compile = settings.jit_compile or "auto"
-        for name, model in self._models.items():
-            if name != "inference":
-                model.compile(
-                    keras.optimizers.SGD(0.01),
-                    "categorical_crossentropy",
-                    jit_compile=jit_compile,
-                )
-            elif settings.jit_compile:
-                model.compile(jit_compile=True)
-        rng = np.random.default_rng(0)
-        self._inputs = rng.standard_normal(
-            (case.batch, *shape), dtype="float32"
-        )
-        labels = rng.integers(0, stock.output_shape[-1], case.batch)
-        self._labels = np.eye(stock.output_shape[-1], dtype="float32")[labels]
-        self._predict: dict[str, Callable[[], Any]] = {
-            name: functools.partial(model.predict_on_batch, self._inputs)
-            for name, model in self._models.items()
-        }
-        if exports() and importlib.util.find_spec("openvino") is not None:
-            try:
-                predict = _openvino.predictor(stock, self._inputs)
-            except Exception as error:  # It has several kinds of its own.
-                last = str(error).strip().splitlines()[-1]
-                warnings.warn(f"No OpenVINO for {case}: {last}", stacklevel=2)
-            else:
-                self._predict["openvino"] = predict
-
-    def runs(self, kind: str) -> dict[str, Callable[[], object]]:
-        """Returns what to time, by name."""
-        if kind == "forward":
-            return dict(self._predict)
-        return {
-            name: functools.partial(
-                self._models[name].train_on_batch, self._inputs, self._labels
-            )
-            for name in ("stock", "ours")
-        }
-
-    def costs(self) -> dict[str, Costs]:
-        """Returns nothing; what compiles these is Keras."""
-        return {}
-
-    def wrong(self) -> list[str]:
-        """Returns what is wrong with all but stock, and warms all up."""
-        values = {name: predict() for name, predict in self._predict.items()}
-        wrong = [
-            f"{name} predicts something else: {found}"
-            for name, value in values.items()
-            if (found := disagreement([values["stock"]], [value]))
-        ]
-        # What one rounding does to a step of stock Keras says what rounding
-        # does in a network of random weights.
-        expected = self._step("stock")
-        moved = self._step("stock", rounded)
-        bound = ROUNDINGS * distance(moved, expected)
-        far = distance(self._step("ours"), expected)
-        if not far <= bound:
-            wrong.append(
-                f"ours, after a training step, is off by {far:.2g} of the "
-                f"step, which rounding explains up to {bound:.2g}"
-            )
-        return wrong
-
-    def _step(
-        self, name: str, change: Callable[[np.ndarray], np.ndarray] = np.array
-    ) -> list[np.ndarray]:
-        """Returns what a training step adds to the weights; undoes it.
-
-        Args:
-            name: Which model.
-            change: What to make of its inputs and weights before the step.
-        """
-        model = self._models[name]
-        # Seeds of dropout are among the variables; torch's own is not.
-        before = [keras.ops.copy(v.value) for v in model.variables]
-        weights = [change(array) for array in model.get_weights()]
-        model.set_weights(weights)
-        keras.utils.set_random_seed(0)
-        model.train_on_batch(change(self._inputs), self._labels)
-        after = model.get_weights()
-        for variable, value in zip(model.variables, before, strict=True):
-            variable.assign(value)
-        return [a - b for a, b in zip(after, weights, strict=True)]
-
-
-def rounded(array: np.ndarray) -> np.ndarray:
-    """Returns numbers that are one unit off, up or down."""
-    if array.dtype != "float32":
-        return array
-    signs = np.random.default_rng(1).choice([-1, 1], array.shape)
-    moved: np.ndarray = array * (1 + 2.0**-23 * signs).astype("float32")
-    return moved
-
-
-def distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Returns how far steps are apart, as a part of the expected one."""
-    far, size = (
-        sum(float(np.sum(np.square(array, dtype="float64"))) for array in step)
-        for step in (map(np.subtract, found, expected), expected)
-    )
-    return float((far / size) ** 0.5)
 
 
 def _give_signal(model: Any) -> None:

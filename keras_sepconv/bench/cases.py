@@ -213,5 +213,3 @@ QUICK = (
     "rgb_64_m2",
     "tcn_4000_64_d8",
 )
-
-SUITES = tuple(dict.fromkeys(case.suite for case in CASES))

@@ -4,134 +4,50 @@ import argparse
 import datetime
 import fnmatch
 import importlib.util
-from collections.abc import Callable, Iterator
-from typing import Any
+import pathlib
+from collections.abc import Iterator, Sequence
 
 import keras
 from rich.console import Console
 
 from keras_sepconv import kernels
-from keras_sepconv.bench import _arguments as types
-from keras_sepconv.bench import markdown, report, results
-from keras_sepconv.bench.applications import (
-    APPLICATIONS,
-    SUITE,
-    Application,
-)
-from keras_sepconv.bench.cases import CASES, QUICK, SUITES, Case
+from keras_sepconv._arguments import BACKENDS, SUITES
+from keras_sepconv.bench import markdown, own, report, results
+from keras_sepconv.bench.applications import APPLICATIONS, Application
+from keras_sepconv.bench.cases import CASES, QUICK, Case
 from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.machine import machine
+from keras_sepconv.bench.measure import AnyCase
 from keras_sepconv.bench.processes import elsewhere, here
+from keras_sepconv.tools import _source
 
-_BACKENDS = ("jax", "tensorflow", "torch")
-
-_EPILOG = """\
-Exit codes: 0 all right; 1 a case whose numbers are not those of stock Keras;
-2 bad arguments.
-"""
+# What makes no sense without a model, and what makes none with one.
+_WITH = ("batch", "loss", "input_shape", "weights", "modules", "unsafe")
+_WITHOUT = ("backend", "suite", "case", "jit_compile")
 
 
-def add_to(commands: Any) -> None:
-    """Adds the command to a parser's commands."""
-    parser = commands.add_parser(
-        "bench",
-        help="time the layers against stock Keras",
-        description="Times our layers against those of stock Keras, on the "
-        "same backend in the same process, after checking that both compute "
-        "the same.",
-        epilog=_EPILOG,
-    )
-    add = parser.add_argument
-    add(
-        "--backend",
-        nargs="+",
-        action="extend",
-        choices=_BACKENDS,
-        metavar="NAME",
-        help=f"of {', '.join(_BACKENDS)}; default: the active one",
-    )
-    add(
-        "--suite",
-        nargs="+",
-        action="extend",
-        choices=(*SUITES, SUITE),
-        metavar="NAME",
-        help=f"of {', '.join(SUITES)} and {SUITE}, which are whole networks; "
-        f"default: all but {SUITE}",
-    )
-    add(
-        "--case",
-        nargs="+",
-        action="extend",
-        metavar="PATTERN",
-        help="the cases whose names match, as in 'mobilenet_*'; default: all",
-    )
-    add(
-        "--quick",
-        action="store_true",
-        help="a few cases and a short clock, under a minute",
-    )
-    add(
-        "--seconds",
-        type=types.seconds,
-        help="the time for a measurement, of which a case has two; default: "
-        "2, or 0.5 with --quick",
-    )
-    add(
-        "--jit-compile",
-        action="store_true",
-        help="TensorFlow's XLA mode; --implementation is then taps",
-    )
-    add(
-        "--implementation",
-        metavar="NAME",
-        help="what our layers ask for; default: what they choose",
-    )
-    add(
-        "--json",
-        type=types.writable,
-        metavar="FILE",
-        help="write everything to a file",
-    )
-    add(
-        "--compare",
-        type=types.result,
-        metavar="FILE",
-        help="an older --json file, to print its ratios beside",
-    )
-    add(
-        "--plot",
-        type=types.picture,
-        metavar="FILE",
-        help="draw the ratios, as .png, .svg or .pdf; needs matplotlib",
-    )
-    add(
-        "--markdown",
-        type=types.writable,
-        metavar="FILE",
-        help="write the tables as Markdown",
-    )
-    parser.set_defaults(run=lambda options: run(options, parser.error))
-
-
-def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
-    """Measures, prints and writes; returns the exit code.
-
-    Args:
-        options: The parsed arguments.
-        refuse: Ends the process with a message about bad arguments.
-    """
+def run(options: argparse.Namespace) -> int:
+    """Measures, prints and writes; returns the exit code."""
+    older = _older(options)
     active = keras.backend.backend()
     backends = list(dict.fromkeys(options.backend or [active]))
     for message in _objections(options, backends):
-        refuse(message)
-    result = results.rounded(_measure(options, backends))
+        options.refuse(message)
+    if options.model is None:
+        result = _measure(options, backends, _cases(options))
+    else:
+        result = _source.attempt(
+            "bench", lambda: _measure(options, backends, own.cases(options))
+        )
+        if result is None:
+            return 1
+    result = results.rounded(result)
     if options.json is not None:
         results.save(result, options.json)
     console = Console()
     report.report(console, result)
-    if options.compare is not None:
-        report.compare(console, options.compare, result)
+    if older is not None:
+        report.compare(console, older, result)
     if options.plot is not None:
         # Not everybody has matplotlib.
         from keras_sepconv.bench.plot import plot
@@ -143,13 +59,25 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     return int(wrong)
 
 
+def _older(options: argparse.Namespace) -> results.Result | None:
+    if options.compare is None:
+        return None
+    try:
+        return results.load(pathlib.Path(options.compare))
+    except (OSError, ValueError) as error:
+        options.refuse(
+            f"argument --compare: must be a file that --json wrote ({error}). "
+            f"Received: {options.compare}"
+        )
+        raise
+
+
 def _measure(
-    options: argparse.Namespace, backends: list[str]
+    options: argparse.Namespace, backends: list[str], cases: Sequence[AnyCase]
 ) -> results.Result:
     now = datetime.datetime.now(datetime.UTC)
     seconds = options.seconds or (0.5 if options.quick else 2.0)
     settings = Settings(seconds, options.jit_compile, _implementation(options))
-    cases = _cases(options)
     return {
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
@@ -178,7 +106,23 @@ def _objections(
     options: argparse.Namespace, backends: list[str]
 ) -> Iterator[str]:
     """Yields what is wrong with arguments that are right by themselves."""
-    if not _cases(options):
+    for name in _WITH if options.model is None else _WITHOUT:
+        if getattr(options, name):
+            option = "import" if name == "modules" else name.replace("_", "-")
+            word = "with" if name in _WITH else "without"
+            yield (
+                f"argument --{option}: must stand {word} FILE. Received: "
+                f"{options.model or 'no FILE'}"
+            )
+    if options.loss is not None:
+        try:
+            keras.losses.get(options.loss)
+        except ValueError:
+            yield (
+                "argument --loss: must be the name of a loss of Keras. "
+                f"Received: {options.loss}"
+            )
+    if options.model is None and not _cases(options):
         yield (
             "argument --case: must match a case of the suites asked for"
             f"{' that is in --quick' if options.quick else ''}. "
@@ -188,9 +132,9 @@ def _objections(
         received = f"Received: --backend {backend}"
         if options.backend is None:
             received = f"Received: {backend}, which is active"
-        if backend not in _BACKENDS:
+        if backend not in BACKENDS:
             yield (
-                f"argument --backend: must be of {', '.join(_BACKENDS)}, "
+                f"argument --backend: must be of {', '.join(BACKENDS)}, "
                 f"which compile or differentiate. {received}"
             )
         if importlib.util.find_spec(backend) is None:

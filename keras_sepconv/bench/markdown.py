@@ -3,10 +3,10 @@
 import itertools
 from collections.abc import Iterable, Sequence
 
+from keras_sepconv._arguments import APPLICATIONS as NETWORKS
 from keras_sepconv.bench import summary
 from keras_sepconv.bench._markdown_cases import suite_tables, table
-from keras_sepconv.bench.applications import SUITE as NETWORKS
-from keras_sepconv.bench.report import LEGEND, verdict
+from keras_sepconv.bench.report import LEGEND, how, place, verdict
 from keras_sepconv.bench.results import (
     KINDS,
     BackendResult,
@@ -77,26 +77,13 @@ def cases(backends: list[BackendResult], suite: str) -> str:
 
 
 def _machines(runs: Sequence[Result]) -> str:
-    lines = []
-    for run in runs:
-        machine = run["machine"]
-        place = (
-            f"{machine['processor']}, {machine['cores'] or '?'} cores, "
-            f"{machine['threads']} threads, {machine['system']}, "
-            f"Python {machine['python']}"
-        )
-        for backend in run["backends"]:
-            versions = ", ".join(
-                f"{name} {version or 'not installed'}"
-                for name, version in backend["versions"].items()
-            )
-            suites = ", ".join(_of([backend]))
-            lines.append(
-                f"- {title(backend)} on {backend['device']} ({suites}): "
-                f"{versions}; {backend['seconds']:g} s a measurement; "
-                f"{place}; {run['date']}"
-            )
-    return "\n".join(lines)
+    return "\n".join(
+        f"- {title(backend)} on {backend['device']} "
+        f"({', '.join(_of([backend]))}): {how(backend)}; {place(run)}; "
+        f"{run['date']}"
+        for run in runs
+        for backend in run["backends"]
+    )
 
 
 def _summary(backends: list[BackendResult]) -> str:

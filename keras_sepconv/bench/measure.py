@@ -5,20 +5,24 @@ import importlib
 import importlib.metadata
 import types
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import keras
 
 from keras_sepconv.bench import applications, clock
-from keras_sepconv.bench.applications import Application, ApplicationContest
+from keras_sepconv.bench.applications import Application
 from keras_sepconv.bench.cases import Case
 from keras_sepconv.bench.contest import Contest, Settings
+from keras_sepconv.bench.own import OwnModel
 from keras_sepconv.bench.results import KINDS, BackendResult, CaseResult
+
+AnyCase: TypeAlias = Case | Application | OwnModel
 
 
 def measure(
-    cases: Sequence[Case | Application],
+    cases: Sequence[AnyCase],
     settings: Settings,
-    begin: Callable[[Case | Application], object],
+    begin: Callable[[AnyCase], object],
 ) -> BackendResult:
     """Returns the measurements of `cases` on the active backend.
 
@@ -31,7 +35,7 @@ def measure(
     native = importlib.import_module(f"keras_sepconv.bench._{name}")
     results = []
     for case in cases:
-        if isinstance(case, Application) and name in case.missing:
+        if not isinstance(case, Case) and name in case.missing:
             continue
         begin(case)
         results.append(_measure_case(native, case, settings))
@@ -52,7 +56,7 @@ def measure(
     }
 
 
-def _peers(cases: Sequence[Case | Application]) -> tuple[str, ...]:
+def _peers(cases: Sequence[AnyCase]) -> tuple[str, ...]:
     whole = any(isinstance(case, Application) for case in cases)
     return ("openvino",) if whole and applications.exports() else ()
 
@@ -66,12 +70,12 @@ def _version(package: str) -> str | None:
 
 
 def _measure_case(
-    native: types.ModuleType, case: Case | Application, settings: Settings
+    native: types.ModuleType, case: AnyCase, settings: Settings
 ) -> CaseResult:
     contest = (
-        ApplicationContest(case, settings)
-        if isinstance(case, Application)
-        else Contest(native, case, settings)
+        Contest(native, case, settings)
+        if isinstance(case, Case)
+        else case.contest(settings)
     )
     result: CaseResult = {
         "name": case.name,
@@ -83,6 +87,8 @@ def _measure_case(
     }
     if not result["wrong"]:
         for kind in KINDS:
-            times = clock.interleaved(contest.runs(kind), settings.seconds)
-            result["measurements"][kind] = clock.measurement(times)
+            runs = contest.runs(kind)
+            if runs:
+                times = clock.interleaved(runs, settings.seconds)
+                result["measurements"][kind] = clock.measurement(times)
     return result

@@ -60,8 +60,8 @@ def _panel(axes: Axes, backend: BackendResult) -> None:
         elif row["wrong"]:
             axes.text(1, place, " FAILED", va="center", weight="bold")
         else:
-            for kind in KINDS:
-                _mark(axes, place, kind, row["measurements"][kind]["speedup"])
+            for kind, measured in row["measurements"].items():
+                _mark(axes, place, kind, measured["speedup"])
     names = [row if isinstance(row, str) else row["name"] for row in rows]
     axes.set_yticks(range(len(rows)), names)
     for label, row in zip(axes.get_yticklabels(), rows, strict=True):

@@ -12,20 +12,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from keras_sepconv.bench import results
-from keras_sepconv.bench.applications import Application
-from keras_sepconv.bench.cases import Case
 from keras_sepconv.bench.contest import Settings
-from keras_sepconv.bench.measure import measure
+from keras_sepconv.bench.measure import AnyCase, measure
 
 
-def here(
-    cases: Sequence[Case | Application], settings: Settings
-) -> results.BackendResult:
+def here(cases: Sequence[AnyCase], settings: Settings) -> results.BackendResult:
     """Measures on the active backend, with a progress bar on stderr."""
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(cases))
 
-        def begin(case: Case | Application) -> None:
+        def begin(case: AnyCase) -> None:
             progress.update(
                 task,
                 completed=cases.index(case),
@@ -36,7 +32,7 @@ def here(
 
 
 def elsewhere(
-    backend: str, cases: Sequence[Case | Application], settings: Settings
+    backend: str, cases: Sequence[AnyCase], settings: Settings
 ) -> results.BackendResult:
     """Measures on a backend that is not active: Keras has one a process.
 

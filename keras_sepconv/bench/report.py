@@ -31,6 +31,14 @@ LEGEND = (
     "Whole networks: predict_on_batch and train_on_batch; ours is the "
     "converted network, inference is the one converted with inference=True."
 )
+# The suite of a user's own model.
+OWN = "model"
+OWN_LEGEND = (
+    "stock/ours: the time of your model divided by its time when accelerated; "
+    "the median of the rounds. Below 1 accelerating makes it slower, and the "
+    "number is marked 'loss'. quartiles: those of stock/ours. ours/inference: "
+    "what convert_model(model, inference=True) gains over accelerating."
+)
 
 
 def number(value: float) -> str:
@@ -73,7 +81,7 @@ def report(console: Console, result: Result) -> None:
     """
     header(console, result)
     for backend in result["backends"]:
-        for kind in KINDS:
+        for kind in summary.kinds(backend["cases"]):
             console.print(_cases(console.width >= _WIDE, backend, kind))
         for case in backend["cases"]:
             for message in case["wrong"]:
@@ -85,28 +93,39 @@ def report(console: Console, result: Result) -> None:
         costs = summary.cost_ratios(backend["cases"])
         if costs:
             console.print(_costs(backend, costs))
-    console.print(LEGEND, style="dim")
+    suites = {c["suite"] for b in result["backends"] for c in b["cases"]}
+    legend = OWN_LEGEND if suites == {OWN} else LEGEND
+    console.print(legend, style="dim")
 
 
 def header(console: Console, result: Result) -> None:
     """Prints what the run was made on."""
+    lines = [f"{place(result)}, {result['date']}"]
+    lines += [
+        f"{title(backend)} on {backend['device']}: {how(backend)}"
+        for backend in result["backends"]
+    ]
+    for line in lines:
+        console.print(line, highlight=False)
+
+
+def place(result: Result) -> str:
+    """Returns the machine and the Python of a run."""
     machine = result["machine"]
-    console.print(
+    return (
         f"{machine['processor']}, {machine['cores'] or '?'} cores, "
         f"{machine['threads']} threads, {machine['system']}, "
-        f"Python {machine['python']}, {result['date']}",
-        highlight=False,
+        f"Python {machine['python']}"
     )
-    for backend in result["backends"]:
-        versions = ", ".join(
-            f"{name} {version or 'not installed (no peer)'}"
-            for name, version in backend["versions"].items()
-        )
-        console.print(
-            f"{title(backend)} on {backend['device']}: {versions}; "
-            f"{backend['seconds']:g} s a measurement",
-            highlight=False,
-        )
+
+
+def how(backend: BackendResult) -> str:
+    """Returns the versions and the time of a measurement."""
+    versions = ", ".join(
+        f"{name} {version or 'not installed'}"
+        for name, version in backend["versions"].items()
+    )
+    return f"{versions}; {backend['seconds']:g} s a measurement"
 
 
 # Ours as well, with the normalisations folded: the question is what that gains.
@@ -144,6 +163,8 @@ def _peers(cases: list[CaseResult], kind: str) -> list[str]:
 def _measured(case: CaseResult, kind: str, peers: list[str]) -> list[Any]:
     if case["wrong"]:
         return [Text("FAILED", "bold red"), *[""] * (3 + len(peers))]
+    if kind not in case["measurements"]:
+        return [""] * (4 + len(peers))
     measurement = case["measurements"][kind]
     floor = measurement["over_floor"]
     return [

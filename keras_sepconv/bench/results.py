@@ -1,4 +1,7 @@
-"""What one run of the benchmark knows, as its JSON file holds it."""
+"""What one run of the benchmark knows, as its JSON file holds it.
+
+`docs/output.schema.json` says what each entry is.
+"""
 
 import json
 import pathlib
@@ -15,16 +18,7 @@ KINDS = ("forward", "training")
 
 
 class Measurement(TypedDict):
-    """One case, forward or training.
-
-    Attributes:
-        rounds: How often each was run.
-        milliseconds: The times of each that was run, by name.
-        speedup: Stock's time over ours, round by round.
-        over_floor: Our time over the floor's, round by round; `None` for
-            whole networks, which have no such floor.
-        peers: A peer's time over ours, round by round, by name.
-    """
+    """One case, forward or training."""
 
     rounds: int
     milliseconds: dict[str, Quartiles]
@@ -34,28 +28,14 @@ class Measurement(TypedDict):
 
 
 class Costs(TypedDict):
-    """What JAX tells of a compiled layer.
-
-    Attributes:
-        compile_seconds: To trace, lower and compile, by kind.
-        peak_bytes: Temporaries and results of a training step, if known.
-    """
+    """What JAX tells of a compiled layer."""
 
     compile_seconds: dict[str, float]
     peak_bytes: int | None
 
 
 class CaseResult(TypedDict):
-    """One case.
-
-    Attributes:
-        name: The case's name.
-        description: The case in full.
-        suite: Its suite.
-        wrong: What the gate found wrong; nothing is measured then.
-        measurements: By kind.
-        costs: By name; empty where the framework does not tell.
-    """
+    """One case."""
 
     name: str
     description: str
@@ -66,17 +46,7 @@ class CaseResult(TypedDict):
 
 
 class BackendResult(TypedDict):
-    """One backend.
-
-    Attributes:
-        backend: Its name.
-        jit_compile: Whether TensorFlow's XLA mode was on.
-        implementation: What our layers were asked for, `None` for their choice.
-        seconds: The time budget of a measurement.
-        versions: By package; `None` for a peer that is not installed.
-        device: What it ran on.
-        cases: In the table's order.
-    """
+    """One backend."""
 
     backend: str
     jit_compile: bool
@@ -88,13 +58,7 @@ class BackendResult(TypedDict):
 
 
 class Result(TypedDict):
-    """One run.
-
-    Attributes:
-        date: In UTC.
-        machine: What it ran on.
-        backends: In the order asked for.
-    """
+    """One run."""
 
     date: str
     machine: dict[str, Any]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from keras_sepconv.bench.clock import geometric_mean
 from keras_sepconv.bench.results import (
+    KINDS,
     BackendResult,
     CaseResult,
     Result,
@@ -37,12 +38,21 @@ def groups(cases: list[CaseResult]) -> list[str]:
     return [*suites, ALL] if len(suites) > 1 else suites
 
 
+def kinds(cases: list[CaseResult]) -> list[str]:
+    """Returns what to show: both, but no training where nothing trains."""
+    return [
+        kind
+        for kind in KINDS
+        if any(case["wrong"] or kind in case["measurements"] for case in cases)
+    ]
+
+
 def group(cases: list[CaseResult], name: str, kind: str) -> Group | None:
     """Returns the speed-ups of one of `groups`, `None` if it has none."""
     speedups = [
         (case["measurements"][kind]["speedup"][1], case["name"])
         for case in cases
-        if name in (ALL, case["suite"]) and not case["wrong"]
+        if name in (ALL, case["suite"]) and kind in case["measurements"]
     ]
     if not speedups:
         return None

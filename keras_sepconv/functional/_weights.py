@@ -69,7 +69,8 @@ def _arrays(weights: Any, count: int) -> list[Any]:
             "`weights` must be None, because the layer has no weights. "
             f"{_received(weights)}"
         )
-    message = f"`weights` must be a list of {count} arrays of numbers."
+    number = f"{count} arrays" if count > 1 else "1 array"
+    message = f"`weights` must be a list of {number} of numbers."
     if not is_list:
         raise TypeError(f"{message} {_received(weights)}")
     try:

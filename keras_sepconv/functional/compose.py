@@ -1,12 +1,14 @@
 """What every helper does with its layer: return it, add it, or call it."""
 
 import numbers
+import warnings
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_sepconv._spec import Shape, boolean, check_weights_dtype, shown
+from keras_sepconv._types import REQUIRED
 from keras_sepconv.functional._arguments import (
     blame,
     dtype_of,
@@ -61,6 +63,14 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
     if first is not None:
         check_channels(layer, first, shapes)
     start_from(layer, weights, _weight_count(options))
+    if first is not None and not _is_empty(target):
+        given = {name: v for name, v in shapes.items() if v is not None}
+        name, value = given.popitem()
+        warnings.warn(
+            f"`{name}` is ignored, because `object` has a shape already. "
+            f"Received: {name}={shown(value)}",
+            stacklevel=3,
+        )
     if isinstance(target, keras.Sequential):
         _add(target, layer, first)
         return target
@@ -74,7 +84,7 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
 def _layer(layer_class: Any, options: dict[str, Any]) -> Any:
     """Returns the layer that a user's options are for."""
     for name in ("filters", "kernel_size"):
-        if name in options and options[name] is None:
+        if any(options.get(name, 0) is missing for missing in (None, REQUIRED)):
             raise TypeError(f"`{name}` is required. Received: {name}=None")
     trainable = options["trainable"]
     options["trainable"] = trainable is None or boolean("trainable", trainable)
@@ -125,6 +135,13 @@ def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
                 model.build(before[0].batch_shape)
             model.built = built
         raise
+
+
+def _is_empty(object: Any) -> bool:
+    """Tells whether a layer would be the first."""
+    if isinstance(object, keras.Sequential):
+        return not _all_layers(object)
+    return object is None
 
 
 def _all_layers(model: keras.Sequential) -> list[Any]:

@@ -6,9 +6,12 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import boolean, wrong
+from keras_sepconv._types import (
+    ShapeLike,
+    Whole,
+)
 from keras_sepconv.functional._arguments import dtype_of, name_of, plain
 from keras_sepconv.functional._shapes import full_shape, size_of
-from keras_sepconv.functional._types import ShapeLike, Whole
 
 
 def layer_input(

@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.functional._types import (
+from keras_sepconv._types import (
+    DataFormat,
+    Interpolation,
     Pairs,
     ShapeLike,
     Weights,
@@ -51,7 +53,7 @@ def layer_cropping_1d(
 def layer_cropping_2d(
     object: Any = None,
     cropping: Pairs = ((0, 0), (0, 0)),
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     batch_size: Whole | None = None,
     name: str | None = None,
     trainable: bool | None = None,
@@ -86,7 +88,7 @@ def layer_cropping_2d(
 def layer_cropping_3d(
     object: Any = None,
     cropping: Pairs = ((1, 1), (1, 1), (1, 1)),
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     batch_size: Whole | None = None,
     name: str | None = None,
     trainable: bool | None = None,
@@ -156,8 +158,8 @@ def layer_upsampling_1d(
 def layer_upsampling_2d(
     object: Any = None,
     size: Wholes = (2, 2),
-    data_format: str | None = None,
-    interpolation: str = "nearest",
+    data_format: DataFormat | None = None,
+    interpolation: Interpolation = "nearest",
     batch_size: Whole | None = None,
     name: str | None = None,
     trainable: bool | None = None,
@@ -192,7 +194,7 @@ def layer_upsampling_2d(
 def layer_upsampling_3d(
     object: Any = None,
     size: Wholes = (2, 2, 2),
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     batch_size: Whole | None = None,
     name: str | None = None,
     trainable: bool | None = None,
@@ -262,7 +264,7 @@ def layer_zero_padding_1d(
 def layer_zero_padding_2d(
     object: Any = None,
     padding: Pairs = (1, 1),
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     batch_size: Whole | None = None,
     name: str | None = None,
     trainable: bool | None = None,
@@ -297,7 +299,7 @@ def layer_zero_padding_2d(
 def layer_zero_padding_3d(
     object: Any = None,
     padding: Pairs = (1, 1, 1),
-    data_format: str | None = None,
+    data_format: DataFormat | None = None,
     batch_size: Whole | None = None,
     name: str | None = None,
     trainable: bool | None = None,

@@ -1,11 +1,12 @@
 """Keras's convolutions, faster where they are depthwise or pointwise."""
 
+import inspect
 from typing import Any
 
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import Tensor, check_weights_dtype
+from keras_sepconv._spec import Tensor, check_keywords, check_weights_dtype
 from keras_sepconv.layers import _call
 
 
@@ -15,6 +16,8 @@ class BaseConvolution:
     def __init__(
         self: Any, *args: Any, implementation: str | None = None, **kwargs: Any
     ) -> None:
+        known = inspect.signature(super().__init__).parameters
+        check_keywords(type(self).__name__, kwargs, known)
         super().__init__(*args, **kwargs)
         check_weights_dtype(kwargs.get("dtype"), self.variable_dtype)
         self.implementation = kernels.check_name(implementation)

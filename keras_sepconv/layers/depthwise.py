@@ -4,7 +4,18 @@ from typing import Any, ClassVar
 
 import keras
 
-from keras_sepconv._spec import Padding
+from keras_sepconv._spec import check_keywords
+from keras_sepconv._types import (
+    Activation,
+    Constraint,
+    DataFormat,
+    Initializer,
+    Padding,
+    Padding1D,
+    Regularizer,
+    Whole,
+    Wholes,
+)
 from keras_sepconv.layers._base import BaseConv
 
 
@@ -19,6 +30,12 @@ class BaseDepthwiseConv(BaseConv):
         "bias": "bias",
     }
     _weight_names = tuple(_attributes.values())
+
+    def __init__(
+        self, rank: int, options: dict[str, Any], **kwargs: Any
+    ) -> None:
+        check_keywords(type(self).__name__, kwargs, options)
+        super().__init__(rank, options, **kwargs)
 
     def _output_channels(self, channels: int) -> int:
         return channels * self.depth_multiplier
@@ -78,21 +95,21 @@ class DepthwiseConv1D(BaseDepthwiseConv, keras.layers.DepthwiseConv1D):  # type:
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: Padding = "valid",
-        depth_multiplier: Any = 1,
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
+        kernel_size: Wholes,
+        strides: Wholes = 1,
+        padding: Padding1D = "valid",
+        depth_multiplier: Whole = 1,
+        data_format: DataFormat | None = None,
+        dilation_rate: Wholes = 1,
+        activation: Activation = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        depthwise_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        activity_regularizer: Regularizer = None,
+        depthwise_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         *,
         implementation: str | None = None,
         **kwargs: Any,
@@ -161,21 +178,21 @@ class DepthwiseConv2D(BaseDepthwiseConv, keras.layers.DepthwiseConv2D):  # type:
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = (1, 1),
+        kernel_size: Wholes,
+        strides: Wholes = (1, 1),
         padding: Padding = "valid",
-        depth_multiplier: Any = 1,
-        data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
-        activation: Any = None,
+        depth_multiplier: Whole = 1,
+        data_format: DataFormat | None = None,
+        dilation_rate: Wholes = (1, 1),
+        activation: Activation = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        depthwise_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        activity_regularizer: Regularizer = None,
+        depthwise_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         *,
         implementation: str | None = None,
         **kwargs: Any,
@@ -239,21 +256,21 @@ class DepthwiseConv3D(BaseDepthwiseConv):
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = (1, 1, 1),
+        kernel_size: Wholes,
+        strides: Wholes = (1, 1, 1),
         padding: Padding = "valid",
-        depth_multiplier: Any = 1,
-        data_format: str | None = None,
-        dilation_rate: Any = (1, 1, 1),
-        activation: Any = None,
+        depth_multiplier: Whole = 1,
+        data_format: DataFormat | None = None,
+        dilation_rate: Wholes = (1, 1, 1),
+        activation: Activation = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
+        depthwise_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        depthwise_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        activity_regularizer: Regularizer = None,
+        depthwise_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         *,
         implementation: str | None = None,
         **kwargs: Any,

@@ -59,7 +59,7 @@ def calls(
     Raises:
         ValueError: Shapes that the model cannot take.
     """
-    taken = _input(model, input_shapes)
+    taken = input_of(model, input_shapes)
     if taken is None:
         return _without_shapes(model)
     walk = _Walk()
@@ -129,7 +129,7 @@ def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
     ]
 
 
-def _input(model: Any, shapes: Sequence[Shape] | None) -> Any:
+def input_of(model: Any, shapes: Sequence[Shape] | None) -> Any:
     """Returns what a model takes, `None` if that is not known yet."""
     if shapes is None:
         return keras.tree.map_structure(_like, known_input(model))

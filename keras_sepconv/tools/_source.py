@@ -1,4 +1,4 @@
-"""What the commands that read a model share: its options and its messages."""
+"""What the commands that read a model share: loading it, and the messages."""
 
 import argparse
 import contextlib
@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from keras_sepconv._arguments import PROGRAM
 from keras_sepconv.tools.load import load_model
 
 # What `load_model` advises, in the words of the command line.
@@ -29,48 +30,11 @@ _WORDS = (
 )
 
 
-def add_options(add: Callable[..., Any]) -> None:
-    """Adds the options by `add`, which is a parser's `add_argument`."""
-    add(
-        "--weights",
-        metavar="WEIGHTS",
-        help="the file of the weights, where the model is JSON",
-    )
-    add(
-        "--import",
-        dest="modules",
-        metavar="MODULE",
-        action="append",
-        default=[],
-        type=_module,
-        help="a module with the layers and functions that the file names, "
-        "or functions named as its Lambda layers; may be repeated",
-    )
-    add(
-        "--unsafe",
-        action="store_true",
-        help="run Python code that the file carries, as in a Lambda layer, "
-        "which can do anything; only for files that you trust",
-    )
-
-
-def _module(name: str) -> Any:
-    sys.path.insert(0, "")
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # Whatever the module raises.
-        raise argparse.ArgumentTypeError(
-            f"must be a module that can be imported ({error}). Received: {name}"
-        ) from error
-    finally:
-        sys.path.remove("")
-
-
 def load(options: argparse.Namespace, source: str, compile: bool = True) -> Any:
-    """Returns the model of a file; `options` are those of `add_options`."""
+    """Returns the model of a file, by the options that all commands share."""
     objects: dict[str, Any] = {}
-    for module in options.modules:
-        objects |= _objects(module)
+    for name in options.modules:
+        objects |= _objects(_imported(name, options.refuse))
     return load_model(
         source,
         objects,
@@ -78,6 +42,19 @@ def load(options: argparse.Namespace, source: str, compile: bool = True) -> Any:
         not options.unsafe,
         weights=options.weights,
     )
+
+
+def _imported(name: str, refuse: Callable[[str], object]) -> Any:
+    sys.path.insert(0, "")
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # Whatever the module raises.
+        return refuse(
+            "argument --import: must be a module that can be imported "
+            f"({error}). Received: {name}"
+        )
+    finally:
+        sys.path.remove("")
 
 
 def _objects(module: Any) -> dict[str, Any]:
@@ -100,17 +77,36 @@ def in_own_words(error: BaseException | Warning | str) -> str:
     return text
 
 
+def attempt(command: str, work: Callable[[], Any]) -> Any:
+    """Returns what `work` returns; `None` after an error, which is printed.
+
+    Args:
+        command: The command's name, for the message.
+        work: What may fail for what is wrong with a file. What it prints goes
+            to standard error, because standard output is for the report.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr), _plain_warnings(command):
+            return work()
+    except (OSError, ValueError) as error:
+        print(f"{PROGRAM} {command}: {in_own_words(error)}", file=sys.stderr)
+        return None
+
+
 @contextlib.contextmanager
-def plain_warnings(command: str) -> Iterator[None]:
-    """Prints a warning as what it says, without the line of code."""
+def _plain_warnings(command: str) -> Iterator[None]:
+    """Prints a warning once, as what it says, without the line of code."""
     usual = warnings.showwarning
+    printed: set[str] = set()
 
     def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
         if category is not UserWarning:
             usual(message, category, *where, **more)
             return
-        text = f"python -m keras_sepconv {command}: {in_own_words(message)}"
-        print(text, file=sys.stderr)
+        text = f"{PROGRAM} {command}: {in_own_words(message)}"
+        if text not in printed:
+            print(text, file=sys.stderr)
+        printed.add(text)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=UserWarning)

@@ -1,13 +1,14 @@
 """Whether two models compute the same, up to rounding."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_sepconv.tools._calls import known_input
+from keras_sepconv._spec import Shape
+from keras_sepconv.tools._calls import input_of, known_input
 from keras_sepconv.tools._tree import layers
 from keras_sepconv.tools._words import said
 
@@ -84,17 +85,15 @@ def predict(model: Any) -> Prediction:
         CannotPredictError: It cannot predict a random batch.
     """
     inputs = sample(model)
-    epsilon = _epsilon(model)
-    nearby = keras.tree.map_structure(
-        lambda array: _moved(array, epsilon), inputs
-    )
+    unit = epsilon(model)
+    nearby = keras.tree.map_structure(lambda array: _moved(array, unit), inputs)
     try:
         outputs, moved = _outputs(model, inputs, nearby)
     except Exception as error:
         raise CannotPredictError(
             f"the model cannot predict a random batch: {said(error)}"
         ) from error
-    return Prediction(inputs, nearby, outputs, moved, epsilon)
+    return Prediction(inputs, nearby, outputs, moved, unit)
 
 
 def _moved(array: np.ndarray, epsilon: float) -> np.ndarray:
@@ -128,15 +127,34 @@ def difference(
     return wrong, expected.notes
 
 
-def sample(model: Any) -> Any:
-    """Returns a random batch that a model can take."""
+def sample(
+    model: Any,
+    batch: int = _BATCH,
+    input_shapes: Sequence[Shape] | None = None,
+) -> Any:
+    """Returns a random batch that a model can take.
+
+    Args:
+        model: The model.
+        batch: How many examples, where the model leaves that open.
+        input_shapes: The shapes of the inputs without the batch, where it
+            leaves those open.
+    """
     taken = known_input(model)
+    if input_shapes is not None:
+        given = input_of(model, input_shapes)
+        if taken is not None:
+            flat = keras.tree.flatten(given)
+            given = keras.tree.pack_sequence_as(taken, flat)
+        taken = given
     if taken is None:
         raise CannotPredictError("its input's shape is not known yet")
     for size in _SIZES:
         rng = np.random.default_rng(0)
         inputs = keras.tree.map_structure(
-            lambda tensor, size=size, rng=rng: _random(tensor, size, rng),
+            lambda tensor, size=size, rng=rng: _random(
+                tensor, batch, size, rng
+            ),
             taken,
         )
         try:
@@ -153,9 +171,11 @@ def sample(model: Any) -> Any:
     raise AssertionError("unreachable")
 
 
-def _random(tensor: Any, size: int, rng: np.random.Generator) -> np.ndarray:
-    batch, *sizes = tensor.shape
-    shape = (batch or _BATCH, *(n or size for n in sizes))
+def _random(
+    tensor: Any, batch: int, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    fixed, *sizes = tensor.shape
+    shape = (fixed or batch, *(n or size for n in sizes))
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     if "int" in dtype or dtype == "bool":
         return rng.integers(0, 2, shape).astype(dtype)
@@ -233,7 +253,7 @@ def disagreement(
     return None
 
 
-def _epsilon(model: Any) -> float:
+def epsilon(model: Any) -> float:
     """Returns the unit roundoff of a model's least precise layer."""
     dtypes = {layer.compute_dtype for _, layer in layers(model)}
     return max(_EPSILON.get(dtype, 0.0) for dtype in (*dtypes, "float32"))

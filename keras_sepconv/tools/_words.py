@@ -10,6 +10,7 @@ _LONGEST = 400
 def said(error: Exception) -> str:
     """Returns what an error says; Keras's put whole configs around it."""
     text = str(error).split("Exception encountered: ")[-1]
+    text = text.split("Example:")[0]  # What follows is a class in full.
     text = " ".join(_STYLE.sub("", text).split()) or type(error).__name__
     if len(text) <= _LONGEST:
         return text.rstrip(".")

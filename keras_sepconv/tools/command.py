@@ -1,13 +1,10 @@
 """The command line of `python -m keras_sepconv convert`."""
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
-import sys
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from keras_sepconv import kernels
@@ -15,73 +12,10 @@ from keras_sepconv.tools import _source
 from keras_sepconv.tools.convert import convert_model, restore_model
 from keras_sepconv.tools.report import console
 
-_EPILOG = """\
-Exit codes: 0 all right; 1 a file that cannot be read or written, or a model
-that would compute something else; 2 bad arguments.
-"""
 
-
-def add_to(commands: Any) -> None:
-    """Adds the command to a parser's commands."""
-    parser = commands.add_parser(
-        "convert",
-        help="make a saved model faster",
-        description="Replaces the separable, depthwise and pointwise "
-        "convolutions in a saved model by the layers of this package, checks "
-        "that it computes the same, and says what was replaced and what not. "
-        "It reads what `keras_sepconv.load_model` does, files of tf.keras too.",
-        epilog=_EPILOG,
-    )
-    add = parser.add_argument
-    add("source", metavar="IN", help="a saved model")
-    add("target", metavar="OUT.keras", type=_target, help="the file to write")
-    add(
-        "--inference",
-        action="store_true",
-        help="fold BatchNormalization too; the result only predicts",
-    )
-    add(
-        "--restore",
-        action="store_true",
-        help="the way back: layers of Keras for those of this package",
-    )
-    add(
-        "--implementation",
-        metavar="NAME",
-        help="what the layers are to run by, such as taps",
-    )
-    add(
-        "--no-verify",
-        action="store_true",
-        help="do not compare what both models compute",
-    )
-    _source.add_options(add)
-    add("--force", action="store_true", help="overwrite OUT.keras")
-    add("--verbose", action="store_true", help="list each layer")
-    add(
-        "--json",
-        action="store_true",
-        help="print the report as JSON, for other programs",
-    )
-    parser.set_defaults(run=lambda options: run(options, parser.error))
-
-
-def _target(text: str) -> pathlib.Path:
-    path = pathlib.Path(text)
-    if path.suffix != ".keras" or not path.parent.is_dir() or path.is_dir():
-        raise argparse.ArgumentTypeError(
-            f"must be a .keras file in a folder that exists. Received: {text}"
-        )
-    return path
-
-
-def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
-    """Converts and reports; returns the exit code.
-
-    Args:
-        options: The parsed arguments.
-        refuse: Ends the process with a message about bad arguments.
-    """
+def run(options: argparse.Namespace) -> int:
+    """Converts and reports; returns the exit code."""
+    refuse = options.refuse
     if options.target.exists() and not options.force:
         refuse(
             "argument OUT.keras: must not exist, unless --force is given. "
@@ -96,16 +30,8 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
         kernels.check_name(options.implementation)
     except ValueError as error:
         refuse(f"argument --implementation: {error}")
-    try:
-        # Whatever Keras says, standard output is for the report.
-        with (
-            contextlib.redirect_stdout(sys.stderr),
-            _source.plain_warnings("convert"),
-        ):
-            model = _convert(options)
-    except (OSError, ValueError) as error:
-        message = _source.in_own_words(error)
-        print(f"python -m keras_sepconv convert: {message}", file=sys.stderr)
+    model = _source.attempt("convert", lambda: _convert(options))
+    if model is None:
         return 1
     report = model.conversion_report
     if options.json:

@@ -1,11 +1,8 @@
 """The command line of `python -m keras_sepconv info`."""
 
 import argparse
-import contextlib
 import dataclasses
 import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,75 +13,18 @@ from keras_sepconv.tools._choice import Choice, choice
 from keras_sepconv.tools.counts import Row, model_counts, sum_counts
 from keras_sepconv.tools.report import console
 
-_EPILOG = """\
-Exit codes: 0 all right; 1 a file that cannot be read; 2 bad arguments.
-"""
 
-
-def add_to(commands: Any) -> None:
-    """Adds the command to a parser's commands."""
-    parser = commands.add_parser(
-        "info",
-        help="show what a model costs, and what runs its convolutions",
-        description="Shows a saved model's layers: their shapes, parameters "
-        "and multiply-adds, the share of depthwise and pointwise ones, and "
-        "which implementation runs each convolution on the active backend.",
-        epilog=_EPILOG,
+def run(options: argparse.Namespace) -> int:
+    """Reads, counts and prints; returns the exit code."""
+    model = _source.attempt(
+        "info", lambda: _source.load(options, options.model, compile=False)
     )
-    add = parser.add_argument
-    add("model", metavar="FILE", help="a saved model")
-    add(
-        "--input-shape",
-        type=_shape,
-        action="append",
-        metavar="SIZES",
-        help="the sizes of an input without the batch, as in 224,224,3, where "
-        "the model leaves some unknown; once for each input",
-    )
-    _source.add_options(add)
-    add(
-        "--json",
-        action="store_true",
-        help="print JSON, for other programs, instead of tables",
-    )
-    parser.set_defaults(run=lambda options: run(options, parser.error))
-
-
-def _shape(text: str) -> Shape:
-    try:
-        shape = tuple(int(size) for size in text.split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise argparse.ArgumentTypeError(
-            "must be positive whole numbers with commas between, as in "
-            f"224,224,3. Received: {text}"
-        )
-    return shape
-
-
-def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
-    """Reads, counts and prints; returns the exit code.
-
-    Args:
-        options: The parsed arguments.
-        refuse: Ends the process with a message about bad arguments.
-    """
-    try:
-        # Whatever loading says, standard output is for the answer.
-        with (
-            contextlib.redirect_stdout(sys.stderr),
-            _source.plain_warnings("info"),
-        ):
-            model = _source.load(options, options.model, compile=False)
-    except (OSError, ValueError) as error:
-        message = _source.in_own_words(error)
-        print(f"python -m keras_sepconv info: {message}", file=sys.stderr)
+    if model is None:
         return 1
     try:
         rows = model_counts(model, options.input_shape)
     except ValueError as error:
-        refuse(f"argument --input-shape: {error}")
+        options.refuse(f"argument --input-shape: {error}")
     found = [(row, choice(row.layer, _input(row))) for row in rows]
     if options.json:
         print(json.dumps(as_json(model, found), indent=2))

@@ -13,16 +13,21 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import speed
-from made import batch, model, targets
+from made import model, targets
 
 from keras_sepconv import accelerate
-from keras_sepconv.bench.applications import ROUNDINGS, distance, rounded
+from keras_sepconv.bench.networks import (
+    ROUNDINGS,
+    distance,
+    predicted,
+    rounded,
+    step,
+)
 from keras_sepconv.layers import _call
 
 HERE = pathlib.Path(__file__).parent
@@ -31,31 +36,6 @@ HERE = pathlib.Path(__file__).parent
 # distinguishes the examples of the batch, a network may add up.
 _EPSILON = 2.0**-24
 _DEPTH = 2**10
-
-
-def _predicted(made: Any, inputs: np.ndarray) -> list[np.ndarray]:
-    outputs = keras.tree.flatten(made.predict_on_batch(inputs))
-    return [np.asarray(output) for output in outputs]
-
-
-def _step(
-    made: Any,
-    inputs: np.ndarray,
-    labels: Any,
-    change: Callable[[np.ndarray], np.ndarray] = np.array,
-) -> list[np.ndarray]:
-    """Returns what a training step adds to the weights; undoes it."""
-    # Seeds of dropout are among the variables; torch's own is not.
-    variables = [*made.variables, *made.optimizer.variables]
-    before = [keras.ops.copy(variable.value) for variable in variables]
-    weights = [change(array) for array in made.get_weights()]
-    made.set_weights(weights)
-    keras.utils.set_random_seed(0)
-    made.train_on_batch(*batch(change(inputs), labels))
-    after = made.get_weights()
-    for variable, value in zip(variables, before, strict=True):
-        variable.assign(value)
-    return [a - b for a, b in zip(after, weights, strict=True)]
 
 
 def _apart(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
@@ -135,7 +115,7 @@ class _Stock:
 
 def _stock(name: str) -> _Stock:
     made, inputs = model(name)
-    expected = _predicted(made, inputs)
+    expected = predicted(made, inputs)
     spread = min(
         float(np.max(np.ptp(one, axis=0)) / np.max(np.abs(one)))
         for one in expected
@@ -144,12 +124,12 @@ def _stock(name: str) -> _Stock:
         raise ValueError(f"the examples' outputs hardly differ: {spread:.1g}")
     weights = made.get_weights()
     made.set_weights([rounded(array) for array in weights])
-    moved = _apart(_predicted(made, rounded(inputs)), expected)
+    moved = _apart(predicted(made, rounded(inputs)), expected)
     made.set_weights(weights)
     labels = targets(made, expected)
-    step = _step(made, inputs, labels)
-    step_moved = distance(_step(made, inputs, labels, rounded), step)
-    return _Stock(made, inputs, labels, expected, moved, step, step_moved)
+    first = step(made, inputs, labels)
+    step_moved = distance(step(made, inputs, labels, rounded), first)
+    return _Stock(made, inputs, labels, expected, moved, first, step_moved)
 
 
 def checks(name: str) -> dict[str, Any]:
@@ -169,8 +149,8 @@ def checks(name: str) -> dict[str, Any]:
         file_equal = _members(before) == _members(after)
         loaded = _loaded(name, after, stock.inputs)
     with _noted() as seen:
-        found = _predicted(made, stock.inputs)
-        step = _step(made, stock.inputs, stock.labels)
+        found = predicted(made, stock.inputs)
+        moves = step(made, stock.inputs, stock.labels)
     left = [row for row in report.left if row.reason != "it is dense"]
     return {
         "reached": len(report.accelerated),
@@ -180,7 +160,7 @@ def checks(name: str) -> dict[str, Any]:
         "share": report.share,
         "notes": list(report.notes),
         "outputs": _judged(_apart(found, stock.outputs), stock.moved),
-        "step": _judged(distance(step, stock.step), stock.step_moved),
+        "step": _judged(distance(moves, stock.step), stock.step_moved),
         "file_equal": file_equal,
         "loaded": _judged(_apart(loaded, stock.outputs), stock.moved),
     }

@@ -69,7 +69,3 @@ def targets(made: Any, outputs: list[np.ndarray]) -> Any:
     rng = np.random.default_rng(2)
     drawn = [rng.standard_normal(one.shape, "float32") for one in outputs]
     return keras.tree.pack_sequence_as(_structure(made), drawn)
-
-
-def batch(*arrays: Any) -> tuple[Any, ...]:
-    return tuple(array for array in arrays if array is not None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_sepconv import accelerate
 from keras_sepconv.bench import clock
+from keras_sepconv.bench.networks import NetworkContest
 
 # A measurement ends when its median is known as well as this, or after so
 # many seconds.
@@ -27,21 +28,12 @@ def times(name: str) -> dict[str, Any]:
     found = {}
     for batch in (1, 8):
         pair = keras.tree.map_structure(
-            lambda array, batch=batch: array[:batch],
-            made.batch(inputs, targets),
+            lambda array, batch=batch: None if array is None else array[:batch],
+            (inputs, targets),
         )
-        found[f"predict {batch}"] = _speedup(
-            {
-                "stock": lambda x=pair[0]: stock.predict_on_batch(x),
-                "ours": lambda x=pair[0]: fast.predict_on_batch(x),
-            }
-        )
-        found[f"train {batch}"] = _speedup(
-            {
-                "stock": lambda pair=pair: stock.train_on_batch(*pair),
-                "ours": lambda pair=pair: fast.train_on_batch(*pair),
-            }
-        )
+        contest = NetworkContest({"stock": stock, "ours": fast}, *pair)
+        found[f"predict {batch}"] = _speedup(contest.runs("forward"))
+        found[f"train {batch}"] = _speedup(contest.runs("training"))
     return found
 
 

@@ -20,6 +20,12 @@ def model() -> keras.Sequential:
         model, np.int64(4), np.array([3, 3]), input_shape=[None, 8, 3]
     )
     layer_zero_padding_2d(model, ((1, 1), (0, 2)), batch_size=8.0)
+    model.add(keras_sepconv.SeparableConv1D(8.0, [3], padding="causal"))
+    model.add(
+        keras_sepconv.DepthwiseConv3D(
+            (3, 3, 3), padding=((1, 0), (1, 1), 0), activation=keras.ops.relu
+        )
+    )
     return model
 
 
@@ -37,3 +43,13 @@ layer_conv_2d(None, 4, 3, padding=1)  # type: ignore[arg-type]
 layer_conv_2d(None, 4, 3, depth_multiplier=2)  # type: ignore[call-arg]
 layer_separable_conv_2d(None, 4, 3, use_bias="no")  # type: ignore[arg-type]
 keras_sepconv.layer_conv_4d()  # type: ignore[attr-defined]
+keras_sepconv.SeparableConv2D(8)  # type: ignore[call-arg]
+keras_sepconv.SeparableConv2D("four", 3)  # type: ignore[arg-type]
+keras_sepconv.SeparableConv2D(8, 3, padding="full")  # type: ignore[arg-type]
+keras_sepconv.SeparableConv2D(8, 3, padding="causal")  # type: ignore[arg-type]
+keras_sepconv.SeparableConv2D(8, 3, activation=3)  # type: ignore[arg-type]
+keras_sepconv.DepthwiseConv2D("3")  # type: ignore[arg-type]
+keras_sepconv.DepthwiseConv1D(3, data_format="last")  # type: ignore[arg-type]
+keras_sepconv.DepthwiseConv3D(3, bias_initializer=0)  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, padding="causal")  # type: ignore[arg-type]
+layer_conv_2d(None, 4, 3, data_format="last")  # type: ignore[arg-type]

@@ -1,0 +1,102 @@
+"""A user's own model: as it is, accelerated, and converted for inference."""
+
+import argparse
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_sepconv.bench import networks
+from keras_sepconv.bench.contest import Settings
+from keras_sepconv.bench.report import OWN
+from keras_sepconv.tools import _source, _verify, accelerate
+from keras_sepconv.tools._calls import known_input
+from keras_sepconv.tools._words import said
+
+_BATCHES = (1, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnModel:
+    """A saved model with a batch.
+
+    Attributes:
+        name: The model's name with the batch.
+        description: The shape of the batch.
+        load: Reads the model from its file: timing changes its weights.
+        inputs: The batch.
+    """
+
+    name: str
+    description: str
+    load: Callable[[], Any]
+    inputs: Any
+    suite = OWN
+    missing = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def contest(self, settings: Settings) -> networks.NetworkContest:
+        """Returns what is to be run."""
+        stock, ours = self.load(), self.load()
+        # What a file lacks, as tf.keras does the seeds, is drawn anew.
+        for one, other in zip(stock.variables, ours.variables, strict=True):
+            other.assign(one.value)
+        implementation = settings.implementation
+        accelerate(ours, implementation=implementation, verify=False)
+        models = {"stock": stock, "ours": ours}
+        try:
+            models["inference"] = networks.folded(stock, implementation)
+        except (TypeError, ValueError) as error:
+            self._warn("conversion with inference=True", said(error))
+        labels, trains = None, False
+        if not stock.compiled:
+            self._warn("training step", "the model is not compiled; see --loss")
+        else:
+            try:
+                labels = networks.labels(stock, self.inputs)
+                networks.step(stock, self.inputs, labels)
+                trains = True
+            except Exception as error:  # Whatever a loss raises.
+                self._warn("training step", said(error))
+        return networks.NetworkContest(models, self.inputs, labels, trains)
+
+    def _warn(self, what: str, why: str) -> None:
+        warnings.warn(f"{self}: no {what} is timed: {why}.", stacklevel=3)
+
+
+def cases(options: argparse.Namespace) -> list[OwnModel]:
+    """Returns a case for each batch size.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file holds no model, or one that takes no such batch.
+    """
+
+    def load() -> Any:
+        model = _source.load(options, options.model)
+        if options.loss is not None:
+            model.compile("sgd", options.loss)
+        return model
+
+    model = load()
+    print(accelerate(model, verify=False))
+    first, *_ = keras.tree.flatten(known_input(model)) or [None]
+    fixed = None if first is None else first.shape[0]
+    batches = options.batch or _BATCHES
+    if fixed is not None:
+        batches = (fixed,)
+        warnings.warn(f"The model takes {fixed} examples only.", stacklevel=2)
+    found = []
+    for batch in batches:
+        try:
+            inputs = _verify.sample(model, batch, options.input_shape)
+        except _verify.CannotPredictError as error:
+            raise ValueError(f"{error.args[0]}. Give --input-shape") from error
+        shapes = [array.shape for array in keras.tree.flatten(inputs)]
+        text = ", ".join("x".join(map(str, shape)) for shape in shapes)
+        found.append(OwnModel(f"{model.name}_b{batch}", text, load, inputs))
+    return found
