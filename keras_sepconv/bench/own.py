@@ -44,7 +44,8 @@ class OwnModel:
         stock, ours = self.load(), self.load()
         # What a file lacks, as tf.keras does the seeds, is drawn anew.
         for one, other in zip(stock.variables, ours.variables, strict=True):
-            other.assign(one.value)
+            # A copy: a training step on JAX gives its arrays away.
+            other.assign(keras.ops.copy(one.value))
         implementation = settings.implementation
         accelerate(ours, implementation=implementation, verify=False)
         models = {"stock": stock, "ours": ours}
