@@ -183,10 +183,10 @@ UNBUILT = ("argument", "no_weights", "name", "input_shape")
 def test_a_failed_add_leaves_the_model_as_it_was(kind, failure):
     model = dict(sequentials())[kind]
     options, error = FAILURES[failure]
-    if kind == "empty":
-        options = {"input_shape": (9, 8, 3), **options}
     if failure == "name":
         model.add(keras.layers.ReLU(name="taken"))
+    elif kind == "empty":
+        options = {"input_shape": (9, 8, 3), **options}
     before = state(model)
     with pytest.raises(error):
         layer_separable_conv_2d(

@@ -7,7 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import Shape, boolean, check_weights_dtype, shown
+from keras_sepconv._spec import (
+    Shape,
+    boolean,
+    check_weights_dtype,
+    shown,
+    static_shape,
+)
 from keras_sepconv._types import REQUIRED
 from keras_sepconv.functional._arguments import (
     blame,
@@ -63,12 +69,12 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
     if first is not None:
         check_channels(layer, first, shapes)
     start_from(layer, weights, _weight_count(options))
-    if first is not None and not _is_empty(target):
+    if first is not None and not _fits(first, target):
         given = {name: v for name, v in shapes.items() if v is not None}
         name, value = given.popitem()
         warnings.warn(
-            f"`{name}` is ignored, because `object` has a shape already. "
-            f"Received: {name}={shown(value)}",
+            f"`{name}` is ignored, because the layer is not the first of a "
+            f"model. Received: {name}={shown(value)}",
             stacklevel=3,
         )
     if isinstance(target, keras.Sequential):
@@ -137,11 +143,24 @@ def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
         raise
 
 
-def _is_empty(object: Any) -> bool:
-    """Tells whether a layer would be the first."""
+def _fits(first: Shape, object: Any) -> bool:
+    """Tells whether a shape is used, or is the one that `object` has."""
     if isinstance(object, keras.Sequential):
-        return not _all_layers(object)
-    return object is None
+        before = _all_layers(object)
+        if not before:
+            return True
+        shape = getattr(object, "input_shape", None)
+        shape = shape or getattr(before[0], "batch_shape", None)
+    else:
+        shape = first if object is None else static_shape(object)
+    return (
+        shape is not None
+        and len(shape) == len(first)
+        and all(
+            None in pair or pair[0] == pair[1]
+            for pair in zip(shape[1:], first[1:], strict=True)
+        )
+    )
 
 
 def _all_layers(model: keras.Sequential) -> list[Any]:

@@ -147,7 +147,7 @@ def layer_separable_conv_2d(
             `None` and R's NA are an unknown size. Used when the layer, if it
             was not built before, becomes the first of an empty
             `keras.Sequential`, which is then built at once. Elsewhere it is
-            ignored, with a warning.
+            ignored, with a warning where it differs.
         batch_input_shape: The same with the batch size before; it wins over
             `input_shape`.
         batch_size: The batch size that goes with `input_shape`.
