@@ -236,8 +236,10 @@ def print_table(results: list[Result]) -> None:
         "tensorflow, torch: the largest\nchange of a predicted probability "
         "once loaded there",
         box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
-    table.add_column("layers")
+    table.add_column("layers", no_wrap=True)
     for column in ("accuracy", "params", "seconds", "ms/step", *BACKENDS):
         table.add_column(column, justify="right")
     for result in results:
