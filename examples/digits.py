@@ -231,8 +231,8 @@ def print_table(results: list[Result]) -> None:
     """Prints what came of every network."""
     table = Table(
         title=f"{options.dataset}, trained under {options.backend}",
-        caption="seconds: one run of fit, compilation included; ms/step: a "
-        "step of it after\nthe first epoch, median of the epochs; jax, "
+        caption="fit s: seconds of fit, compilation included; ms/step: a step "
+        "of it after\nthe first epoch, median of the epochs; jax, "
         "tensorflow, torch: the largest\nchange of a predicted probability "
         "once loaded there",
         box=box.SIMPLE_HEAD,
@@ -240,7 +240,7 @@ def print_table(results: list[Result]) -> None:
         pad_edge=False,
     )
     table.add_column("layers", no_wrap=True)
-    for column in ("accuracy", "params", "seconds", "ms/step", *BACKENDS):
+    for column in ("accuracy", "params", "fit s", "ms/step", *BACKENDS):
         table.add_column(column, justify="right")
     for result in results:
         changes = [f"{result.differences.get(x, np.nan):.1g}" for x in BACKENDS]
