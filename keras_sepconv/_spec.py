@@ -15,6 +15,8 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
+from keras_sepconv._remembered import remembered
+
 # Each backend has its own tensor class and imports no other's, so a type that
 # names one would be wrong under the rest.
 Tensor: TypeAlias = Any
@@ -250,7 +252,7 @@ def static_shape(tensor: Tensor) -> Shape | None:
         sizes = tuple(tensor.shape)
     except ValueError:  # tf.TensorShape(None) cannot be iterated.
         return None
-    return tuple(known(size) for size in sizes)
+    return tuple([n if type(n) is int else known(n) for n in sizes])
 
 
 def known(size: Any) -> int | None:
@@ -268,12 +270,16 @@ def known(size: Any) -> int | None:
         return int(size)
 
 
-def cast(tensor: Tensor, dtype: str) -> Tensor:
-    """Returns `tensor` in `dtype`: itself, where Keras would look at it long.
+dtype_name = remembered(keras.backend.standardize_dtype)
 
-    Eager layers of small images spend most of their time on such things.
+
+def cast(tensor: Tensor, dtype: str) -> Tensor:
+    """Returns `tensor` in `dtype`.
+
+    It does not ask Keras about a tensor that has this dtype, because that
+    takes longer than all the rest.
     """
-    same = keras.backend.standardize_dtype(tensor.dtype) == dtype
+    same = dtype_name(tensor.dtype) == dtype
     # TensorFlow's own variables are no tensors to a custom gradient.
     if same and not hasattr(tensor, "assign"):
         return tensor

@@ -24,8 +24,10 @@ SOURCES = {
 # The order in which data flows; nothing imports what stands after it.
 LEVELS = (
     "_version",
+    "_remembered",
     "_spec",
     "kernels",
+    "_facts",
     "ops",
     "layers",
     "functional",
