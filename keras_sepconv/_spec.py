@@ -279,9 +279,12 @@ def cast(tensor: Tensor, dtype: str) -> Tensor:
     It does not ask Keras about a tensor that has this dtype, because that
     takes longer than all the rest.
     """
-    same = dtype_name(tensor.dtype) == dtype
-    # TensorFlow's own variables are no tensors to a custom gradient.
-    if same and not hasattr(tensor, "assign"):
+    if isinstance(tensor, keras.Variable):
+        tensor = tensor.value
+    if hasattr(tensor, "read_value"):
+        # TensorFlow's own variables are no tensors to a custom gradient.
+        tensor = tensor.value()
+    if dtype_name(tensor.dtype) == dtype:
         return tensor
     return keras.ops.cast(tensor, dtype)
 

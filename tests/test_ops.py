@@ -385,3 +385,33 @@ def test_a_named_kernel_in_a_model_of_unknown_sizes(name, rng):
     found = array(keras.Model(inputs, outputs)(image))
     expected = array(ops.depthwise_conv(image, kernel))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_equal_arguments_of_another_type_are_refused_after_the_right_ones():
+    ops.depthwise_conv(INPUTS, DEPTHWISE, strides=1)
+    with pytest.raises(TypeError, match="strides"):
+        ops.depthwise_conv(INPUTS, DEPTHWISE, strides=True)
+    with pytest.raises(TypeError, match="dilation_rate"):
+        ops.depthwise_conv(INPUTS, DEPTHWISE, dilation_rate=(1, True))
+
+
+def test_the_configuration_may_change_between_two_calls():
+    """What is found once for each call depends on it."""
+    kernel = np.ones((3, 3, 3, 2), "int32")
+    images = np.ones((2, 8, 3, 3), "int32")
+
+    def found():
+        outputs = ops.depthwise_conv(images, kernel)
+        dtype = keras.backend.standardize_dtype(outputs.dtype)
+        return tuple(outputs.shape), dtype
+
+    assert found() == ((2, 6, 1, 6), "float32")
+    keras.config.set_floatx("float16")
+    try:
+        assert found() == ((2, 6, 1, 6), "float16")
+        keras.config.set_image_data_format("channels_first")
+        with pytest.raises(ValueError, match="channels_first"):
+            found()
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")

@@ -288,3 +288,21 @@ def test_memory_is_channels_last(data_format, rng):
         assert found.is_contiguous()
     else:
         assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_compiled_layer_is_traced_once():
+    """Neither eager calls in between nor what they remember change that."""
+    graphs = []
+
+    def compiler(graph, examples):
+        graphs.append(graph)
+        return graph.forward
+
+    layer = SeparableConv2D(4, 3, padding="same")
+    images = torch.ones(2, 8, 8, 3)
+    expected = layer(images)
+    compiled = torch.compile(layer, backend=compiler)
+    for _ in range(3):
+        torch.testing.assert_close(compiled(images), expected)
+        layer(images)
+    assert len(graphs) == 1
