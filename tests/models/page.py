@@ -1,4 +1,4 @@
-"""Writes docs/models.md of what the runs in docs/models/ found."""
+"""Writes docs/models.md from the runs in docs/models/."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def write() -> None:
 
 
 def text() -> str:
-    """Returns the page, of the runs beside it."""
+    """Returns the page, made from the runs beside it."""
     found = {
         backend: json.loads(path.read_text())
         for backend in BACKENDS
@@ -138,7 +138,7 @@ def _runs(row: dict[str, Any]) -> bool:
 
 
 def _wrong(row: dict[str, Any]) -> str | None:
-    """Returns what is not as with stock Keras, empty if that is not known."""
+    """Returns what differs from stock Keras; empty if it is not known."""
     checks = row.get("checks")
     if checks is None:
         return ""
@@ -161,7 +161,7 @@ def _wrong(row: dict[str, Any]) -> str | None:
 
 
 def _times(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the times of a row that is right."""
+    """Returns the times, if the results are right."""
     times = row.get("times")
     if times is None or "error" in times or _wrong(row) is not None:
         return None

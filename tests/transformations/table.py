@@ -114,7 +114,7 @@ def totals(found: dict[str, Found]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Runs each backend in a process of its own, and writes the page."""
+    """Runs each backend in a new process, and writes the page."""
     if sys.argv[2:]:
         pathlib.Path(sys.argv[2]).write_text(json.dumps(tried()))
         return
