@@ -18,18 +18,19 @@ _HEAD = """\
 
 <!-- made by tests/models/table.py -->
 
-What [`keras_sepconv.accelerate`](converting.md) makes of networks of Keras, of
-three libraries of models, and of models as users write them. The weights are
-random, the normalisations have statistics of their own, the images have 96 x 96
+This page is for those who want to know what
+[`keras_sepconv.accelerate`](converting.md) gains for real models: networks of
+Keras, of three libraries of models, and models as users write them. The weights
+and the statistics of the normalisations are random, and the images have 96 x 96
 pixels. `tox run -e models` makes this page.
 """
 
 _RIGHT = """\
 ## Is it right?
 
-The column "layers" says how many of the separable, depthwise and pointwise
-layers run our operations. The column "share" says how much of the multiply-adds
-of a prediction these layers do. Under a backend, "yes" means all of this:
+The column "layers" shows how many of the separable, depthwise and pointwise
+layers run our operations. The column "share" shows the share of these layers in
+the multiply-adds of a prediction. Under a backend, "yes" means all of this:
 
 - The predictions for a batch of 8 are equal to those of stock Keras, up to
   rounding. The largest difference is at most 2^-14 of the spread between the
@@ -37,7 +38,7 @@ of a prediction these layers do. Under a backend, "yes" means all of this:
   changes in stock Keras. It is never more than a tenth of the spread.
 - A training step changes the weights as in stock Keras, with the same bound,
   relative to the step.
-- `save` writes the same bytes before and after `accelerate`, but for the date.
+- `save` writes the same bytes before and after `accelerate`, except the date.
 - The saved file loads in a process that cannot import `keras_sepconv`, and
   predicts the same.
 
