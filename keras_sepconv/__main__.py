@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code.
 
     Args:
-        arguments: In place of those of the process.
+        arguments: The arguments; `None` for those of the process.
     """
     parser = argparse.ArgumentParser(
         "python -m keras_sepconv", description="Separable convolutions."
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     info.add_to(commands)
     words = sys.argv[1:] if arguments is None else arguments
     if list(words).count("--") > 1:
-        # argparse makes of the second an argument that is an empty list.
+        # argparse turns the second one into an argument that is an empty list.
         parser.error(
-            f"argument --: must stand once. Received: {' '.join(words)}"
+            f"argument --: must be used once. Received: {' '.join(words)}"
         )
     options = parser.parse_args(words)
     code: int = options.run(options)

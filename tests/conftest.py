@@ -1,10 +1,10 @@
 import os
 
-# TensorFlow's start-up notices are no warnings of ours.
+# Hides the messages that TensorFlow prints when it starts.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if os.environ.get("KERAS_BACKEND") == "jax":
-    # Several devices for what JAX does with them; read when JAX starts.
+    # Gives JAX several devices. JAX reads this when it starts.
     os.environ.setdefault(
         "XLA_FLAGS", "--xla_force_host_platform_device_count=4"
     )
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from backends import use_several_devices
 
-# What only one backend has; importing it imports that backend.
+# Tests for one backend. Importing such a file imports its backend.
 collect_ignore = [
     f"test_{backend}_kernel.py"
     for backend in ("jax", "tensorflow", "torch")
@@ -30,8 +30,9 @@ if keras.backend.backend() not in ("jax", "tensorflow", "torch"):
 use_several_devices()
 
 BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
-# What asks the same on every backend, and where it is asked; on the others only
-# what is marked `each_backend`. `--every-test` asks everywhere.
+# Files whose tests do not depend on the backend, and the backends on which they
+# run. On other backends only tests marked `each_backend` run. With
+# `--every-test` all tests run on every backend.
 ONCE = {
     "test_accelerate.py": ("numpy", "torch"),
     "test_bench.py": ("numpy", "torch"),
@@ -52,7 +53,7 @@ ONCE = {
     "test_spec.py": ("numpy",),
 }
 
-# Shared machines stall; how long an example takes says nothing.
+# No deadlines: on shared machines the time of an example says nothing.
 hypothesis.settings.register_profile(
     "default",
     deadline=None,
@@ -79,7 +80,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-test",
         action="store_true",
-        help="what asks the same on every backend, too",
+        help="also run tests that are the same on every backend",
     )
 
 

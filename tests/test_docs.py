@@ -1,4 +1,4 @@
-"""The documentation says what is so; each guard has a test that it can fail."""
+"""The documentation is true; for each guard, a test shows that it can fail."""
 
 import ast
 import importlib.util
@@ -41,15 +41,15 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
         for name, old in OLD_FILES.items():
             (tmp_path / name).write_bytes(archive.read(old))
     with warnings.catch_warnings():
-        # What `load_model` has to say of the old files.
+        # The warnings of `load_model` about the old files.
         warnings.filterwarnings("ignore", "In .*", UserWarning)
-        # Keras exports to ONNX and OpenVINO by an old way of torch's.
+        # Keras exports to ONNX and OpenVINO with deprecated functions of torch.
         warnings.filterwarnings(
             "ignore",
             category=DeprecationWarning,
             module=r"keras\.src\.export|torch\.(jit|onnx)",
         )
-        # And from TensorFlow by a converter of NumPy 1.
+        # From TensorFlow it uses a converter that was written for NumPy 1.
         warnings.filterwarnings(
             "ignore", category=FutureWarning, module=r"keras\.src\.export"
         )
@@ -61,7 +61,7 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
                 run(block, names)
 
 
-# What pages call the files that a reader has, and one of that kind.
+# The names of old files in the pages, and a real file for each.
 OLD_FILES = {
     "old.h5": "functional.h5",
     "old.keras": "functional.keras",
@@ -182,7 +182,7 @@ def test_a_dead_link_is_found():
 
 
 def undocumented(reference):
-    """Returns the public names that the reference has no entry for."""
+    """Returns the public names without an entry in the reference."""
     entries = re.findall(r"auto(?:class|function):: ([\w.]+)", reference)
     public = {*keras_sepconv.__all__, *ops.__all__}
     public |= {*layers.__all__, *tools.__all__}
@@ -199,7 +199,7 @@ def test_a_name_without_an_entry_is_found():
 
 
 def missing_tests(text):
-    """Returns the tests that a page names and that are not there."""
+    """Returns the tests that a page names and that do not exist."""
     named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", text)
     assert named
     missing = []
@@ -229,7 +229,7 @@ def test_generated_pages_are_of_today():
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     for page, make in generate.PAGES.items():
-        # Where argparse breaks lines depends on the version of Python.
+        # The line breaks of argparse depend on the version of Python.
         now, kept = make().split(), (DOCS / page).read_text().split()
         assert now == kept, "run `python docs/generate.py`"
         assert len(now) > 200

@@ -1,4 +1,4 @@
-"""Guards of the design; each has a test that proves it can fail."""
+"""Guards of the design; for each, a test shows that it can fail."""
 
 import ast
 import doctest
@@ -21,7 +21,7 @@ SOURCES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
-# The order in which data flows; nothing imports what stands after it.
+# The order of the modules; none imports a later one.
 LEVELS = (
     "_version",
     "_remembered",
@@ -38,7 +38,7 @@ LEVELS = (
 
 
 def imports(source):
-    """Yields the full name of everything that `source` imports."""
+    """Yields the full names of all imports in `source`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -48,7 +48,7 @@ def imports(source):
 
 
 def backward_arrows(sources):
-    """Returns the imports that run against the order of `LEVELS`."""
+    """Returns the imports that break the order of `LEVELS`."""
     found = []
     for path, source in sources.items():
         own = path.parts[0].removesuffix(".py")
@@ -98,7 +98,7 @@ def test_the_private_keras_guard_can_fail():
 
 
 def hosts_of_indexes(text):
-    """Returns the package indexes that a text names; users have their own."""
+    """Returns the hosts of package indexes in a text; there must be none."""
     pattern = r"files\.pythonhosted\.org|pypi\.org/simple|download\.pytorch"
     return re.findall(pattern, text)
 

@@ -1,6 +1,6 @@
-"""One battery for every kernel of the active backend.
+"""The same tests for every kernel of the active backend.
 
-A new kernel needs no new test: `implementations()` names it.
+A new kernel needs no new tests: they run for all kernels.
 """
 
 import itertools
@@ -13,12 +13,12 @@ from reference import Convolution
 
 from keras_sepconv import kernels, ops
 
-# Each once: a kernel may have a second name.
+# A kernel may have two names; each kernel is here once.
 KERNELS = tuple({k.run: k.name for k in reversed(kernels._KERNELS)}.values())
 FORMATS = ("channels_last", "channels_first")
 PADDINGS = ("valid", "same")
 
-# Each case meets one of four; test_ops draws from all.
+# Each case runs with one of these four; test_ops draws from all of them.
 PAIRS = itertools.cycle(itertools.product(PADDINGS, FORMATS))
 RUNS = [
     pytest.param(
@@ -36,7 +36,7 @@ RUNS += [
 ]
 
 
-# Keras's own operations need no proof of each case.
+# Keras's own operations run only one in this many cases.
 SOME = 11
 
 
@@ -123,7 +123,7 @@ def assert_right(run, kernel, arrays, truth, data_format, rng):
     bounds = truth.tolerances(cotangent, EPSILON["float32"])
     tensors = [tensor(a) for a in arrays]
     if BACKEND in ("numpy", "torch"):
-        # Elsewhere what is to be differentiated computes no other value.
+        # On other backends the value is the same if it is differentiated.
         assert_close(run(*tensors), expected, bounds["value"], "value")
     slopes = truth.gradients(cotangent)
     names = ["inputs", "depthwise", "pointwise", "bias"]

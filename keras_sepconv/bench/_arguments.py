@@ -1,4 +1,4 @@
-"""From what is typed on the command line to values, or to what is wrong."""
+"""Converts and checks the arguments of the command line."""
 
 import argparse
 import importlib.util
@@ -24,7 +24,7 @@ def seconds(text: str) -> float:
 
 
 def writable(text: str) -> pathlib.Path:
-    """Returns the path of a file that can be made."""
+    """Returns the path of a file that can be written."""
     path = pathlib.Path(text)
     if not path.parent.is_dir() or path.is_dir():
         raise argparse.ArgumentTypeError(
@@ -34,7 +34,7 @@ def writable(text: str) -> pathlib.Path:
 
 
 def picture(text: str) -> pathlib.Path:
-    """Returns the path of a picture that can be drawn."""
+    """Returns the path of a picture that can be written."""
     path = writable(text)
     if path.suffix.lower() not in _PICTURES:
         raise argparse.ArgumentTypeError(
@@ -42,14 +42,14 @@ def picture(text: str) -> pathlib.Path:
         )
     if importlib.util.find_spec("matplotlib") is None:
         raise argparse.ArgumentTypeError(
-            "needs matplotlib, which the extra `bench` of this package brings. "
+            "needs matplotlib; the extra `bench` of this package installs it. "
             f"Received: {text}"
         )
     return path
 
 
 def result(text: str) -> results.Result:
-    """Returns what an older run wrote."""
+    """Returns the result of an older run."""
     try:
         return results.load(pathlib.Path(text))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Whole networks: those of `keras.applications`, stock and converted."""
+"""Times the networks of `keras.applications`, stock and converted."""
 
 import dataclasses
 import functools
@@ -18,9 +18,9 @@ from keras_sepconv.tools._verify import disagreement
 
 SUITE = "applications"
 
-# How many times as far from stock Keras ours may be after a training step as
-# stock Keras is from itself with its inputs and weights rounded once: every
-# layer rounds.
+# After a training step, ours may differ from stock Keras by this many times the
+# change that one rounding of the inputs and weights causes in stock Keras.
+# Every layer rounds.
 ROUNDINGS = 8
 
 
@@ -31,8 +31,8 @@ class Application:
     Attributes:
         network: Its name in `keras.applications`.
         batch: The number of images.
-        side: The images' rows and columns.
-        missing: The backends on which Keras does not make it.
+        side: The number of rows and columns of the images.
+        missing: The backends on which Keras cannot build it.
     """
 
     network: str
@@ -46,12 +46,12 @@ class Application:
 
     @property
     def name(self) -> str:
-        """What reports call it, and `--case` selects by."""
+        """The name in reports, and for `--case`."""
         return f"{self.network.lower()}_b{self.batch}"
 
     @property
     def description(self) -> str:
-        """The case in full, as reports print it."""
+        """The full description of the case, for reports."""
         return f"{self.network} {self.batch}x{self.side}x{self.side}x3"
 
 
@@ -72,17 +72,17 @@ APPLICATIONS = tuple(
 
 
 def exports() -> bool:
-    """Tells whether Keras exports to OpenVINO from the active backend."""
+    """Tells whether Keras can export to OpenVINO from the active backend."""
     return keras.backend.backend() in ("tensorflow", "torch")
 
 
 class ApplicationContest:
-    """All that is run for one network.
+    """Everything that is run for one network.
 
-    Prediction and training steps are those of users, `predict_on_batch` and
-    `train_on_batch`, with all that Keras does around them. What predicts is
-    also the network converted with `inference=True`, and where it is installed
-    OpenVINO with the stock network.
+    It runs what users run, `predict_on_batch` and `train_on_batch`, with all
+    the overhead of Keras. For prediction it also runs the network converted
+    with `inference=True`, and OpenVINO with the stock network if it is
+    installed.
 
     Args:
         case: The network.
@@ -131,14 +131,14 @@ class ApplicationContest:
         if exports() and importlib.util.find_spec("openvino") is not None:
             try:
                 predict = _openvino.predictor(stock, self._inputs)
-            except Exception as error:  # It has several kinds of its own.
+            except Exception as error:  # OpenVINO has its own exceptions.
                 last = str(error).strip().splitlines()[-1]
                 warnings.warn(f"No OpenVINO for {case}: {last}", stacklevel=2)
             else:
                 self._predict["openvino"] = predict
 
     def runs(self, kind: str) -> dict[str, Callable[[], object]]:
-        """Returns what to time, by name."""
+        """Returns the functions to time, by name."""
         if kind == "forward":
             return dict(self._predict)
         return {
@@ -149,19 +149,19 @@ class ApplicationContest:
         }
 
     def costs(self) -> dict[str, Costs]:
-        """Returns nothing; what compiles these is Keras."""
+        """Returns nothing, because Keras compiles these functions itself."""
         return {}
 
     def wrong(self) -> list[str]:
-        """Returns what is wrong with all but stock, and warms all up."""
+        """Compares all with stock Keras, returns errors, and warms all up."""
         values = {name: predict() for name, predict in self._predict.items()}
         wrong = [
             f"{name} predicts something else: {found}"
             for name, value in values.items()
             if (found := disagreement([values["stock"]], [value]))
         ]
-        # What one rounding does to a step of stock Keras says what rounding
-        # does in a network of random weights.
+        # The change that one rounding causes in a step of stock Keras shows how
+        # much rounding matters in a network with random weights.
         expected = self._step("stock")
         moved = self._step("stock", rounded)
         bound = ROUNDINGS * distance(moved, expected)
@@ -179,11 +179,11 @@ class ApplicationContest:
         """Returns what a training step adds to the weights; undoes it.
 
         Args:
-            name: Which model.
-            change: What to make of its inputs and weights before the step.
+            name: The name of the model.
+            change: Applied to its inputs and weights before the step.
         """
         model = self._models[name]
-        # Seeds of dropout are among the variables; torch's own is not.
+        # The variables include the seeds of dropout, but not torch's own seed.
         before = [keras.ops.copy(v.value) for v in model.variables]
         weights = [change(array) for array in model.get_weights()]
         model.set_weights(weights)
@@ -196,7 +196,7 @@ class ApplicationContest:
 
 
 def rounded(array: np.ndarray) -> np.ndarray:
-    """Returns numbers that are one unit off, up or down."""
+    """Returns numbers that are changed by one unit of rounding, up or down."""
     if array.dtype != "float32":
         return array
     signs = np.random.default_rng(1).choice([-1, 1], array.shape)
@@ -205,7 +205,7 @@ def rounded(array: np.ndarray) -> np.ndarray:
 
 
 def distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Returns how far steps are apart, as a part of the expected one."""
+    """Returns the difference of two steps, relative to the expected one."""
     far, size = (
         sum(float(np.sum(np.square(array, dtype="float64"))) for array in step)
         for step in (map(np.subtract, found, expected), expected)
@@ -214,10 +214,11 @@ def distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
 
 
 def _give_signal(model: Any) -> None:
-    """Lets a model of random weights tell one image from another.
+    """Sets random weights with which predictions differ between images.
 
-    With the fans that Keras takes for a depthwise kernel, all predictions are
-    the same. These are those of He et al. (2015) for what each sums over.
+    With Keras's default weights, all predictions are the same, because Keras
+    takes wrong fans for a depthwise kernel. These weights are those of He et
+    al. (2015), scaled for what each kernel sums over.
     """
     rng = np.random.default_rng(0)
     for variable in model.weights:

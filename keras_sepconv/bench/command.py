@@ -26,7 +26,7 @@ from keras_sepconv.bench.processes import elsewhere, here
 _BACKENDS = ("jax", "tensorflow", "torch")
 
 _EPILOG = """\
-Exit codes: 0 all right; 1 a case whose numbers are not those of stock Keras;
+Exit codes: 0 success; 1 the numbers of a case differ from those of stock Keras;
 2 bad arguments.
 """
 
@@ -36,9 +36,8 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "bench",
         help="time the layers against stock Keras",
-        description="Times our layers against those of stock Keras, on the "
-        "same backend in the same process, after checking that both compute "
-        "the same.",
+        description="Checks that our layers and those of stock Keras compute "
+        "the same, then times both on the same backend in the same process.",
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -48,7 +47,7 @@ def add_to(commands: Any) -> None:
         action="extend",
         choices=_BACKENDS,
         metavar="NAME",
-        help=f"of {', '.join(_BACKENDS)}; default: the active one",
+        help=f"one or more of {', '.join(_BACKENDS)}; default: the active one",
     )
     add(
         "--suite",
@@ -56,48 +55,51 @@ def add_to(commands: Any) -> None:
         action="extend",
         choices=(*SUITES, SUITE),
         metavar="NAME",
-        help=f"of {', '.join(SUITES)} and {SUITE}, which are whole networks; "
-        f"default: all but {SUITE}",
+        help=f"one or more of {', '.join(SUITES)} and {SUITE} (whole "
+        f"networks); default: all except {SUITE}",
     )
     add(
         "--case",
         nargs="+",
         action="extend",
         metavar="PATTERN",
-        help="the cases whose names match, as in 'mobilenet_*'; default: all",
+        help="the cases whose names match, for example 'mobilenet_*'; default: "
+        "all",
     )
     add(
         "--quick",
         action="store_true",
-        help="a few cases and a short clock, under a minute",
+        help="run a few cases with short measurements, under a minute",
     )
     add(
         "--seconds",
         type=types.seconds,
-        help="the time for a measurement, of which a case has two; default: "
-        "2, or 0.5 with --quick",
+        help="the time for one measurement; each case has two. Default: 2, or "
+        "0.5 with --quick",
     )
     add(
         "--jit-compile",
         action="store_true",
-        help="TensorFlow's XLA mode; --implementation is then taps",
+        help="compile with XLA on TensorFlow; the default of --implementation "
+        "is then taps",
     )
     add(
         "--implementation",
         metavar="NAME",
-        help="what our layers ask for; default: what they choose",
+        help="the implementation that our layers run; default: the one that "
+        "they choose",
     )
     add(
         "--json",
         type=types.writable,
         metavar="FILE",
-        help="write everything to a file",
+        help="write all results to a file",
     )
     add(
         "--compare",
         type=types.result,
         metavar="FILE",
-        help="an older --json file, to print its ratios beside",
+        help="an older --json file; its ratios are printed beside the new ones",
     )
     add(
         "--plot",
@@ -177,10 +179,10 @@ def _cases(options: argparse.Namespace) -> list[Case | Application]:
 def _objections(
     options: argparse.Namespace, backends: list[str]
 ) -> Iterator[str]:
-    """Yields what is wrong with arguments that are right by themselves."""
+    """Yields errors about arguments that do not fit together."""
     if not _cases(options):
         yield (
-            "argument --case: must match a case of the suites asked for"
+            "argument --case: must match a case of the chosen suites"
             f"{' that is in --quick' if options.quick else ''}. "
             f"Received: {' '.join(options.case or ['*'])}"
         )
@@ -190,8 +192,8 @@ def _objections(
             received = f"Received: {backend}, which is active"
         if backend not in _BACKENDS:
             yield (
-                f"argument --backend: must be of {', '.join(_BACKENDS)}, "
-                f"which compile or differentiate. {received}"
+                f"argument --backend: must be one of {', '.join(_BACKENDS)}, "
+                f"which can compute gradients. {received}"
             )
         if importlib.util.find_spec(backend) is None:
             yield f"argument --backend: must be installed. {received}"
@@ -208,7 +210,7 @@ def _objections(
 
 
 def _implementation(options: argparse.Namespace) -> str | None:
-    # A layer cannot know that XLA will compile it.
+    # A layer cannot find out that XLA will compile it.
     default = "taps" if options.jit_compile else None
     name: str | None = options.implementation or default
     return name

@@ -1,11 +1,11 @@
-"""What one run of the benchmark knows, as its JSON file holds it."""
+"""The result of a run of the benchmark, in the form of its JSON file."""
 
 import json
 import pathlib
 import re
 from typing import Any, TypedDict, cast
 
-# What no clock measures better than.
+# The number of digits. No clock is more precise.
 _DIGITS = 4
 
 # First quartile, median, third quartile.
@@ -18,12 +18,12 @@ class Measurement(TypedDict):
     """One case, forward or training.
 
     Attributes:
-        rounds: How often each was run.
-        milliseconds: The times of each that was run, by name.
-        speedup: Stock's time over ours, round by round.
-        over_floor: Our time over the floor's, round by round; `None` for
-            whole networks, which have no such floor.
-        peers: A peer's time over ours, round by round, by name.
+        rounds: The number of rounds.
+        milliseconds: The times of each contestant, by name.
+        speedup: The time of stock Keras divided by ours, in each round.
+        over_floor: Our time divided by the floor's, in each round; `None` for
+            whole networks, which have no floor.
+        peers: The time of each peer divided by ours, in each round, by name.
     """
 
     rounds: int
@@ -34,11 +34,12 @@ class Measurement(TypedDict):
 
 
 class Costs(TypedDict):
-    """What JAX tells of a compiled layer.
+    """The costs of a compiled layer that JAX reports.
 
     Attributes:
-        compile_seconds: To trace, lower and compile, by kind.
-        peak_bytes: Temporaries and results of a training step, if known.
+        compile_seconds: The time to trace, lower and compile, by kind.
+        peak_bytes: The size of temporaries and results of a training step, or
+            `None` if unknown.
     """
 
     compile_seconds: dict[str, float]
@@ -49,12 +50,13 @@ class CaseResult(TypedDict):
     """One case.
 
     Attributes:
-        name: The case's name.
-        description: The case in full.
+        name: The name of the case.
+        description: Its full description.
         suite: Its suite.
-        wrong: What the gate found wrong; nothing is measured then.
-        measurements: By kind.
-        costs: By name; empty where the framework does not tell.
+        wrong: The errors that the gate found. If there are any, nothing is
+            measured.
+        measurements: The measurements by kind.
+        costs: The costs by name; empty if the framework does not report them.
     """
 
     name: str
@@ -70,12 +72,14 @@ class BackendResult(TypedDict):
 
     Attributes:
         backend: Its name.
-        jit_compile: Whether TensorFlow's XLA mode was on.
-        implementation: What our layers were asked for, `None` for their choice.
-        seconds: The time budget of a measurement.
-        versions: By package; `None` for a peer that is not installed.
-        device: What it ran on.
-        cases: In the table's order.
+        jit_compile: Whether TensorFlow compiled with XLA.
+        implementation: The implementation that our layers were told to run, or
+            `None`.
+        seconds: The time for one measurement.
+        versions: The versions by package; `None` for a peer that is not
+            installed.
+        device: The device that it ran on.
+        cases: The cases in the order of the table.
     """
 
     backend: str
@@ -91,9 +95,9 @@ class Result(TypedDict):
     """One run.
 
     Attributes:
-        date: In UTC.
-        machine: What it ran on.
-        backends: In the order asked for.
+        date: The date in UTC.
+        machine: The machine that it ran on.
+        backends: The backends in the order of the arguments.
     """
 
     date: str
@@ -102,18 +106,18 @@ class Result(TypedDict):
 
 
 def rounded(result: Result) -> Result:
-    """Returns a result as its file keeps it, with numbers in four digits.
+    """Returns a result as in its file, with numbers of four digits.
 
-    What is printed is made of this too, so that both round alike.
+    The printed tables use these numbers too, so that both round alike.
     """
     text = json.dumps(result)
     return cast(Result, json.loads(text, parse_float=_rounded))
 
 
 def save(result: Result, path: pathlib.Path) -> None:
-    """Writes a result, numbers in four digits, quartiles in one line."""
+    """Writes a result; numbers have four digits, quartiles are in one line."""
     text = json.dumps(rounded(result), indent=1)
-    # Lists of numbers alone: no bracket, brace or quote in them.
+    # Matches lists of numbers: they contain no bracket, brace or quote.
     text = re.sub(
         r"\[([^][{}\"]+)\]", lambda m: f"[{' '.join(m[1].split())}]", text
     )
@@ -128,19 +132,19 @@ def load(path: pathlib.Path) -> Result:
     """Reads a result.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file contains something else.
         OSError: The file cannot be read.
     """
     result = json.loads(path.read_text())
     if not isinstance(result, dict) or not Result.__annotations__.keys() <= (
         result.keys()
     ):
-        raise ValueError("no result of `bench --json`")
+        raise ValueError("not a result of `bench --json`")
     return cast(Result, result)
 
 
 def title(backend: BackendResult) -> str:
-    """Returns what to call a backend as it was run."""
+    """Returns the name of a backend with its settings."""
     text = backend["backend"]
     if backend["jit_compile"]:
         text += ", jit_compile=True"

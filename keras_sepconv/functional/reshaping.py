@@ -1,4 +1,4 @@
-"""The `layer_*` helpers that change sizes, in the manner of R's keras."""
+"""The `layer_*` helpers that change sizes, as in R's keras."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ def layer_cropping_1d(
 ) -> Any:
     """Cropping of sequences, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.Cropping1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.Cropping1D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -62,8 +62,8 @@ def layer_cropping_2d(
 ) -> Any:
     """Cropping of images, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.Cropping2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.Cropping2D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -97,8 +97,8 @@ def layer_cropping_3d(
 ) -> Any:
     """Cropping of volumes, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.Cropping3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.Cropping3D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -132,8 +132,8 @@ def layer_upsampling_1d(
 ) -> Any:
     """Upsampling of sequences, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.UpSampling1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.UpSampling1D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -168,8 +168,8 @@ def layer_upsampling_2d(
 ) -> Any:
     """Upsampling of images, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.UpSampling2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.UpSampling2D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -203,8 +203,8 @@ def layer_upsampling_3d(
 ) -> Any:
     """Upsampling of volumes, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.UpSampling3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.UpSampling3D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -238,8 +238,8 @@ def layer_zero_padding_1d(
 ) -> Any:
     """Zeros around sequences, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.ZeroPadding1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.ZeroPadding1D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -273,8 +273,8 @@ def layer_zero_padding_2d(
 ) -> Any:
     """Zeros around images, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.ZeroPadding2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.ZeroPadding2D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -308,8 +308,8 @@ def layer_zero_padding_3d(
 ) -> Any:
     """Zeros around volumes, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.ZeroPadding3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.ZeroPadding3D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:

@@ -1,4 +1,4 @@
-"""What the commands that read a model share: its options and its messages."""
+"""The options and messages that all commands that read a model share."""
 
 import argparse
 import contextlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_sepconv.tools.load import load_model
 
-# What `load_model` advises, in the words of the command line.
+# Replaces the advice of `load_model` by the options of the command line.
 _WORDS = (
     (
         r"(, and|\.) [pP]ass compile=False to load (the model|it) without this "
@@ -34,7 +34,7 @@ def add_options(add: Callable[..., Any]) -> None:
     add(
         "--weights",
         metavar="WEIGHTS",
-        help="the file of the weights, where the model is JSON",
+        help="the file with the weights, if the model is a JSON file",
     )
     add(
         "--import",
@@ -43,14 +43,15 @@ def add_options(add: Callable[..., Any]) -> None:
         action="append",
         default=[],
         type=_module,
-        help="a module with the layers and functions that the file names, "
-        "or functions named as its Lambda layers; may be repeated",
+        help="a module that defines the layers and functions named in the "
+        "file, or functions with the names of its Lambda layers; may be "
+        "repeated",
     )
     add(
         "--unsafe",
         action="store_true",
-        help="run Python code that the file carries, as in a Lambda layer, "
-        "which can do anything; only for files that you trust",
+        help="run the Python code that the file contains, for example in a "
+        "Lambda layer; it can do anything, so only for files that you trust",
     )
 
 
@@ -58,7 +59,7 @@ def _module(name: str) -> Any:
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
-    except Exception as error:  # Whatever the module raises.
+    except Exception as error:  # A module may raise anything.
         raise argparse.ArgumentTypeError(
             f"must be a module that can be imported ({error}). Received: {name}"
         ) from error
@@ -81,7 +82,7 @@ def load(options: argparse.Namespace, source: str, compile: bool = True) -> Any:
 
 
 def _objects(module: Any) -> dict[str, Any]:
-    """Returns what a module, or a package, defines itself."""
+    """Returns the classes and functions that a module or package defines."""
     own = f"{module.__name__}."
     return {
         name: value
@@ -102,7 +103,7 @@ def in_own_words(error: BaseException | Warning | str) -> str:
 
 @contextlib.contextmanager
 def plain_warnings(command: str) -> Iterator[None]:
-    """Prints a warning as what it says, without the line of code."""
+    """Prints only the message of a warning, without the line of code."""
     usual = warnings.showwarning
 
     def show(message: Any, category: Any, *where: Any, **more: Any) -> None:

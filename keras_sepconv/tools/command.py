@@ -16,8 +16,8 @@ from keras_sepconv.tools.convert import convert_model, restore_model
 from keras_sepconv.tools.report import console
 
 _EPILOG = """\
-Exit codes: 0 all right; 1 a file that cannot be read or written, or a model
-that would compute something else; 2 bad arguments.
+Exit codes: 0 success; 1 a file cannot be read or written, or the new model
+would compute something else; 2 bad arguments.
 """
 
 
@@ -28,8 +28,9 @@ def add_to(commands: Any) -> None:
         help="make a saved model faster",
         description="Replaces the separable, depthwise and pointwise "
         "convolutions in a saved model by the layers of this package, checks "
-        "that it computes the same, and says what was replaced and what not. "
-        "It reads what `keras_sepconv.load_model` does, files of tf.keras too.",
+        "that the result computes the same, and prints what was replaced and "
+        "what was not. It reads the same files as `keras_sepconv.load_model`, "
+        "including files of tf.keras.",
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -38,17 +39,17 @@ def add_to(commands: Any) -> None:
     add(
         "--inference",
         action="store_true",
-        help="fold BatchNormalization too; the result only predicts",
+        help="also fold BatchNormalization; the result only predicts",
     )
     add(
         "--restore",
         action="store_true",
-        help="the way back: layers of Keras for those of this package",
+        help="the other way: replace layers of this package by those of Keras",
     )
     add(
         "--implementation",
         metavar="NAME",
-        help="what the layers are to run by, such as taps",
+        help="the implementation that the layers run, such as taps",
     )
     add(
         "--no-verify",
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
         )
     if options.restore and (options.inference or options.implementation):
         refuse(
-            "argument --restore: must stand without --inference and "
+            "argument --restore: must be used without --inference and "
             "--implementation"
         )
     try:
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
     except ValueError as error:
         refuse(f"argument --implementation: {error}")
     try:
-        # Whatever Keras says, standard output is for the report.
+        # Messages of Keras go to stderr: standard output is for the report.
         with (
             contextlib.redirect_stdout(sys.stderr),
             _source.plain_warnings("convert"),
@@ -138,9 +139,9 @@ def _convert(options: argparse.Namespace) -> Any:
 
 
 def _write(model: Any, target: pathlib.Path) -> None:
-    """Saves a model so that the file is whole or as it was before."""
-    # The name is known before the file is there, so that an interrupt at any
-    # moment leaves nothing behind.
+    """Saves a model; the file is then whole, or as it was before."""
+    # The name is known before the file exists. So an interrupt at any moment
+    # leaves nothing behind.
     path = target.with_name(f".{uuid.uuid4().hex}.keras")
     try:
         model.save(path)

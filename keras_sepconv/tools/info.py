@@ -17,7 +17,7 @@ from keras_sepconv.tools.counts import Row, model_counts, sum_counts
 from keras_sepconv.tools.report import console
 
 _EPILOG = """\
-Exit codes: 0 all right; 1 a file that cannot be read; 2 bad arguments.
+Exit codes: 0 success; 1 a file cannot be read; 2 bad arguments.
 """
 
 
@@ -25,10 +25,11 @@ def add_to(commands: Any) -> None:
     """Adds the command to a parser's commands."""
     parser = commands.add_parser(
         "info",
-        help="show what a model costs, and what runs its convolutions",
-        description="Shows a saved model's layers: their shapes, parameters "
-        "and multiply-adds, the share of depthwise and pointwise ones, and "
-        "which implementation runs each convolution on the active backend.",
+        help="show the cost of a model, and what runs its convolutions",
+        description="Shows the layers of a saved model: their shapes, "
+        "parameters and multiply-adds, the shares of depthwise and pointwise "
+        "convolutions, and which implementation runs each convolution on the "
+        "active backend.",
         epilog=_EPILOG,
     )
     add = parser.add_argument
@@ -38,8 +39,8 @@ def add_to(commands: Any) -> None:
         type=_shape,
         action="append",
         metavar="SIZES",
-        help="the sizes of an input without the batch, as in 224,224,3, where "
-        "the model leaves some unknown; once for each input",
+        help="the sizes of an input without the batch, for example 224,224,3, "
+        "if the model has unknown sizes; repeat it for each input",
     )
     _source.add_options(add)
     add(
@@ -57,7 +58,7 @@ def _shape(text: str) -> Shape:
         shape = ()
     if not shape or min(shape) < 1:
         raise argparse.ArgumentTypeError(
-            "must be positive whole numbers with commas between, as in "
+            "must be positive whole numbers with commas between, such as "
             f"224,224,3. Received: {text}"
         )
     return shape
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
         refuse: Ends the process with a message about bad arguments.
     """
     try:
-        # Whatever loading says, standard output is for the answer.
+        # Messages of Keras go to stderr: standard output is for the result.
         with (
             contextlib.redirect_stdout(sys.stderr),
             _source.plain_warnings("info"),
@@ -104,7 +105,7 @@ def as_json(
 
     Args:
         model: The model.
-        found: The calls of its layers, with what runs them.
+        found: The calls of its layers, with the implementation that runs them.
     """
     counts, complete = sum_counts([row for row, _ in found])
     return {

@@ -1,4 +1,4 @@
-"""Save under one backend, load in a fresh process under another."""
+"""Saves under one backend and loads in a new process under another."""
 
 import json
 import os
@@ -58,7 +58,7 @@ for path in sorted(glob.glob("*.keras")):
 print(json.dumps(differences))
 """
 
-# What a process gets that has not imported keras_sepconv.
+# The error in a process that has not imported keras_sepconv.
 LOAD_WITHOUT = """
 import json, sys, numpy as np, keras
 try:
@@ -92,7 +92,7 @@ def run(code, backend, folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Models that each backend saved, and what it predicted with them."""
+    """A folder with models that each backend saved, and their predictions."""
     folder = tmp_path_factory.mktemp("saved")
     images = np.random.default_rng(0).standard_normal((4, 13, 12, 3))
     np.save(folder / "images.npy", images.astype("float32"))
