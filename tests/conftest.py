@@ -31,8 +31,9 @@ use_several_devices()
 
 BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
 # Files whose tests do not depend on the backend, and the backends on which they
-# run. On other backends only tests marked `each_backend` run. With
-# `--every-test` all tests run on every backend.
+# run. On other backends only tests marked `each_backend` run; with names, as in
+# `each_backend("adam")`, only those whose parameters have one of the names.
+# With `--every-test` all tests run on every backend.
 ONCE = {
     "test_accelerate.py": ("numpy", "torch"),
     "test_bench.py": ("numpy", "torch"),
@@ -41,6 +42,7 @@ ONCE = {
     "test_convert_state.py": ("numpy", "torch"),
     "test_counts.py": ("numpy",),
     "test_deploy.py": ("numpy", "torch"),
+    "test_docs.py": ("numpy", "torch"),
     "test_family.py": ("numpy",),
     "test_functional.py": ("numpy", "torch"),
     "test_guards.py": ("numpy",),
@@ -85,20 +87,27 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("every_test"):
-        return
+    def is_named(item):
+        return any(item.path.name in argument for argument in config.args)
 
-    def is_asked_elsewhere(item):
-        name = item.path.name
+    def runs(item):
+        if item.get_closest_marker("long") and not is_named(item):
+            return config.getoption("every_cell")
+        each = item.get_closest_marker("each_backend")
         return (
-            keras.backend.backend() not in ONCE.get(name, BACKENDS)
-            and not item.get_closest_marker("each_backend")
-            and not any(name in argument for argument in config.args)
+            config.getoption("every_test")
+            or keras.backend.backend() in ONCE.get(item.path.name, BACKENDS)
+            or (each and (not each.args or _has_one(item, each.args)))
+            or is_named(item)
         )
 
-    elsewhere = [item for item in items if is_asked_elsewhere(item)]
-    config.hook.pytest_deselected(items=elsewhere)
-    items[:] = [item for item in items if item not in set(elsewhere)]
+    left_out = [item for item in items if not runs(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _has_one(item, names):
+    return any(name in item.callspec.id for name in names)
 
 
 @pytest.fixture(autouse=True)

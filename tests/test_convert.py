@@ -46,7 +46,7 @@ def assert_alike(model, other):
         np.testing.assert_allclose(two, one, rtol=0, atol=3e-5 * scale)
 
 
-@pytest.mark.each_backend
+@pytest.mark.each_backend("inverted_residuals")
 def test_a_converted_model_computes_the_same(model):
     fast = convert_model(model)
     assert type(fast) is type(model)
@@ -161,7 +161,7 @@ def test_flags_policies_and_penalties_are_kept():
 
 
 @needs_gradients
-@pytest.mark.each_backend
+@pytest.mark.each_backend("mixed_float16")
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_optimizers_that_hold_more_than_one_state_are_carried(policy):
     """Averages of weights, and the scale of the loss."""
@@ -189,7 +189,7 @@ def test_optimizers_that_hold_more_than_one_state_are_carried(policy):
 
 
 @needs_gradients
-@pytest.mark.each_backend
+@pytest.mark.each_backend("adam")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_training_goes_on_where_it_was(optimizer):
     rng = np.random.default_rng(0)

@@ -22,7 +22,7 @@ def small(**options):
 IMAGES = np.random.default_rng(0).standard_normal((2, 6, 6, 3), "float32")
 
 
-@pytest.mark.each_backend
+@pytest.mark.each_backend("convert_model")
 @pytest.mark.parametrize("change", [convert_model, restore_model])
 def test_t8_predict_sees_a_later_change_of_a_layer(change):
     model = small()

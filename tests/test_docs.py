@@ -1,6 +1,7 @@
 """The documentation is true; for each guard, a test shows that it can fail."""
 
 import ast
+import doctest
 import importlib.util
 import inspect
 import pathlib
@@ -11,7 +12,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from backends import array, tensor
+from backends import BACKEND, array, tensor
 from commands import check, commands, run_if_cheap, tox_environments
 from pages import DOCS, PAGES, ROOT, Block, blocks, dead_links, run
 
@@ -19,6 +20,7 @@ import keras_sepconv
 from keras_sepconv import layers, ops, tools
 
 TESTS = pathlib.Path(__file__).parent
+PACKAGE = pathlib.Path(keras_sepconv.__file__).parent
 
 BLOCKS = {
     str(path.relative_to(ROOT)): list(
@@ -26,8 +28,22 @@ BLOCKS = {
     )
     for path in PAGES
 }
+# The backends that run every page. The others run what these cannot, and the
+# first page that people follow.
+FAST = {"numpy", "torch"}
+
+
+def marks(page, blocks):
+    """Says whether the active backend, if it is none of FAST, runs a page."""
+    own = any(
+        BACKEND in block.backends and not FAST & set(block.backends)
+        for block in blocks
+    )
+    return [pytest.mark.each_backend] * (own or page == "README.md")
+
+
 RUN = [
-    page
+    pytest.param(page, marks=marks(page, found))
     for page, found in BLOCKS.items()
     if any(block.language in ("python", "pycon") for block in found)
 ]
@@ -59,6 +75,27 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
                     run_if_cheap(words)
             else:
                 run(block, names)
+
+
+# Modules of other backends.
+OTHERS = tuple(
+    f"_{name}"
+    for name in ("jax", "numpy", "tensorflow", "torch")
+    if name != BACKEND
+)
+
+
+def test_examples_in_docstrings_run():
+    examples = 0
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[-1].startswith(OTHERS):
+            continue
+        name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
+        results = doctest.testmod(importlib.import_module(name))
+        assert results.failed == 0, name
+        examples += results.attempted
+    assert examples >= 15
 
 
 # The names of old files in the pages, and a real file for each.

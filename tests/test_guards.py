@@ -1,8 +1,6 @@
 """Guards of the design; for each, a test shows that it can fail."""
 
 import ast
-import doctest
-import importlib
 import pathlib
 import re
 import subprocess
@@ -10,7 +8,6 @@ import sys
 
 import keras
 import pytest
-from backends import BACKEND
 
 import keras_sepconv
 from keras_sepconv import functional, layers, ops
@@ -188,24 +185,3 @@ def test_public_names():
     )
     for name in keras_sepconv.__all__:
         assert getattr(keras_sepconv, name) is not None
-
-
-OTHERS = tuple(
-    f"_{name}"
-    for name in ("jax", "numpy", "tensorflow", "torch")
-    if name != BACKEND
-)
-
-
-@pytest.mark.each_backend
-def test_examples_in_docstrings_run():
-    examples = 0
-    for path in SOURCES:
-        parts = path.with_suffix("").parts
-        if parts[-1].startswith(OTHERS):
-            continue
-        name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
-        results = doctest.testmod(importlib.import_module(name))
-        assert results.failed == 0, name
-        examples += results.attempted
-    assert examples >= 15

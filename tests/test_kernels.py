@@ -40,15 +40,31 @@ RUNS += [
 SOME = 11
 
 
-def battery(function):
+def battery(function, step=1):
+    """Runs a test with all kernels; only every `step`-th case is not long."""
     return pytest.mark.parametrize(
         ("kernel", "case", "padding", "data_format"),
         [
-            pytest.param(kernel, *run.values, id=f"{kernel}-{run.id}")
+            pytest.param(
+                kernel,
+                *run.values,
+                id=f"{kernel}-{run.id}",
+                marks=[pytest.mark.long] * bool(number % step),
+            )
             for kernel in KERNELS
-            for run in RUNS[:: SOME if kernel == "portable" else 1]
+            for number, run in enumerate(
+                RUNS[:: SOME if kernel == "portable" else 1]
+            )
         ],
     )(function)
+
+
+def some(function):
+    """Where compiling takes long, half of the cases are long.
+
+    The depthwise step of `test_separable` has them all.
+    """
+    return battery(function, 2 if BACKEND in ("jax", "tensorflow") else 1)
 
 
 def assert_close(found, expected, bound, what):
@@ -99,7 +115,7 @@ def test_separable(case, kernel, data_format, padding, rng):
     assert_right(run, kernel, arrays, truth, data_format, rng)
 
 
-@battery
+@some
 def test_depthwise(case, kernel, data_format, padding, rng):
     inputs, depthwise, _, _ = case.arrays(rng, data_format)
     bias = rng.standard_normal(case.channels * case.multiplier)
