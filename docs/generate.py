@@ -1,7 +1,7 @@
 """Writes the pages that are made from the code: `python docs/generate.py`.
 
-They are kept in the repository, so that they can be read there, and a test
-compares them with what this makes.
+The pages are stored in the repository, so that people can read them there. A
+test compares them with the output of this script.
 """
 
 import contextlib
@@ -25,34 +25,34 @@ OF_WEIGHTS = ("_initializer", "_regularizer", "_constraint")
 R_HELPERS = """\
 # R's helpers
 
-What each helper takes, with the defaults of R's `keras` package (2.8 to 2.13).
-This page is made from the signatures by `python docs/generate.py`.
-[From R](r.md) shows how to use them, and [the reference](api/helpers.md) says
-what each argument means.
+This page is for those who know R's `keras` package (2.8 to 2.13). It lists the
+arguments of each helper with their defaults. `python docs/generate.py` makes
+this page from the signatures. [From R](r.md) shows how to use the helpers, and
+[the reference](api/helpers.md) explains each argument.
 
 To keep the table short, it leaves out:
 
 - `object`, the first argument of every `layer_` helper: `NULL`, a `Sequential`
   or a tensor.
-- What every `layer_` helper takes last, each `NULL` by default:
+- The last arguments of every `layer_` helper, which are `NULL` by default:
   {standard}.
-  For `layer_conv_lstm_2d`, upsampling, padding and cropping they are in R's
-  order, too, which is another, and those that R lacks come last: {others}.
-- What layers take for each of their weights: an initializer
-  (`"glorot_uniform"`; `"orthogonal"` for a recurrent kernel, `"zeros"` for a
-  bias), a regularizer and a constraint (`NULL`). The table names the weights. A
-  layer that has any takes an `activity_regularizer` too.
+  `layer_conv_lstm_2d` and the helpers for upsampling, padding and cropping have
+  them in R's order, with those that R lacks at the end: {others}.
+- The arguments for each weight: an initializer (`"glorot_uniform"`;
+  `"orthogonal"` for a recurrent kernel, `"zeros"` for a bias), a regularizer
+  and a constraint (`NULL`). The table names the weights. A layer with weights
+  also has an `activity_regularizer`.
 
-Everywhere:
+All helpers have this in common:
 
-- A number that is not whole is refused where a whole one is asked for; R's
-  package makes 4.7 a 4.
-- A call that fails leaves the model as it was.
+- A number that must be whole is not rounded: 4.7 is an error. R's package makes
+  it 4.
+- If a call fails, the model is as it was before.
 - Sizes are in the order of the input's axes: `kernel_size = c(2, 5)` means two
-  rows and five columns, though R's pages say "width and height".
+  rows and five columns, although R's pages say "width and height".
 - `NA` is an unknown size in shapes and as `batch_size`, and an error elsewhere.
 - The separable and the depthwise helpers refuse strides together with dilation.
-- `None` is Python's word for `NULL`, and a tuple is a vector.
+- The table is in Python's notation: `None` is `NULL`, and a tuple is a vector.
 
 | helper | arguments, with R's defaults | weights | what differs from R |
 |---|---|---|---|
@@ -77,9 +77,10 @@ DIFFERENT = {
 COMMAND_LINE = """\
 # Command line
 
-What `python -m keras_sepconv` and its commands print with `--help`. This page
-is made from that by `python docs/generate.py`. [Converting](converting.md) and
-[measuring](benchmark.md) show the commands at work.
+This page lists all options of the commands, as `python -m keras_sepconv` prints
+them with `--help`. `python docs/generate.py` makes this page.
+[Converting](converting.md) and [measuring](benchmark.md) show how to use the
+commands.
 
 After the installation, `keras-sepconv` is the same as `python -m
 keras_sepconv`. What the commands write as JSON is described by a

@@ -1,9 +1,9 @@
-"""Train on eight devices with JAX: the batch in parts, then the model, too.
+"""Trains on eight devices with JAX: splits the batch, then also the model.
 
 A network of separable convolutions takes the same steps on one device, under
-`keras.distribution.DataParallel` and under `ModelParallel`, and must end with
-the same weights. Beside it stands the network with stock Keras's layers. Eight
-devices are what JAX makes of one processor; on real ones leave `XLA_FLAGS` out.
+`keras.distribution.DataParallel` and under `ModelParallel`. The weights must be
+the same at the end. The network with stock Keras's layers is compared too. JAX
+splits one processor into eight devices; for real ones leave `XLA_FLAGS` out.
 
     python examples/data_parallel_jax.py
 """
@@ -21,7 +21,7 @@ import keras_sepconv
 from keras_sepconv import kernels
 
 STEPS, BATCH = 5, 16
-# Seven digits, less what a few steps of a small network lose.
+# float32 has seven digits; a few steps of a small network lose some of them.
 TOLERANCE = 1e-5
 
 ran: set[str] = set()
@@ -82,7 +82,7 @@ def distributions():
 
 
 def distance(found, expected) -> float:
-    """Returns the largest difference, as a part of each weight's size."""
+    """Returns the largest difference, relative to the size of each weight."""
     return max(
         float(np.abs(a - b).max() / np.abs(b).max())
         for a, b in zip(found, expected, strict=True)
@@ -90,8 +90,8 @@ def distance(found, expected) -> float:
 
 
 def main() -> int:
-    """Prints how far the weights are from those of one device."""
-    # Objects for initializers, so that both networks begin alike.
+    """Prints the difference of the weights from those of one device."""
+    # Initializers are objects, so that both networks start with equal weights.
     fans = keras.initializers.GlorotUniform(seed=1)
     makers = {
         "keras_sepconv": keras_sepconv.SeparableConv2D,

@@ -1,8 +1,8 @@
-"""Train in two processes with torch's `DistributedDataParallel`.
+"""Trains in two processes with torch's `DistributedDataParallel`.
 
 A network of separable convolutions takes the same steps in one process and in
-two, each with half of every batch, and must end with the same weights. A Keras
-model is a torch module, so torch's own loop trains it.
+two, each with half of every batch. The weights must be the same at the end. A
+Keras model is a torch module, so a usual training loop of torch trains it.
 
     python examples/ddp_torch.py
 """
@@ -22,7 +22,7 @@ import keras_sepconv
 from keras_sepconv import kernels
 
 STEPS, BATCH, PROCESSES = 5, 16, 2
-# Seven digits, less what a few steps of a small network lose.
+# float32 has seven digits; a few steps of a small network lose some of them.
 TOLERANCE = 1e-5
 
 ran: set[str] = set()
@@ -39,7 +39,7 @@ kernels.choose = spy
 
 
 def train(rank: int = 0, processes: int = 1) -> list[np.ndarray]:
-    """Returns the weights after some steps, this process's share of each."""
+    """Returns the weights after some steps with this process's examples."""
     torch.set_num_threads(1)
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
@@ -79,7 +79,7 @@ def work(rank: int, port: int, queue) -> None:
 
 
 def main() -> int:
-    """Prints how far the weights are from those of one process."""
+    """Prints the difference of the weights from those of one process."""
     alone = train()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,9 +1,9 @@
-"""Learn to read digits with separable convolutions, on three backends.
+"""Trains networks to read digits with separable convolutions.
 
 Two small networks, a Sequential and a functional one, are trained twice: with
 `keras_sepconv.layer_separable_conv_2d`, and with stock Keras's layer. Ours are
-saved, loaded by fresh processes under every backend, and must predict the same
-there. It ends with a table and a picture:
+saved, and new processes load them under every backend. There they must predict
+the same. At the end there is a table and a picture:
 
     python examples/digits.py
 """
@@ -56,9 +56,10 @@ TOLERANCE = 1e-5
 BLUE, ORANGE = "#084594", "#e6811c"
 SIGNED = LinearSegmentedColormap.from_list("", [ORANGE, "white", BLUE])
 
-# All that it takes to use a model elsewhere. Importing the package makes its
-# layers known to Keras. `compile=False`: a model compiled under JAX would be
-# compiled elsewhere too, and that takes torch longer than it saves.
+# This is all the code that is needed to use a model in another process. The
+# import makes the layers known to Keras. `compile=False` is there because a
+# model that was compiled under JAX would be compiled under torch too, which
+# takes longer than it saves.
 PREDICT = """
 import sys
 import keras, keras_sepconv, numpy
@@ -77,7 +78,7 @@ Data = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class Result:
-    """A trained network, and what is to be told about it."""
+    """A trained network and its results."""
 
     layers: str
     kind: str
@@ -100,7 +101,7 @@ def load_data(dataset: str) -> tuple[Data, Data]:
         return (train, train_labels), (test, test_labels)
     try:
         parts = getattr(keras.datasets, dataset).load_data()
-    except Exception as error:  # Keras raises no narrower one.
+    except Exception as error:  # Keras raises this class of error.
         sys.exit(f"Could not load {dataset}: {error}")
     (train, train_labels), (test, test_labels) = parts
     # MNIST lacks the axis of its one channel; CIFAR-10's labels are a column.
@@ -113,7 +114,7 @@ def load_data(dataset: str) -> tuple[Data, Data]:
 def layer_stock(
     object: Any, filters: int, size: int, input_shape: Any = None, **kwargs: Any
 ) -> Any:
-    """Does with stock Keras's layer what our helper does with ours."""
+    """Does the same as our helper, with the layer of stock Keras."""
     layer = keras.layers.SeparableConv2D(filters, size, **kwargs)
     if not isinstance(object, keras.Sequential):
         return layer(object)
@@ -123,8 +124,8 @@ def layer_stock(
     return object
 
 
-# A helper adds a layer to a Sequential, or applies it to a tensor. It takes the
-# number of filters, the kernel size, and what else the layer takes.
+# A helper adds a layer to a Sequential, or applies it to a tensor. Its
+# arguments are the number of filters, the kernel size, and others of the layer.
 Helper = Callable[..., Any]
 HELPERS: dict[str, Helper] = {
     "ours": keras_sepconv.layer_separable_conv_2d,
@@ -140,7 +141,7 @@ FIRST = {
 
 
 def sequential(conv: Helper, shape: tuple[int, ...]) -> keras.Model:
-    """Returns a plain stack, whose first layer knows the images' shape."""
+    """Returns a Sequential; its first layer knows the shape of the images."""
     model = keras.Sequential()
     conv(model, 32, 5, input_shape=shape, **FIRST)
     for filters in (64, 128):
@@ -154,7 +155,7 @@ def sequential(conv: Helper, shape: tuple[int, ...]) -> keras.Model:
 
 
 def functional(conv: Helper, shape: tuple[int, ...]) -> keras.Model:
-    """Returns the same with shortcuts, which a Sequential cannot have."""
+    """Returns a model with shortcuts, which a Sequential cannot have."""
     inputs = keras.Input(shape)
     x = conv(inputs, 32, 5, **FIRST)
     for filters in (64, 128):
@@ -206,7 +207,7 @@ def train(layers: str, kind: str, data: Data, test: Data) -> Result:
 
 
 def load_elsewhere(ours: list[Result], images: np.ndarray, out: Path) -> None:
-    """Saves networks, and notes how far off the loaded ones predict."""
+    """Saves networks; records how much the loaded ones differ."""
     np.save(out / "images.npy", images)
     paths = [str(out / f"{result.kind}.keras") for result in ours]
     for result, path in zip(ours, paths, strict=True):
@@ -228,7 +229,7 @@ def load_elsewhere(ours: list[Result], images: np.ndarray, out: Path) -> None:
 
 
 def print_table(results: list[Result]) -> None:
-    """Prints what came of every network."""
+    """Prints the results of every network."""
     table = Table(
         title=f"{options.dataset}, trained under {options.backend}",
         caption="fit s: seconds of fit, compilation included; ms/step: a step "
@@ -256,7 +257,7 @@ def print_table(results: list[Result]) -> None:
 
 
 def show(axes: Any, image: np.ndarray, signed: bool = False) -> None:
-    """Draws ink on paper, or numbers of both signs around white."""
+    """Draws an image: black on white, or both signs in colours."""
     cmap = SIGNED if signed else "Greys"
     limit = np.abs(image).max() if signed else 1
     axes.imshow(image, cmap, vmin=-limit if signed else 0, vmax=limit)
@@ -264,7 +265,7 @@ def show(axes: Any, image: np.ndarray, signed: bool = False) -> None:
 
 
 def draw_predictions(figure: Any, result: Result, test: Data) -> None:
-    """Draws test images, those read wrong first."""
+    """Draws test images; those with a wrong prediction come first."""
     names, size = list("0123456789"), 10
     if options.dataset == "cifar10":
         names, size = CIFAR10, 8
@@ -278,7 +279,7 @@ def draw_predictions(figure: Any, result: Result, test: Data) -> None:
         weight="bold",
     )
     grid = figure.subplots(3, 10)
-    # However bad the network, a third is left for what it can read.
+    # At most two of the three rows show wrong predictions.
     for axes, index in zip(grid.flat, [*wrong[:20], *right], strict=False):
         show(axes, images[index])
         name, truth = names[said[index]], names[labels[index]]
@@ -291,7 +292,7 @@ def draw_predictions(figure: Any, result: Result, test: Data) -> None:
 
 
 def draw_kernels(figure: Any, layer: keras.Layer, image: np.ndarray) -> None:
-    """Draws the depthwise kernels, and what each makes of an image."""
+    """Draws the depthwise kernels, and an image after each kernel."""
     kernel = layer.depthwise_kernel
     seen = keras_sepconv.ops.depthwise_conv(image[None], kernel, padding="same")
     seen = keras.ops.convert_to_numpy(seen)[0]
@@ -338,7 +339,7 @@ def judge(ours: list[Result]) -> None:
 
 def main() -> None:
     """Trains, loads elsewhere, prints, draws and judges."""
-    # The images are so, whatever the user's Keras is set to.
+    # The images have this format, whatever the user has set in Keras.
     keras.config.set_image_data_format("channels_last")
     data, test = load_data(options.dataset)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Train on two devices with TensorFlow's `MirroredStrategy`.
+"""Trains on two devices with TensorFlow's `MirroredStrategy`.
 
 A network of separable convolutions takes the same steps on one device and on
-two, and must end with the same weights. Two devices are made of one processor;
-on a machine with several GPUs leave out `set_logical_device_configuration` and
-the list of devices.
+two. The weights must be the same at the end. One processor is split into two
+devices; on a machine with several GPUs leave out
+`set_logical_device_configuration` and the list of devices.
 
     python examples/mirrored_tensorflow.py
 """
@@ -22,7 +22,7 @@ import keras_sepconv
 from keras_sepconv import kernels
 
 STEPS, BATCH = 5, 16
-# Seven digits, less what a few steps of a small network lose.
+# float32 has seven digits; a few steps of a small network lose some of them.
 TOLERANCE = 1e-5
 
 ran: set[str] = set()
@@ -60,14 +60,14 @@ def train(strategy) -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((STEPS * BATCH, 16, 16, 4), dtype="float32")
     y = rng.standard_normal((STEPS * BATCH, 8), dtype="float32")
-    # Of the whole batch; each device gets its part.
+    # The size of the whole batch; each device gets a part.
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH)
     model.fit(data, shuffle=False, verbose=0)
     return model.get_weights()
 
 
 def main() -> int:
-    """Prints how far the weights are from those of one device."""
+    """Prints the difference of the weights from those of one device."""
     processor = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         processor, [tf.config.LogicalDeviceConfiguration()] * 2

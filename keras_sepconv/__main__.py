@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code.
 
     Args:
-        arguments: In place of those of the process.
+        arguments: The arguments; `None` for those of the process.
     """
     words = sys.argv[1:] if arguments is None else arguments
     options = _arguments.parse(words)

@@ -84,9 +84,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         command = add_to(commands)
         command.set_defaults(command=name, refuse=command.error)
     if list(words).count("--") > 1:
-        # argparse makes of the second an argument that is an empty list.
+        # argparse turns the second one into an argument that is an empty list.
         parser.error(
-            f"argument --: must stand once. Received: {' '.join(words)}"
+            f"argument --: must be used once. Received: {' '.join(words)}"
         )
     return parser.parse_args(words)
 
@@ -97,10 +97,10 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
         help="time your model, or our layers, against stock Keras",
         description="With FILE, times your model on the active backend: as it "
         "is, accelerated, and converted with inference=True. Without FILE, "
-        "times our layers against those of stock Keras. Both compare the "
-        "results first.",
-        epilog="Exit codes: 0 all right; 1 numbers that are not those of stock "
-        "Keras, or a file that cannot be read; 2 bad arguments.",
+        "times our layers and those of stock Keras on the same backend in the "
+        "same process. Before that, it checks that all compute the same.",
+        epilog="Exit codes: 0 success; 1 the numbers of a case differ from "
+        "those of stock Keras, or a file cannot be read; 2 bad arguments.",
     )
     add = parser.add_argument
     add("model", metavar="FILE", nargs="?", help="a saved model of yours")
@@ -124,7 +124,7 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
         action="extend",
         choices=BACKENDS,
         metavar="NAME",
-        help=f"of {', '.join(BACKENDS)}; default: the active one",
+        help=f"one or more of {', '.join(BACKENDS)}; default: the active one",
     )
     add(
         "--suite",
@@ -132,47 +132,50 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
         action="extend",
         choices=(*SUITES, APPLICATIONS),
         metavar="NAME",
-        help=f"of {', '.join(SUITES)} and {APPLICATIONS}, which are whole "
-        f"networks; default: all but {APPLICATIONS}",
+        help=f"one or more of {', '.join(SUITES)} and {APPLICATIONS} (whole "
+        f"networks); default: all except {APPLICATIONS}",
     )
     add(
         "--case",
         nargs="+",
         action="extend",
         metavar="PATTERN",
-        help="the cases whose names match, as in 'mobilenet_*'; default: all",
+        help="the cases whose names match, for example 'mobilenet_*'; default: "
+        "all",
     )
     add(
         "--quick",
         action="store_true",
-        help="a few cases and a short clock, under a minute",
+        help="run a few cases with short measurements, under a minute",
     )
     add(
         "--seconds",
         type=_seconds,
-        help="the time for a measurement, of which a case has two; default: "
-        "2, or 0.5 with --quick",
+        help="the time for one measurement; each case has two. Default: 2, or "
+        "0.5 with --quick",
     )
     add(
         "--jit-compile",
         action="store_true",
-        help="TensorFlow's XLA mode; --implementation is then taps",
+        help="compile with XLA on TensorFlow; the default of --implementation "
+        "is then taps",
     )
     add(
         "--implementation",
         metavar="NAME",
-        help="what our layers ask for; default: what they choose",
+        help="the implementation that our layers run; default: the one that "
+        "they choose",
     )
     add(
         "--json",
         type=_writable,
         metavar="FILE",
-        help="write everything to a file",
+        help="write all results to a file",
     )
     add(
         "--compare",
         metavar="FILE",
-        help="an older --json file, to print its ratios beside",
+        help="an older --json file; its ratios are printed beside the new ones",
     )
     add(
         "--plot",
@@ -195,11 +198,11 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
         help="make a saved model faster",
         description="Replaces the separable, depthwise and pointwise "
         "convolutions in a saved model by the layers of this package, checks "
-        "that it computes the same, and says what was replaced and what not. "
-        "It reads what `keras_sepconv.load_model` does, files of tf.keras too.",
-        epilog="Exit codes: 0 all right; 1 a file that cannot be read or "
-        "written, or a model that would compute something else; 2 bad "
-        "arguments.",
+        "that the result computes the same, and prints what was replaced and "
+        "what was not. It reads the same files as `keras_sepconv.load_model`, "
+        "including files of tf.keras.",
+        epilog="Exit codes: 0 success; 1 a file cannot be read or written, or "
+        "the new model would compute something else; 2 bad arguments.",
     )
     add = parser.add_argument
     add("source", metavar="IN", help="a saved model")
@@ -207,17 +210,17 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
     add(
         "--inference",
         action="store_true",
-        help="fold BatchNormalization too; the result only predicts",
+        help="also fold BatchNormalization; the result only predicts",
     )
     add(
         "--restore",
         action="store_true",
-        help="the way back: layers of Keras for those of this package",
+        help="the other way: replace layers of this package by those of Keras",
     )
     add(
         "--implementation",
         metavar="NAME",
-        help="what the layers are to run by, such as taps",
+        help="the implementation that the layers run, such as taps",
     )
     add(
         "--no-verify",
@@ -238,11 +241,12 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
 def _info(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "info",
-        help="show what a model costs, and what runs its convolutions",
-        description="Shows a saved model's layers: their shapes, parameters "
-        "and multiply-adds, the share of depthwise and pointwise ones, and "
-        "which implementation runs each convolution on the active backend.",
-        epilog="Exit codes: 0 all right; 1 a file that cannot be read; 2 bad "
+        help="show the cost of a model, and what runs its convolutions",
+        description="Shows the layers of a saved model: their shapes, "
+        "parameters and multiply-adds, the shares of depthwise and pointwise "
+        "convolutions, and which implementation runs each convolution on the "
+        "active backend.",
+        epilog="Exit codes: 0 success; 1 a file cannot be read; 2 bad "
         "arguments.",
     )
     add = parser.add_argument
@@ -263,8 +267,8 @@ def _add_input_shape(add: Callable[..., Any]) -> None:
         type=_sizes,
         action="append",
         metavar="SIZES",
-        help="the sizes of an input without the batch, as in 224,224,3, where "
-        "the model leaves some unknown; once for each input",
+        help="the sizes of an input without the batch, for example 224,224,3, "
+        "if the model has unknown sizes; repeat it for each input",
     )
 
 
@@ -273,7 +277,7 @@ def _add_source(add: Callable[..., Any]) -> None:
     add(
         "--weights",
         metavar="WEIGHTS",
-        help="the file of the weights, where the model is JSON",
+        help="the file with the weights, if the model is a JSON file",
     )
     add(
         "--import",
@@ -281,14 +285,15 @@ def _add_source(add: Callable[..., Any]) -> None:
         metavar="MODULE",
         action="append",
         default=[],
-        help="a module with the layers and functions that the file names, "
-        "or functions named as its Lambda layers; may be repeated",
+        help="a module that defines the layers and functions named in the "
+        "file, or functions with the names of its Lambda layers; may be "
+        "repeated",
     )
     add(
         "--unsafe",
         action="store_true",
-        help="run Python code that the file carries, as in a Lambda layer, "
-        "which can do anything; only for files that you trust",
+        help="run the Python code that the file contains, for example in a "
+        "Lambda layer; it can do anything, so only for files that you trust",
     )
 
 
@@ -299,7 +304,7 @@ def _sizes(text: str) -> tuple[int, ...]:
         sizes = ()
     if not sizes or min(sizes) < 1:
         raise argparse.ArgumentTypeError(
-            "must be positive whole numbers with commas between, as in "
+            "must be positive whole numbers with commas between, such as "
             f"224,224,3. Received: {text}"
         )
     return sizes
@@ -343,7 +348,7 @@ def _picture(text: str) -> pathlib.Path:
         )
     if importlib.util.find_spec("matplotlib") is None:
         raise argparse.ArgumentTypeError(
-            "needs matplotlib, which the extra `bench` of this package brings. "
+            "needs matplotlib; the extra `bench` of this package installs it. "
             f"Received: {text}"
         )
     return path

@@ -1,8 +1,8 @@
-"""What a separable or depthwise convolution is asked to do.
+"""The checks of arguments, and `ConvSpec`, which describes a convolution.
 
-One frozen, hashable `ConvSpec` carries the static facts from the public edge
-to the kernels. Everything that arrives from a user passes through the
-normalisers of this module, so that a rule and its message stand in one place.
+`ConvSpec` is frozen and hashable. It carries the static facts of a convolution
+from the public functions to the kernels. All arguments of users pass through
+the functions of this module, so each rule and its message are in one place.
 """
 
 import dataclasses
@@ -17,20 +17,22 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-# Each backend has its own tensor class and imports no other's, so a type that
-# names one would be wrong under the rest.
+from keras_sepconv._remembered import remembered
+
+# Each backend has its own class of tensors. A type that names one of them would
+# be wrong for the other backends.
 Tensor: TypeAlias = Any
 
 Shape: TypeAlias = tuple[int | None, ...]
 
-# What a user may give as padding; see `padding`.
+# The padding that a user passes; see `padding`.
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 # The zeros before and after each spatial axis.
 Zeros: TypeAlias = tuple[tuple[int, int], ...]
 
 _OF_EVERY_LAYER = {"name", "dtype", "trainable", "autocast", "input_shape"}
 
-# Sizes beyond the 32-bit range overflow inside every backend.
+# Larger sizes overflow inside every backend, because they have 32 bits.
 _LARGEST = 2**31 - 1
 _NA_INTEGER = -(2**31)
 
@@ -53,10 +55,10 @@ def wrong(
 
 
 def is_na(value: Any) -> bool:
-    """Tells whether `value` is what reticulate makes of R's NA.
+    """Tells whether `value` may be R's NA, as reticulate converts it.
 
-    Among logicals that is True, which no size is; among integers the smallest
-    of 32 bits; among doubles a NaN, the one number that is not itself.
+    A logical NA becomes True, an integer NA the smallest integer of 32 bits,
+    and a double NA becomes NaN. None of these is a valid size.
     """
     return isinstance(value, numbers.Real) and (
         value is True or value == _NA_INTEGER or value != value
@@ -64,10 +66,10 @@ def is_na(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Returns a value for a message: in short, and whatever it is.
+    """Returns a short text of a value for a message; it never raises.
 
-    A value's own words may be endless, or an error: Python writes no integer
-    of more than 4300 digits.
+    The `repr` of a value may be very long, or it may raise an error: Python
+    does not write an integer with more than 4300 digits.
     """
     try:
         return _SHORT.repr(value)
@@ -117,18 +119,18 @@ def integer(
 ) -> int:
     """Returns `value` as an `int`, a positive one by default.
 
-    Whole-number floats and NumPy scalars count as integers, because numbers
-    from R are doubles; a fraction is never rounded.
+    Floats that are whole numbers and NumPy scalars count as integers, because
+    numbers from R are doubles. A fraction is never rounded.
 
     Args:
-        name: The argument's name, for the message.
-        value: What the user gave.
+        name: The name of the argument, for the message.
+        value: The value that the user passed.
         rule: What the argument must be, for the message.
-        least: The smallest that is allowed.
+        least: The smallest allowed number.
 
     Raises:
-        TypeError: `value` is no number, or a bool.
-        ValueError: `value` is a fraction, too small, or beyond 2**31 - 1.
+        TypeError: `value` is not a number, or it is a bool.
+        ValueError: `value` is a fraction, too small, or above 2**31 - 1.
     """
     number: Any = value.item() if _is_scalar_array(value) else value
     is_number = isinstance(number, numbers.Real)
@@ -143,13 +145,13 @@ def integers(name: str, value: Any, rank: int) -> tuple[int, ...]:
     """Returns `value` as one positive `int` for each of `rank` axes.
 
     Args:
-        name: The argument's name, for the message.
+        name: The name of the argument, for the message.
         value: One whole number for all axes, or a list, tuple or array with
-            one for each.
+            one for each axis.
         rank: The number of spatial axes.
 
     Raises:
-        TypeError: `value`, or something in it, is no number.
+        TypeError: `value`, or an element of it, is not a number.
         ValueError: The wrong length, or an element that `integer` refuses.
     """
     each = "a positive whole number"
@@ -167,7 +169,7 @@ def integers(name: str, value: Any, rank: int) -> tuple[int, ...]:
 
 
 def boolean(name: str, value: Any) -> bool:
-    """Returns `value` as a `bool`; anything else is a `TypeError`."""
+    """Returns `value` as a `bool`, or raises a `TypeError`."""
     if not isinstance(value, (bool, np.bool_)):
         raise wrong(name, "True or False", value, TypeError)
     return bool(value)
@@ -177,8 +179,8 @@ def option(name: str, value: Any, options: Sequence[str]) -> str:
     """Returns `value` in lower case if it is one of `options`.
 
     Raises:
-        TypeError: `value` is no string.
-        ValueError: `value` is none of `options`.
+        TypeError: `value` is not a string.
+        ValueError: `value` is not one of `options`.
     """
     rule = " or ".join(f'"{option}"' for option in options)
     if not isinstance(value, str):
@@ -189,11 +191,11 @@ def option(name: str, value: Any, options: Sequence[str]) -> str:
 
 
 def check_weights_dtype(given: Any, dtype: str) -> None:
-    """Raises a `ValueError` if weights of `dtype` could not be trained.
+    """Raises a `ValueError` if weights of `dtype` cannot be trained.
 
     Args:
-        given: What the user gave, for the message.
-        dtype: The weights' dtype by that.
+        given: The value that the user passed, for the message.
+        dtype: The dtype of the weights that follows from it.
     """
     if not keras.backend.is_float_dtype(dtype):
         rule = "a float dtype or a policy, because the weights are of it"
@@ -201,16 +203,17 @@ def check_weights_dtype(given: Any, dtype: str) -> None:
 
 
 def padding(value: Any, rank: int) -> Padding:
-    """Returns `value` in plain types, as a config keeps it.
+    """Returns `value` in the plain types that a config contains.
 
     Args:
-        value: `"valid"`, `"same"` or, with one spatial axis, `"causal"`, in any
-            case; a whole number of zeros for both sides of every axis; or for
-            each axis a whole number or a pair, of zeros before and after it.
+        value: `"valid"`, `"same"` or, with one spatial axis, `"causal"`, in
+            upper or lower case. Or the number of zeros: one number for all
+            sides, a number for each axis, or a pair `(before, after)` for each
+            axis.
         rank: The number of spatial axes.
 
     Raises:
-        TypeError: `value`, or something in it, is neither.
+        TypeError: `value`, or an element of it, is not a word or a number.
         ValueError: Another word, a negative number, or the wrong length.
     """
     words = ("valid", "same", "causal") if rank == 1 else ("valid", "same")
@@ -243,9 +246,10 @@ def padding(value: Any, rank: int) -> Padding:
 def _zeros(
     padding: Padding, spans: tuple[int, ...], strides: tuple[int, ...]
 ) -> str | Zeros:
-    """Returns `"valid"`, `"same"`, or else the zeros around each axis.
+    """Returns `"valid"`, `"same"`, or the zeros around each axis.
 
-    One meaning has one form, so that kernels know the common ones by name.
+    Numbers that mean `"valid"` or `"same"` become these words. So kernels can
+    support the two common cases by name.
     """
     if padding in ("valid", "same"):
         return str(padding)
@@ -274,54 +278,63 @@ def data_format(value: Any) -> str:
 
 
 def static_shape(tensor: Tensor) -> Shape | None:
-    """Returns the sizes known before run time, `None` for the others.
+    """Returns the sizes that are known before run time, `None` for the others.
 
-    Symbolic sizes (`torch.SymInt`, JAX's dimension expressions) count as
-    unknown. `None` instead of a shape means that even the rank is unknown.
+    Symbolic sizes (`torch.SymInt`, dimension expressions of JAX) count as
+    unknown. If even the rank is unknown, the result is `None`.
     """
     try:
         sizes = tuple(tensor.shape)
     except ValueError:  # tf.TensorShape(None) cannot be iterated.
         return None
-    return tuple(known(size) for size in sizes)
+    return tuple([n if type(n) is int else known(n) for n in sizes])
 
 
 def known(size: Any) -> int | None:
-    """Returns a size if it is known before run time.
+    """Returns a size if it is known before run time, otherwise `None`.
 
-    Those of the example that `torch.jit.trace` is given are tensors.
+    In `torch.jit.trace` sizes are tensors; the sizes of the example count as
+    known.
     """
     if isinstance(size, int):
         return size
     if not hasattr(size, "ndim"):
         return None
     with warnings.catch_warnings():
-        # That it is the example's is why it is asked for.
+        # torch warns that the trace uses the size of the example. That is
+        # wanted here.
         warnings.simplefilter("ignore")
         return int(size)
 
 
-def cast(tensor: Tensor, dtype: str) -> Tensor:
-    """Returns `tensor` in `dtype`: itself, where Keras would look at it long.
+dtype_name = remembered(keras.backend.standardize_dtype)
 
-    Eager layers of small images spend most of their time on such things.
+
+def cast(tensor: Tensor, dtype: str) -> Tensor:
+    """Casts `tensor` to `dtype`; returns it unchanged if it has this dtype.
+
+    `keras.ops.cast` takes long even if there is nothing to do. Eager layers on
+    small images spend most of their time in such calls.
     """
-    same = keras.backend.standardize_dtype(tensor.dtype) == dtype
-    # TensorFlow's own variables are no tensors to a custom gradient.
-    if same and not hasattr(tensor, "assign"):
+    if isinstance(tensor, keras.Variable):
+        tensor = tensor.value
+    if hasattr(tensor, "read_value"):
+        # A custom gradient does not accept TensorFlow's own variables.
+        tensor = tensor.value()
+    if dtype_name(tensor.dtype) == dtype:
         return tensor
     return keras.ops.cast(tensor, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class ConvSpec:
-    """The static facts of a depthwise step, and the arithmetic on them.
+    """The static facts of a depthwise step, and what follows from them.
 
     Attributes:
         kernel_size: One size for each spatial axis.
         strides: One stride for each spatial axis.
-        padding: `"valid"`, `"same"`, or zeros for each spatial axis; the
-            latter only where neither name means the same.
+        padding: `"valid"`, `"same"`, or the zeros before and after each spatial
+            axis if neither word means the same.
         data_format: `"channels_last"` or `"channels_first"`.
         dilation_rate: One rate for each spatial axis.
     """
@@ -341,7 +354,7 @@ class ConvSpec:
         data_format_: Any,
         dilation_rate: Any,
     ) -> "ConvSpec":
-        """Builds the spec from what a user gave, or says what is wrong."""
+        """Builds the spec from the arguments of a user, or raises an error."""
         rank = len(kernel_size)
         if data_format_ is None:
             data_format_ = keras.config.image_data_format()
@@ -353,7 +366,8 @@ class ConvSpec:
             and _are_normal(strides, rank)
             and _are_normal(dilation_rate, rank)
         ):
-            # What layers keep; eager ones come here at every call.
+            # Layers pass normalised values. Eager layers come here at each
+            # call, so the check must be short.
             return cls(
                 kernel_size, strides, padding_, data_format_, dilation_rate
             )
@@ -366,7 +380,7 @@ class ConvSpec:
         return dataclasses.replace(spec, padding=zeros)
 
     def refuse_strides_with_dilation(self) -> None:
-        """Raises a `ValueError` if any stride meets any dilation."""
+        """Raises a `ValueError` if there are both strides and dilation."""
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
                 "`strides` other than 1 cannot be combined with a "
@@ -392,7 +406,7 @@ class ConvSpec:
 
     @property
     def spans(self) -> tuple[int, ...]:
-        """How many input positions the dilated kernel covers, for each axis."""
+        """The number of input positions that the dilated kernel covers."""
         return tuple(
             (size - 1) * rate + 1
             for size, rate in zip(
@@ -402,17 +416,17 @@ class ConvSpec:
 
     @property
     def input_layout(self) -> str:
-        """The input's axes in words, for messages."""
+        """The axes of the input in words, for messages."""
         names = ["batch", *_AXES[self.rank]]
         names.insert(self.channel_axis, "channels")
         return f"({', '.join(names)})"
 
     def output_size(self, axis: int, size: Any) -> Any:
-        """Returns the output's size along spatial `axis` (from 0).
+        """Returns the size of the output along a spatial axis.
 
         Args:
-            axis: The spatial axis.
-            size: The input's size: an `int`, or a scalar integer tensor.
+            axis: The number of the spatial axis, from 0.
+            size: The size of the input: an `int`, or a scalar integer tensor.
         """
         stride = self.strides[axis]
         if self.padding == "same":
@@ -421,22 +435,22 @@ class ConvSpec:
         return (size + total - self.spans[axis] + stride) // stride
 
     def pad_before(self, axis: int, size: Any) -> Any:
-        """Returns the zeros that padding puts before spatial `axis`.
+        """Returns the number of zeros that padding puts before spatial `axis`.
 
-        The total of `"same"` is split evenly, the odd one going to the end,
-        as TensorFlow and Keras do.
+        With `"same"` both sides get the same number; an odd zero goes to the
+        end, as in TensorFlow and Keras.
         """
         if not isinstance(self.padding, str):
             return self.padding[axis][0]
         return self.pad_total(axis, size) // 2
 
     def pads(self, axis: int, size: Any) -> tuple[Any, Any]:
-        """Returns the zeros before and after spatial `axis`."""
+        """Returns the numbers of zeros before and after spatial `axis`."""
         before = self.pad_before(axis, size)
         return before, self.pad_total(axis, size) - before
 
     def pad_total(self, axis: int, size: Any) -> Any:
-        """Returns the zeros that padding adds along spatial `axis` in all."""
+        """Returns the number of zeros on both sides of spatial `axis`."""
         if self.padding == "valid":
             return 0
         if not isinstance(self.padding, str):
@@ -448,11 +462,12 @@ class ConvSpec:
         return keras.ops.maximum(total, 0)
 
     def output_shape(self, shape: Shape, channels: int) -> Shape:
-        """Returns the output's shape for an input's `shape`.
+        """Returns the shape of the output for an input of `shape`.
 
         Args:
-            shape: The input's shape, checked before; `None` where unknown.
-            channels: The output's number of channels.
+            shape: The shape of the input, already checked. Unknown sizes are
+                `None`.
+            channels: The number of channels of the output.
         """
         sizes = list(shape)
         sizes[self.channel_axis] = channels
@@ -465,21 +480,21 @@ class ConvSpec:
     def check_input(
         self, who: str, shape: Shape | None, channels: int | None = None
     ) -> Shape:
-        """Refuses an input that the convolution has no meaning for.
+        """Raises an error if the convolution is not defined for an input.
 
         Args:
-            who: Who is asking, for the message.
-            shape: The input's shape, `None` where unknown.
-            channels: The number of channels that the weights are made for,
-                `None` if any will do.
+            who: The function or layer that checks, for the message.
+            shape: The shape of the input. Unknown sizes are `None`.
+            channels: The number of channels that the weights are made for, or
+                `None` if any number is allowed.
 
         Returns:
-            The shape, with the number of channels known.
+            The shape with a known number of channels.
 
         Raises:
-            ValueError: The wrong rank, a number of channels that neither the
-                input nor the weights say, or that differs, or a kernel that
-                does not fit.
+            ValueError: The rank is wrong; the number of channels is unknown or
+                differs from that of the weights; or the kernel is larger than
+                the input.
         """
         ending = f"Received: inputs.shape={shape}"
         if shape is None or len(shape) != self.rank + 2:
@@ -511,7 +526,7 @@ class ConvSpec:
 
     def _check_fit(self, who: str, axis: int, size: int, ending: str) -> None:
         zeros = self.pad_total(axis, size)
-        # Without an input there is no output, as with "same".
+        # An empty input with `span - 1` zeros has an empty output, as "same".
         if size + zeros >= (self.spans[axis] if size else self.spans[axis] - 1):
             return
         given = 'padding="valid"' if not zeros else "its padding"
@@ -526,7 +541,7 @@ class ConvSpec:
 
 
 def _are_normal(values: Any, rank: int) -> bool:
-    """Tells whether `integers` would return `values` as they are."""
+    """Tells whether `integers` would return `values` unchanged."""
     return (
         type(values) is tuple
         and len(values) == rank

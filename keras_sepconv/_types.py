@@ -1,6 +1,6 @@
-"""What the arguments of layers and helpers may be, for editors and checkers.
+"""The types of the arguments of layers and helpers, for editors and checkers.
 
-Words may be in upper case too, which no type says.
+Words may also be in upper case, which a type cannot say.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-# Numbers from R are doubles. The number must be whole; no type says that.
+# Numbers from R are doubles. The number must be whole, which a type cannot say.
 Whole: TypeAlias = int | float | np.integer[Any] | np.floating[Any]
-# One for all axes, or one for each.
+# One number for all axes, or one for each axis.
 Wholes: TypeAlias = Whole | Sequence[Whole] | np.ndarray[Any, Any]
 # The same, or a pair for each axis: before and after.
 Pairs: TypeAlias = Wholes | Sequence[Wholes]
@@ -34,7 +34,7 @@ Constraint: TypeAlias = _Named | None
 
 # One number is a shape of rank 1, because R has no scalars.
 ShapeLike: TypeAlias = Whole | Iterable[Whole | None]
-# Arrays of whatever kind NumPy understands.
+# Arrays of any kind that NumPy understands.
 Weights: TypeAlias = Sequence[Any] | None
 
 
@@ -43,6 +43,6 @@ class _Required:
         return "REQUIRED"
 
 
-# The default of an argument that is needed, but follows `object`, which has a
-# default. Signatures show it; it is no value of the argument's type.
+# The default of an argument that must be passed. It needs a default because it
+# follows `object`, which has one. Signatures show it.
 REQUIRED: Any = _Required()

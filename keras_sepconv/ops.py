@@ -10,15 +10,8 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import (
-    ConvSpec,
-    Padding,
-    Tensor,
-    cast,
-    known,
-    static_shape,
-    wrong,
-)
+from keras_sepconv._facts import Options, Signature, Tensors, facts_of
+from keras_sepconv._spec import Padding, Tensor, cast, known, wrong
 
 __all__ = [
     "depthwise_conv",
@@ -277,28 +270,19 @@ def implementations(
     if inputs is None:
         return kernels.reasons()
     pointwise = None if pointwise_kernel is None else "pointwise_kernel"
-    call, _ = _prepare(
-        "implementations",
-        ("inputs", "depthwise_kernel", pointwise, "bias"),
-        (inputs, depthwise_kernel, pointwise_kernel, None),
-        (strides, padding, data_format, dilation_rate),
+    signature = Signature(
+        "implementations", "inputs", "depthwise_kernel", pointwise, "bias"
     )
-    return kernels.reasons(call)
-
-
-# Inputs, depthwise kernel, pointwise kernel and bias; `None` where an operation
-# has none. Then the names of these arguments, for messages.
-_Tensors = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
-_Names = tuple[str, str | None, str | None, str]
-# Strides, padding, data format, dilation rate.
-_Options = tuple[Any, Any, Any, Any]
+    given = (inputs, depthwise_kernel, pointwise_kernel, None)
+    tensors = tuple(map(_tensor, signature[1:], given))
+    options = (strides, padding, data_format, dilation_rate)
+    return kernels.reasons(facts_of(signature, tensors, options))
 
 
 class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
     """The node that a symbolic call leaves in a functional model."""
 
-    function: str
-    names: _Names
+    signature: Signature
 
     def __init__(
         self,
@@ -317,7 +301,7 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
         self.implementation = implementation
 
     @property
-    def _options(self) -> _Options:
+    def _options(self) -> Options:
         return self.strides, self.padding, self.data_format, self.dilation_rate
 
     def call(self, *tensors: Tensor) -> Tensor:
@@ -328,7 +312,8 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 
     def compute_output_spec(self, *tensors: Tensor) -> keras.KerasTensor:
         """Returns the symbolic result."""
-        call, _ = _prepare(self.function, self.names, tensors, self._options)
+        tensors = tuple(map(_tensor, self.signature[1:], tensors))
+        call = facts_of(self.signature, tensors, self._options)
         return keras.KerasTensor(call.output_shape, dtype=call.dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -347,35 +332,38 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 class SeparableConv(_Convolution):
     """`separable_conv` in a functional model."""
 
-    function = "separable_conv"
-    names = ("inputs", "depthwise_kernel", "pointwise_kernel", "bias")
+    signature = Signature(
+        "separable_conv",
+        "inputs",
+        "depthwise_kernel",
+        "pointwise_kernel",
+        "bias",
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class DepthwiseConv(_Convolution):
     """`depthwise_conv` in a functional model."""
 
-    function = "depthwise_conv"
-    names = ("inputs", "kernel", None, "bias")
+    signature = Signature("depthwise_conv", "inputs", "kernel", None, "bias")
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
 class PointwiseConv(_Convolution):
     """`pointwise_conv` in a functional model."""
 
-    function = "pointwise_conv"
-    names = ("inputs", None, "kernel", "bias")
+    signature = Signature("pointwise_conv", "inputs", None, "kernel", "bias")
 
 
 def _convolve(
     operation: type[_Convolution],
-    tensors: _Tensors,
-    options: _Options,
+    tensors: Tensors,
+    options: Options,
     implementation: str | None,
 ) -> Tensor:
-    call, tensors = _prepare(
-        operation.function, operation.names, tensors, options
-    )
+    signature = operation.signature
+    tensors = tuple(map(_tensor, signature[1:], tensors))
+    call = facts_of(signature, tensors, options)
     if any(isinstance(tensor, keras.KerasTensor) for tensor in tensors):
         # Most sizes that are unknown now are known when the graph runs.
         sizes = tuple(1 if n is None else n for n in call.input_shape)
@@ -394,12 +382,12 @@ def _convolve(
         )
         return node(*tensors)
     kernel = kernels.choose(call, implementation)
-    inputs, depthwise, pointwise, bias = (
+    inputs, depthwise, pointwise, bias = [
         None if tensor is None else cast(tensor, call.dtype)
         for tensor in tensors
-    )
+    ]
     inputs = _of_known_channels(call, inputs)
-    if 0 in call.output_shape + call.input_shape:
+    if call.is_empty:
         return _empty(call, (inputs, depthwise, pointwise, bias))
     return kernel.run(call.spec, inputs, depthwise, pointwise, bias)
 
@@ -418,10 +406,10 @@ def _of_known_channels(call: kernels.Call, inputs: Tensor) -> Tensor:
 
 
 def _tensor(name: str | None, value: Any) -> Tensor | None:
+    if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
+        return value
     optional = name in (None, "bias")
     if isinstance(value, keras.KerasTensor) or (value is None and optional):
-        return value
-    if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
         return value
     try:
         tensor = keras.ops.convert_to_tensor(value)
@@ -432,72 +420,7 @@ def _tensor(name: str | None, value: Any) -> Tensor | None:
     return tensor
 
 
-def _prepare(
-    who: str, names: _Names, tensors: _Tensors, options: _Options
-) -> tuple[kernels.Call, _Tensors]:
-    """Returns the facts, checked against each other, and the tensors."""
-    inputs, depthwise, pointwise, bias = map(_tensor, names, tensors)
-    if depthwise is None:
-        shape = _kernel_shape(who, names[2], pointwise, "filters")
-        channels, multiplier, because = shape[-2], 1, ""
-    else:
-        shape = _kernel_shape(who, names[1], depthwise, "depth_multiplier")
-        channels, multiplier = shape[-2:]
-        because = (
-            f", because there are {channels} channels with {multiplier} "
-            "filters each"
-        )
-    spec = ConvSpec.normalise(shape[:-2], *options)
-    input_shape = spec.check_input(who, static_shape(inputs), channels)
-    outputs, filters = channels * multiplier, None
-    if pointwise is not None:
-        found = static_shape(pointwise)
-        rule = (1,) * spec.rank + (outputs, "filters")
-        if found is None or found[:-1] != rule[:-1] or not found[-1]:
-            raise ValueError(
-                f"{who}: `{names[2]}` must have the shape "
-                f"({', '.join(map(str, rule))}){because}. "
-                f"Received: {names[2]}.shape={found}"
-            )
-        outputs = filters = found[-1]
-    if bias is not None and static_shape(bias) != (outputs,):
-        raise ValueError(
-            f"{who}: `bias` must have the shape ({outputs},), one number for "
-            f"each output channel. Received: bias.shape={static_shape(bias)}"
-        )
-    tensors = inputs, depthwise, pointwise, bias
-    dtypes = [tensor.dtype for tensor in tensors if tensor is not None]
-    dtype = _dtype(dtypes)
-    call = kernels.Call(spec, input_shape, multiplier, filters, dtype)
-    return call, tensors
-
-
-def _kernel_shape(
-    who: str, name: str | None, kernel: Tensor, last: str
-) -> tuple[int, ...]:
-    shape = static_shape(kernel)
-    if shape is None or not 3 <= len(shape) <= 5 or not all(shape):
-        raise ValueError(
-            f"{who}: `{name}` must have the shape (*kernel_size, channels, "
-            f"{last}), with 1 to 3 spatial axes and every size known and "
-            f"positive. Received: {name}.shape={shape}"
-        )
-    return tuple(int(size or 0) for size in shape)
-
-
-def _dtype(dtypes: list[Any]) -> str:
-    """Returns the dtype that Keras promotes `dtypes` to, a float always."""
-    names = {keras.backend.standardize_dtype(dtype) for dtype in dtypes}
-    # Outside TensorFlow, Keras promotes even equal float64s to float32.
-    dtype: str = (
-        names.pop() if len(names) == 1 else keras.backend.result_type(*names)
-    )
-    if not keras.backend.is_float_dtype(dtype):
-        dtype = keras.backend.result_type(dtype, keras.config.floatx())
-    return dtype
-
-
-def _empty(call: kernels.Call, tensors: _Tensors) -> Tensor:
+def _empty(call: kernels.Call, tensors: Tensors) -> Tensor:
     """Returns the result of an empty convolution.
 
     That is an empty array, or the bias where only padding is left. Backends

@@ -1,4 +1,4 @@
-"""What the tests need from the active backend, and nothing else does."""
+"""Helpers of the tests for the active backend."""
 
 import functools
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 BACKEND = keras.backend.backend()
-# Keras's version, for what an older one does not have.
+# The version of Keras, for tests of features that older versions lack.
 KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
 HAS_GRADIENTS = BACKEND in ("jax", "tensorflow", "torch")
 
@@ -20,9 +20,9 @@ EPSILON = {
 
 
 def use_several_devices():
-    """Makes two devices of the CPU under TensorFlow, which it must not use yet.
+    """Splits the CPU into two devices under TensorFlow, before its first use.
 
-    JAX reads XLA_FLAGS for that when it starts.
+    For JAX the variable XLA_FLAGS does the same when JAX starts.
     """
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -34,7 +34,7 @@ def use_several_devices():
 
 
 def needs_gradients(function):
-    """Leaves a test out under Keras's numpy backend, which has none."""
+    """Leaves a test out under the numpy backend, which has no gradients."""
     return function if HAS_GRADIENTS else None
 
 
@@ -57,9 +57,9 @@ def value_and_gradients(function, tensors, cotangent):
     """Returns a value, and the gradients of `sum(value * cotangent)`.
 
     Args:
-        function: From tensors to a tensor, the value.
-        tensors: What to differentiate for.
-        cotangent: A tensor of the result's shape and dtype.
+        function: Computes the value from the tensors.
+        tensors: The tensors for which to differentiate.
+        cotangent: A tensor with the shape and dtype of the value.
     """
     if BACKEND == "jax":
         import jax
@@ -88,16 +88,16 @@ def gradients(function, tensors, cotangent):
 
 
 def ways(function, channel_axis, kernel=None):
-    """Returns the ways a backend runs and differentiates, by name.
+    """Returns the ways in which a backend can run a function, by name.
 
     Args:
-        function: Of inputs and weights, to a tensor.
-        channel_axis: The inputs' axis of channels.
-        kernel: The implementation that it runs.
+        function: Computes a tensor from inputs and weights.
+        channel_axis: The axis of the channels in the inputs.
+        kernel: The implementation that the function runs.
 
     Returns:
-        Functions as `value_and_gradients(function, ...)` is, of tensors and a
-        cotangent.
+        Functions of tensors and a cotangent, which return the same as
+        `value_and_gradients(function, ...)`.
     """
     eager = functools.partial(value_and_gradients, function)
     if BACKEND == "jax":
@@ -114,10 +114,10 @@ def ways(function, channel_axis, kernel=None):
 
 
 def compiled(function, channel_axis):
-    """Returns `function`, of inputs and weights, as the backend compiles it.
+    """Returns a compiled `function` of inputs and weights.
 
-    On TensorFlow every size of the inputs but the channels becomes unknown, as
-    in a model that is built with None for them.
+    On TensorFlow all sizes of the inputs except the channels are unknown, as in
+    a model that is built with None for them.
     """
     if BACKEND == "jax":
         import jax

@@ -1,4 +1,4 @@
-"""The cases that tests run over every kernel."""
+"""The cases that the tests run with every kernel."""
 
 import dataclasses
 
@@ -82,8 +82,8 @@ PADDED = (
     ),
 )
 
-# What the benchmark times, cut to a size for the reference; once each, for
-# many differ in nothing but what is cut.
+# The cases of the benchmark with smaller sizes, for the slow reference. Cases
+# that are then equal appear once.
 SHRUNK = tuple(
     {
         dataclasses.replace(case.shrunk(), name=""): case.shrunk()

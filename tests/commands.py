@@ -13,7 +13,7 @@ from pages import ROOT
 
 from keras_sepconv.__main__ import main
 
-# Of `python -m keras_sepconv`; the rest takes minutes.
+# The cheap commands of `python -m keras_sepconv`; others take minutes.
 CHEAP = ("convert", "info")
 
 
@@ -38,7 +38,7 @@ def check(words: list[str]) -> None:
 
 
 def run_if_cheap(words: list[str]) -> None:
-    """Runs a command that takes less than seconds, in this process."""
+    """Runs a command in this process, if it takes less than a second or so."""
     module, arguments = words[1:3], words[3:]
     if module == ["-m", "keras_sepconv"] and arguments[0] in CHEAP:
         code = main(arguments)
@@ -51,7 +51,7 @@ class _ParsedError(Exception):
 
 
 def _parse_only(self: argparse.ArgumentParser, arguments: list[str]) -> None:
-    # Not `parse_args`, which is what is replaced.
+    # `parse_args` itself is replaced.
     _, rest = self.parse_known_args(arguments)
     if rest:
         raise ValueError(f"no known arguments: {rest}")

@@ -1,10 +1,10 @@
 import os
 
-# TensorFlow's start-up notices are no warnings of ours.
+# Hides the messages that TensorFlow prints when it starts.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 if os.environ.get("KERAS_BACKEND") == "jax":
-    # Several devices for what JAX does with them; read when JAX starts.
+    # Gives JAX several devices. JAX reads this when it starts.
     os.environ.setdefault(
         "XLA_FLAGS", "--xla_force_host_platform_device_count=4"
     )
@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from backends import use_several_devices
 
-# What only one backend has; importing it imports that backend.
+# Tests for one backend. Importing such a file imports its backend.
 collect_ignore = [
     f"test_{backend}_kernel.py"
     for backend in ("jax", "tensorflow", "torch")
@@ -30,8 +30,10 @@ if keras.backend.backend() not in ("jax", "tensorflow", "torch"):
 use_several_devices()
 
 BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
-# What asks the same on every backend, and where it is asked; on the others only
-# what is marked `each_backend`. `--every-test` asks everywhere.
+# Files whose tests do not depend on the backend, and the backends on which they
+# run. On other backends only tests marked `each_backend` run; with names, as in
+# `each_backend("adam")`, only those whose parameters have one of the names.
+# With `--every-test` all tests run on every backend.
 ONCE = {
     "test_accelerate.py": ("numpy", "torch"),
     "test_bench.py": ("numpy", "torch"),
@@ -40,6 +42,7 @@ ONCE = {
     "test_convert_state.py": ("numpy", "torch"),
     "test_counts.py": ("numpy",),
     "test_deploy.py": ("numpy", "torch"),
+    "test_docs.py": ("numpy", "torch"),
     "test_family.py": ("numpy",),
     "test_functional.py": ("numpy", "torch"),
     "test_guards.py": ("numpy",),
@@ -52,7 +55,7 @@ ONCE = {
     "test_spec.py": ("numpy",),
 }
 
-# Shared machines stall; how long an example takes says nothing.
+# No deadlines: on shared machines the time of an example says nothing.
 hypothesis.settings.register_profile(
     "default",
     deadline=None,
@@ -79,25 +82,32 @@ def pytest_addoption(parser):
     parser.addoption(
         "--every-test",
         action="store_true",
-        help="what asks the same on every backend, too",
+        help="also run tests that are the same on every backend",
     )
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("every_test"):
-        return
+    def is_named(item):
+        return any(item.path.name in argument for argument in config.args)
 
-    def is_asked_elsewhere(item):
-        name = item.path.name
+    def runs(item):
+        if item.get_closest_marker("long") and not is_named(item):
+            return config.getoption("every_cell")
+        each = item.get_closest_marker("each_backend")
         return (
-            keras.backend.backend() not in ONCE.get(name, BACKENDS)
-            and not item.get_closest_marker("each_backend")
-            and not any(name in argument for argument in config.args)
+            config.getoption("every_test")
+            or keras.backend.backend() in ONCE.get(item.path.name, BACKENDS)
+            or (each and (not each.args or _has_one(item, each.args)))
+            or is_named(item)
         )
 
-    elsewhere = [item for item in items if is_asked_elsewhere(item)]
-    config.hook.pytest_deselected(items=elsewhere)
-    items[:] = [item for item in items if item not in set(elsewhere)]
+    left_out = [item for item in items if not runs(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _has_one(item, names):
+    return any(name in item.callspec.id for name in names)
 
 
 @pytest.fixture(autouse=True)

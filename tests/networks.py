@@ -1,4 +1,4 @@
-"""Networks of Keras's layers, for what changes models."""
+"""Networks of Keras's layers, for tests of functions that change models."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ L = keras.layers
 
 
 def shaken(model, seed=0):
-    """Gives every variable values of its own, as training does."""
+    """Gives every variable different values, as training does."""
     rng = np.random.default_rng(seed)
     for variable in model.variables:
         if "int" not in str(variable.dtype):
@@ -44,7 +44,7 @@ def sequential():
 
 
 def inverted_residuals():
-    """A functional model with branches, a shared layer and two ends."""
+    """A functional model with branches, a shared layer and two outputs."""
     left = keras.Input((12, 12, 4), name="left")
     right = keras.Input((12, 12, 4), name="right")
     shared = L.SeparableConv2D(6, 3, padding="same", name="shared")
@@ -79,7 +79,7 @@ def inner_model(name):
 
 
 def nested():
-    """Models as layers, one of them used twice, one over time."""
+    """Models as layers; one is used twice, one runs over time."""
     inner = inner_model("inner")
     a, b = keras.Input((8, 8, 3)), keras.Input((4, 8, 8, 3))
     small = keras.Input((6, 6, 5))
@@ -122,7 +122,7 @@ MODELS = [sequential, inverted_residuals, nested, sequences, volumes]
 
 
 class Block(L.Layer):
-    """A layer whose code makes its own convolution."""
+    """A layer that creates a convolution in its own code."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -136,9 +136,9 @@ class Block(L.Layer):
 
 
 class Library(keras.Model):
-    """Built by the functional API; its config has arguments of its own.
+    """A model of the functional API whose config has its own arguments.
 
-    Model libraries build their models so.
+    Model libraries build such models.
     """
 
     def __init__(self, width, **kwargs):
@@ -156,7 +156,7 @@ class Library(keras.Model):
 
 
 class LibraryTask(keras.Model):
-    """A `Library` as a layer, with a head; it has no config."""
+    """A model with a `Library` as a layer and a head; it has no config."""
 
     def __init__(self):
         inner = Library(5, name="backbone")

@@ -1,7 +1,7 @@
 """Finds and runs the code in the documentation.
 
-A block of code may be marked by a comment in the line before it, which neither
-the site nor GitHub shows:
+A comment in the line before a block of code says where it runs. Neither the
+site nor GitHub shows the comment:
 
     <!-- runs on: jax, torch -->        only under these backends
     <!-- runs on: jax; with: onnx -->   and only where this can be imported
@@ -31,7 +31,7 @@ PAGES = [
 ]
 BACKENDS = ("jax", "tensorflow", "torch", "numpy")
 
-# What is run here, what is run elsewhere, and what is no code.
+# The languages that run here, those that run elsewhere, and those without code.
 LANGUAGES = ("python", "pycon", "sh", "r", "text", "json", "")
 
 _FENCE = re.compile(r"( *)```+\s*(\S*)")
@@ -42,7 +42,7 @@ _MARK = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block of code, where it stands, and where it runs."""
+    """A block of code, its place in a page, and the backends that run it."""
 
     where: str
     language: str
@@ -51,7 +51,7 @@ class Block:
     package: str | None = None
 
     def runs_here(self) -> bool:
-        """Tells whether the active backend and what is installed will do."""
+        """Tells whether the active backend and installed packages allow it."""
         is_there = self.package is None or importlib.util.find_spec(
             self.package
         )
@@ -76,7 +76,7 @@ def blocks(text: str, page: str = "page") -> Iterator[Block]:
             if line.strip().startswith("```"):
                 break
             inside.append(line.removeprefix(indent))
-        # A directive of MyST is not code but what Sphinx makes of it.
+        # A directive of MyST is for Sphinx; it is not code.
         if not language.startswith("{"):
             if language not in LANGUAGES:
                 raise ValueError(f"{where}: no known language: {language!r}")
@@ -108,11 +108,11 @@ def _demands(line: str, where: str) -> tuple[tuple[str, ...], str | None]:
 
 
 def run(block: Block, names: dict[str, Any]) -> None:
-    """Runs a block of Python, if it is meant for where this is.
+    """Runs a block of Python, if it is meant for this backend.
 
     Args:
         block: The block.
-        names: The page's names; what the block makes is added.
+        names: The variables of the page; the block adds its own.
     """
     if not block.runs_here():
         return
@@ -140,7 +140,7 @@ def _compare(block: Block, names: dict[str, Any]) -> None:
 
 
 def dead_links(text: str, page: pathlib.Path) -> list[str]:
-    """Returns the links of a page into the repository that lead nowhere."""
+    """Returns the links of a page to missing files or headings."""
     prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
     found = []
     for link in re.findall(r"\]\(([^)\s]+)\)", prose):
@@ -154,7 +154,7 @@ def dead_links(text: str, page: pathlib.Path) -> list[str]:
 
 
 def anchors(page: pathlib.Path) -> set[str]:
-    """Returns what a page's headings can be linked to by."""
+    """Returns the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

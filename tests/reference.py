@@ -1,7 +1,7 @@
-"""An independent reference: float64 loops from the definition, no framework.
+"""An independent reference: loops in float64, without a framework.
 
-Nothing here shares a line, or a way of slicing, with what it checks: every
-input position of every output is computed from the definition
+It shares no line and no slicing with the code that it checks. Every input
+position of every output follows from the definition
 `position = output * stride + tap * dilation - zeros before`.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def _window(size, kernel, stride, padding, dilation):
-    """Returns the output's size and the zeros before the input."""
+    """Returns the size of the output and the zeros before the input."""
     span = (kernel - 1) * dilation + 1
     if padding == "valid":
         padding = 0
@@ -29,7 +29,7 @@ def _window(size, kernel, stride, padding, dilation):
 
 
 def _terms(sizes, kernel_size, strides, padding, dilation):
-    """Yields (output position, tap, input position) for all real products."""
+    """Yields (output position, tap, input position), without padding."""
     axes = [
         _window(*axis)
         for axis in zip(
@@ -49,7 +49,7 @@ def _terms(sizes, kernel_size, strides, padding, dilation):
 
 
 class Convolution:
-    """One convolution: its value, its gradients, and how exact they must be.
+    """One convolution: its value, its gradients, and their tolerances.
 
     Args:
         inputs: Array with the channels where `data_format` says.
@@ -154,12 +154,12 @@ class Convolution:
         return gradients
 
     def tolerances(self, cotangent, epsilon):
-        """Returns how far rounding may take each result, element by element.
+        """Returns the error that rounding may cause, for each element.
 
-        A sum of `n` products computed in any order with the unit roundoff
-        `epsilon` is off by at most about `n * epsilon` times the sum of their
-        absolute values (Higham, Accuracy and Stability of Numerical
-        Algorithms, 2002, section 3.1); the sums of the two steps add up.
+        Take a sum of `n` products, computed in any order with the unit roundoff
+        `epsilon`. Its error is at most about `n * epsilon` times the sum of the
+        absolute values (Higham, Accuracy and Stability of Numerical Algorithms,
+        2002, section 3.1). The errors of the two steps add up.
         """
         absolute = [
             None if array is None else np.abs(array)
@@ -184,7 +184,7 @@ class Convolution:
         }
         magnitudes = self._gradients(*absolute[:3], cotangent)
         magnitudes["value"] = self._value(*absolute)
-        # Two more roundings: the inputs' own, and the result's.
+        # Two more roundings: of the inputs and of the result.
         bounds = {
             name: (counts[name] + 2) * epsilon * magnitude
             for name, magnitude in magnitudes.items()

@@ -1,7 +1,7 @@
-"""For scripts that write into a page what came of runs in several processes.
+"""For scripts that run several processes and write their results into a page.
 
-Keras is not imported here: the script that waits needs none, and to import it
-would fix its backend.
+This module does not import Keras. The waiting script does not need it, and
+importing it would fix the backend.
 """
 
 import json
@@ -18,16 +18,17 @@ _END = "<!-- until here -->\n"
 
 
 def run(script: str, *arguments: str, environment: Mapping[str, str]) -> Any:
-    """Runs a script in a process of its own.
+    """Runs a script in a new process.
 
     Args:
         script: Its path.
-        arguments: What it is given, and after that the path of a file, to
-            which it has to write JSON.
-        environment: Variables for it, beside those of this process.
+        arguments: Its arguments. After them it gets the path of a file, to
+            which it must write JSON.
+        environment: Its environment variables, in addition to those of this
+            process.
 
     Returns:
-        What it wrote.
+        The content of the JSON file.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "found.json")
@@ -40,7 +41,7 @@ def run(script: str, *arguments: str, environment: Mapping[str, str]) -> Any:
 
 
 def write(page: str, mark: str, table: str) -> None:
-    """Puts a table in place of that after a mark in a page, and prints it."""
+    """Replaces the table after a mark in a page, and prints the new one."""
     path = DOCS / page
     before, rest = path.read_text().split(mark)
     _, after = rest.split(_END)

@@ -1,7 +1,7 @@
 """Acceleration in place: what runs after it, and what does not change.
 
-That the operations are right is tested where they are; here a layer of Keras
-must run them, compute what it did, and be the same layer of Keras.
+Other files test that the operations are right. Here a layer of Keras must run
+them, compute the same as before, and stay the same layer of Keras.
 """
 
 import concurrent.futures
@@ -41,7 +41,7 @@ L = keras.layers
 
 
 def ran(function):
-    """Returns how many of our operations a function runs, or traces."""
+    """Returns how many of our operations a function runs or traces."""
     count = 0
     choose = kernels.choose
 
@@ -73,7 +73,7 @@ def assert_alike(found, expected):
 
 
 class Classifier(keras.Model):
-    """Layers in attributes, lists and dictionaries, and code of its own."""
+    """A model with layers in attributes, lists and dictionaries."""
 
     def __init__(self):
         super().__init__(name="classifier")
@@ -172,7 +172,7 @@ def summary(model):
 
 
 def contents(model, path):
-    """Returns what a model's file holds, but for the time of writing."""
+    """Returns the contents of a model's file without the time of writing."""
     model.save(path)
     with zipfile.ZipFile(path) as file:
         found = {name: file.read(name) for name in file.namelist()}
@@ -246,7 +246,7 @@ class Around(keras.Model):
 
 
 def trainable():
-    """A network that is compiled quickly, with each kind of convolution."""
+    """A network with each kind of convolution that compiles quickly."""
     model = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
@@ -298,7 +298,7 @@ class OwnOperation(L.Conv2D):
 
 
 class OwnKernel(L.Conv2D):
-    """A class of its own that computes what Keras's does."""
+    """A user's class that computes the same as Keras's."""
 
     @property
     def kernel(self):
@@ -357,7 +357,7 @@ def test_a_quantized_layer_is_left():
 
 @pytest.mark.each_backend
 def test_low_rank_adaptation_before_and_after(rng):
-    """Its kernel is a sum, which the layer hands out."""
+    """With LoRA, `layer.kernel` returns a sum."""
     inputs = rng.standard_normal((2, 8, 8, 4)).astype("float32")
     for first in (accelerate, lambda model: None):
         model = keras.Sequential(
@@ -420,7 +420,7 @@ def test_layers_without_weights_decide_when_they_have_some():
 
 
 def wrong(monkeypatch, part):
-    """Lets our operations be wrong in the layers of one name."""
+    """Makes our operations wrong in layers with `part` in their name."""
     from keras_sepconv.layers import _call
 
     plain = _call.call
@@ -444,7 +444,7 @@ def test_a_model_that_would_compute_something_else_stays_as_it_was(
     assert not fast(model)
     assert model.predict_function is compiled
     assert accelerate(model, verify=False).accelerated
-    # Refused again, it stays accelerated.
+    # If a second call is refused, the model stays accelerated.
     before = [vars(x)["call"] for _, x in layers(model) if is_accelerated(x)]
     with pytest.raises(ValueError, match="so does layer project"):
         accelerate(model, implementation="portable")
@@ -499,7 +499,7 @@ def test_what_cannot_be_guessed_is_said():
 
 
 def test_rounding_that_the_model_amplifies_is_no_fault():
-    """Its own output moves as far when its input moves by one rounding."""
+    """One rounding of the input changes the output as much as we do."""
     model = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
@@ -517,7 +517,7 @@ def test_rounding_that_the_model_amplifies_is_no_fault():
 
 @contextlib.contextmanager
 def everywhere(**options):
-    """As `accelerate()`, and then the classes of Keras are as they were."""
+    """Runs `accelerate()`; checks that the classes of Keras are restored."""
     constructors = [vars(stock)["__init__"] for stock in STOCK]
     try:
         with accelerate(**options):
@@ -629,7 +629,7 @@ def test_what_is_not_reached_anywhere():
 
 
 def in_threads(work, number):
-    """Calls a function with 0, 1, ... in a thread each; raises as they do."""
+    """Calls a function with 0, 1, ... in threads; raises their exceptions."""
     with concurrent.futures.ThreadPoolExecutor(number) as pool:
         list(pool.map(work, range(number)))
 

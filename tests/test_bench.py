@@ -1,4 +1,4 @@
-"""The benchmark: its gate, its arithmetic, and the command. No speeds."""
+"""The benchmark: its gate, its arithmetic and its command, but no speeds."""
 
 import copy
 import dataclasses
@@ -62,7 +62,7 @@ def case_result(case, speedup=2.0, wrong=()):
 
 @pytest.fixture
 def result():
-    """Made up: every case, the first a loss, the second wrong."""
+    """An invented result with every case: one is a loss, one is wrong."""
     loss, wrong, *others = CASES
     cases = [
         case_result(loss, 0.996),
@@ -216,7 +216,7 @@ def test_results_survive_their_file(result, tmp_path):
 
 
 def flat(value, *place):
-    """Returns all that is in dictionaries and lists, by its place there."""
+    """Returns all values in nested dictionaries and lists, by their place."""
     if not isinstance(value, dict | list):
         return {place: value}
     items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -337,7 +337,7 @@ def test_comparing(result):
     assert re.search(rf"{CASES[1].name} +forward +- +- *\n", text)
     assert "Not the same" not in printed(report.compare, old, old)
     new["backends"][0]["jit_compile"] = True
-    assert "nothing to compare" in printed(report.compare, old, new)
+    assert "nothing that can be compared" in printed(report.compare, old, new)
 
 
 def assert_is_png(path):
@@ -358,7 +358,7 @@ def test_the_plot_is_a_picture(result, tmp_path):
 
 @pytest.fixture
 def terms(rng):
-    """What is summed for a result."""
+    """The terms of the sums that the gate checks."""
     return rng.standard_normal((1, 4, 4, 64, 2000)).astype("float32")
 
 
@@ -388,8 +388,8 @@ def test_the_gate_stops_what_is_wrong(terms, how):
 
 
 def test_the_bound_is_far_below_what_it_bounds():
-    # A sum of n terms of random sign is about sqrt(n) terms in size, and its
-    # magnitude is n terms.
+    # A sum of n terms with random signs is about as large as sqrt(n) terms. Its
+    # magnitude, the sum of absolute values, is as large as n terms.
     for case in CASES:
         pixels = case.batch * math.prod(case.sizes)
         n = pixels * max(case.filters, math.prod(case.kernel_size))
@@ -504,11 +504,11 @@ BAD_ARGUMENTS = {
     "unknown": (["--fast"], "unrecognized arguments: --fast"),
     "without": (
         ["a.keras", "--case", "vgg"],
-        "argument --case: must stand without FILE. Received: a.keras",
+        "argument --case: must be used without FILE. Received: a.keras",
     ),
     "with": (
         ["--loss", "mse"],
-        "argument --loss: must stand with FILE. Received: no FILE",
+        "argument --loss: must be used with FILE. Received: no FILE",
     ),
     "loss": (
         ["a.keras", "--loss", "least"],
@@ -586,7 +586,7 @@ if BACKEND == "numpy":
         with pytest.raises(SystemExit) as caught:
             main(["bench"])
         assert caught.value.code == 2
-        message = "which compile or differentiate. Received: numpy, which is"
+        message = "which can compute gradients. Received: numpy, which is"
         assert message in capsys.readouterr().err
 
 

@@ -171,7 +171,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     [
         (["IN", "out.h5"], "must be a .keras file in a folder that exists"),
         (["IN", "nowhere/out.keras"], "must be a .keras file in a folder"),
-        (["--restore", "--inference", "IN", "OUT"], "must stand without"),
+        (["--restore", "--inference", "IN", "OUT"], "must be used without"),
         (["--implementation", "fastest", "IN", "OUT"], "`implementation` must"),
         (["IN"], "the following arguments are required"),
     ],

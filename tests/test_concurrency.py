@@ -1,4 +1,4 @@
-"""Many threads on one model. That they build it once is row E17."""
+"""Several threads call one model. Row E17 tests that they build it once."""
 
 import concurrent.futures
 
@@ -11,8 +11,8 @@ import keras_sepconv as ks
 from keras_sepconv import convert_model
 
 THREADS = 8
-# On JAX, Keras's own `predict` gives its variables to the compiled function
-# and takes them back, so two at once find them gone, stock layers or ours.
+# On JAX, Keras's own `predict` donates its variables to the compiled function
+# and then sets them again. So two calls at once fail, also with stock layers.
 WAYS = ["call"] if BACKEND == "jax" else ["call", "predict"]
 L = keras.layers
 
@@ -45,7 +45,7 @@ def converted():
 @pytest.mark.parametrize("make", [ours, converted])
 @pytest.mark.parametrize("way", WAYS)
 def test_eight_threads_see_what_one_sees(make, way, rng):
-    """Images of different sizes at once, none of them seen before."""
+    """They call the model at once, with new images of different sizes."""
     model = make()
     images = [
         rng.standard_normal((2, 9 + size, 12 - size, 3)).astype("float32")

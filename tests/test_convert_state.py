@@ -1,4 +1,4 @@
-"""What a conversion leaves alone, and what of the state it carries."""
+"""What a conversion does not change, and which state it copies."""
 
 import keras
 import numpy as np
@@ -22,7 +22,7 @@ def small(**options):
 IMAGES = np.random.default_rng(0).standard_normal((2, 6, 6, 3), "float32")
 
 
-@pytest.mark.each_backend
+@pytest.mark.each_backend("convert_model")
 @pytest.mark.parametrize("change", [convert_model, restore_model])
 def test_t8_predict_sees_a_later_change_of_a_layer(change):
     model = small()
@@ -39,7 +39,7 @@ def test_t8_predict_sees_a_later_change_of_a_layer(change):
 
 @keras.saving.register_keras_serializable("test_convert_state")
 class Counting(L.Layer):
-    """Counts its calls, draws numbers, watches, and adds a loss."""
+    """A layer with many kinds of state: calls, a seed, a metric, a loss."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -51,7 +51,7 @@ class Counting(L.Layer):
         self.calls.assign(self.calls + 1.0)
         self.mean.update_state(inputs)
         self.add_loss(keras.ops.mean(inputs))
-        # Too small to be a difference, but a draw.
+        # Draws a number, but too small to make a difference.
         return inputs + 1e-9 * keras.random.normal((1,), seed=self.seed)
 
 
@@ -89,7 +89,7 @@ NAMES = ("train", "test", "predict")
 
 
 def scale(factor, package=None):
-    """Returns a class of the name `Scale`, each time another."""
+    """Returns a new class with the name `Scale` at each call."""
 
     class Scale(L.Layer):
         def call(self, inputs):
@@ -181,13 +181,13 @@ def make_optimizer(name):
 
 
 def inside(optimizer):
-    """Returns an optimizer and those that it wraps, by their attributes."""
+    """Returns an optimizer and the optimizers in its attributes."""
     wrapped = getattr(optimizer, "inner_optimizer", None)
     inner = [wrapped] if wrapped else getattr(optimizer, "optimizers", [])
     return [optimizer, *inner]
 
 
-# What an optimizer holds beside its config, its variables, and what is carried.
+# Attributes of an optimizer that need not be copied, with the reason.
 MADE_ANEW = {
     "_lock": "whether its constructor is done",
     "built": "whether it has its variables",
@@ -270,7 +270,7 @@ def assert_nothing_else(optimizer, variables):
 
 @pytest.mark.each_backend
 def test_t9_an_excluded_kernel_does_not_shrink():
-    """As the test before, in what a step of training does."""
+    """As in the test before, but by the effect of a training step."""
     if BACKEND == "numpy":
         return
     model = small()

@@ -1,4 +1,4 @@
-"""The multiply-adds, against sums of ones and against published numbers."""
+"""The multiply-adds, compared with sums of ones and published numbers."""
 
 import keras
 import numpy as np
@@ -20,11 +20,11 @@ stock = keras.layers
 
 
 def with_kernels(layer, shape, *kernels):
-    """Returns a layer built for a batch of one, with weights given.
+    """Returns a layer that is built for a batch of one, with given weights.
 
     Args:
         layer: The layer, without a bias.
-        shape: Its input's shape, without the batch.
+        shape: The shape of its input, without the batch.
         *kernels: Functions from the shape of a weight to its values.
     """
     if not layer.built:
@@ -39,9 +39,9 @@ def with_kernels(layer, shape, *kernels):
 
 
 def sum_for_ones(layer, shape):
-    """Returns the sum of what a layer makes of ones.
+    """Returns the sum of a layer's outputs for inputs of ones.
 
-    With kernels of ones each multiplication adds a one to it.
+    If all kernels are ones, each multiplication adds 1 to the sum.
     """
     return float(array(layer(np.ones((1, *shape), "float32"))).sum())
 
@@ -52,7 +52,7 @@ def counted(layer, shape):
 
 
 def first_tap(shape):
-    """A depthwise kernel that copies, so that ones stay ones."""
+    """A depthwise kernel that copies its input, so that ones stay ones."""
     kernel = np.zeros(shape)
     kernel[(0,) * (len(shape) - 2)] = 1
     return kernel
@@ -156,7 +156,7 @@ def test_zeros_of_padding_count():
     )
     found = counted(layer, shape).total
     assert found == 9 * 8 * 3 * 9
-    # As if there were inputs in the place of the zeros; they add nothing.
+    # The zeros count like inputs, although they add nothing to the sum.
     valid = stock.DepthwiseConv2D(3)
     assert found == counted(valid, (11, 10, 3)).total
     assert found > sum_for_ones(layer, shape)
@@ -243,7 +243,7 @@ def encoder():
     )
 
 
-# The encoder's, for one of its places.
+# The counts of the encoder for one position.
 PLACE = Counts(depthwise=9 * 4, pointwise=4 * 8 + 8 * 12)
 
 
@@ -374,7 +374,7 @@ def test_models_with_code_of_their_own(encoder):
 
 
 class Scaled(stock.Layer):
-    """Multiplies by a matrix of its own, and calls a layer in a list."""
+    """Multiplies by its own matrix, and calls a layer in a list."""
 
     def __init__(self, weighs):
         super().__init__()
@@ -400,7 +400,7 @@ def test_layers_inside_a_layer_and_its_own_weights(weighs):
 
 
 class Shy(stock.Layer):
-    """What works in a call only, as some layers in mixed precision do."""
+    """A layer that works only in a real call, as some in mixed precision."""
 
     asked = 0
 

@@ -1,4 +1,4 @@
-"""What a conversion for inference does for runtimes and quantizers."""
+"""Conversion for inference: copies for runtimes, ranges for quantizers."""
 
 import keras
 import numpy as np
@@ -105,7 +105,7 @@ def test_what_stays_without_copies_says_why():
     ends = [L.Conv2D(2, 1)(by_two), L.Conv2D(2, 1)(by_two), alone]
     normed = L.PReLU(name="slopes")(depthwise("normed")(inputs))
     ends.append(L.Conv2D(2, 1)(normed))
-    # Its pools would be of channels.
+    # This pooling in channels_first would pool channels.
     pools = L.MaxPooling2D(2, data_format="channels_first", name="pools")
     if BACKEND != "tensorflow":
         ends.append(L.Conv2D(2, 1)(pools(depthwise("pooled")(inputs))))
@@ -214,13 +214,13 @@ def test_equalized_is_the_same_to_the_last_bit():
 
 @pytest.mark.parametrize("writer", ["depthwise", "separable"])
 def test_channels_of_any_range_are_equalized_alike(writer):
-    """What one kernel has more of and the next less is all the same."""
+    """Scaling one kernel up and the next one down changes nothing."""
     model, other = chain(), chain()
     factors = 4.0 ** np.arange(-2, 3)[:, None]
     if writer == "depthwise":
         factors = 4.0 ** np.arange(-4, 4)[:, None]
     for one in model, other:
-        # Normalisation would follow another order of rounding.
+        # With other values the normalisation would round differently.
         for name in ("moving_mean", "beta"):
             getattr(one.layers[2], name).assign(np.zeros(8))
     maker = other.get_layer(writer)

@@ -1,6 +1,7 @@
-"""The documentation says what is so; each guard has a test that it can fail."""
+"""The documentation is true; for each guard, a test shows that it can fail."""
 
 import ast
+import doctest
 import importlib.util
 import inspect
 import pathlib
@@ -19,6 +20,7 @@ import keras_sepconv
 from keras_sepconv import layers, ops, tools
 
 TESTS = pathlib.Path(__file__).parent
+PACKAGE = pathlib.Path(keras_sepconv.__file__).parent
 
 BLOCKS = {
     str(path.relative_to(ROOT)): list(
@@ -26,8 +28,22 @@ BLOCKS = {
     )
     for path in PAGES
 }
+# The backends that run every page. The others run what these cannot, and the
+# first page that people follow.
+FAST = {"numpy", "torch"}
+
+
+def marks(page, blocks):
+    """Says whether the active backend, if it is none of FAST, runs a page."""
+    own = any(
+        BACKEND in block.backends and not FAST & set(block.backends)
+        for block in blocks
+    )
+    return [pytest.mark.each_backend] * (own or page == "README.md")
+
+
 RUN = [
-    page
+    pytest.param(page, marks=marks(page, found))
     for page, found in BLOCKS.items()
     if any(block.language in ("python", "pycon") for block in found)
 ]
@@ -41,15 +57,15 @@ def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
         for name, old in OLD_FILES.items():
             (tmp_path / name).write_bytes(archive.read(old))
     with warnings.catch_warnings():
-        # What `load_model` has to say of the old files.
+        # The warnings of `load_model` about the old files.
         warnings.filterwarnings("ignore", "In .*", UserWarning)
-        # Keras exports to ONNX and OpenVINO by an old way of torch's.
+        # Keras exports to ONNX and OpenVINO with deprecated functions of torch.
         warnings.filterwarnings(
             "ignore",
             category=DeprecationWarning,
             module=r"keras\.src\.export|torch\.(jit|onnx)",
         )
-        # And from TensorFlow by a converter of NumPy 1.
+        # From TensorFlow it uses a converter that was written for NumPy 1.
         warnings.filterwarnings(
             "ignore", category=FutureWarning, module=r"keras\.src\.export"
         )
@@ -73,7 +89,28 @@ if BACKEND == "torch":  # JAX and TensorFlow compile, and ask the same.
             run(block, names)
 
 
-# What pages call the files that a reader has, and one of that kind.
+# Modules of other backends.
+OTHERS = tuple(
+    f"_{name}"
+    for name in ("jax", "numpy", "tensorflow", "torch")
+    if name != BACKEND
+)
+
+
+def test_examples_in_docstrings_run():
+    examples = 0
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[-1].startswith(OTHERS):
+            continue
+        name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
+        results = doctest.testmod(importlib.import_module(name))
+        assert results.failed == 0, name
+        examples += results.attempted
+    assert examples >= 15
+
+
+# The names of old files in the pages, and a real file for each.
 OLD_FILES = {
     "old.h5": "functional.h5",
     "old.keras": "functional.keras",
@@ -194,7 +231,7 @@ def test_a_dead_link_is_found():
 
 
 def undocumented(reference):
-    """Returns the public names that the reference has no entry for."""
+    """Returns the public names without an entry in the reference."""
     entries = re.findall(r"auto(?:class|function):: ([\w.]+)", reference)
     public = {*keras_sepconv.__all__, *ops.__all__}
     public |= {*layers.__all__, *tools.__all__}
@@ -211,7 +248,7 @@ def test_a_name_without_an_entry_is_found():
 
 
 def missing_tests(text):
-    """Returns the tests that a page names and that are not there."""
+    """Returns the tests that a page names and that do not exist."""
     named = re.findall(r"`([\w/]+\.py)::(test_\w+)`", text)
     assert named
     missing = []
@@ -241,7 +278,7 @@ def test_generated_pages_are_of_today():
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     for page, make in generate.PAGES.items():
-        # Where argparse breaks lines depends on the version of Python.
+        # The line breaks of argparse depend on the version of Python.
         now, kept = make().split(), (DOCS / page).read_text().split()
         assert now == kept, "run `python docs/generate.py`"
         assert len(now) > 200

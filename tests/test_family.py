@@ -1,4 +1,4 @@
-"""Every helper, line by line of what the family promises."""
+"""All helpers: tests of everything that they have in common."""
 
 import copy
 import inspect
@@ -43,7 +43,7 @@ def shape(name):
 
 
 def needed(name):
-    """Returns what the helper cannot do without, as R passes it."""
+    """Returns the required arguments of a helper, as R passes them."""
     if "conv" not in name:
         return {}
     needed = {"kernel_size": 3.0}

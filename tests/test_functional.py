@@ -1,4 +1,4 @@
-"""The helper, line by line of what R's function means."""
+"""`layer_separable_conv_2d`: tests of everything that R's function does."""
 
 import inspect
 
@@ -198,7 +198,7 @@ def test_a_failed_add_leaves_the_model_as_it_was(kind, failure):
 
 
 class OwnMethods(keras.Sequential):
-    """Takes fewer arguments than Keras's own methods."""
+    """A Sequential whose methods have fewer arguments than Keras's."""
 
     def add(self, layer):
         super().add(layer)
@@ -436,7 +436,7 @@ def test_signature_is_the_one_documented():
 
 
 def dimensions(*sizes):
-    """Returns a shape that can be iterated and no more."""
+    """Returns a shape that can only be iterated."""
     if BACKEND != "tensorflow":
         return dict(enumerate(sizes)).values()
     import tensorflow as tf

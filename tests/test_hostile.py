@@ -1,7 +1,8 @@
-"""What no sensible caller gives: answered by an error that names it.
+"""Hostile arguments and damaged files must give an error that names them.
 
-`pytest tests/test_hostile.py --hypothesis-profile=long` tries many more. What
-files may carry is in test_load, too; what is here depends on no backend.
+`pytest tests/test_hostile.py --hypothesis-profile=long` runs many more
+examples. test_load has more tests of files. The tests here do not depend on the
+backend.
 """
 
 import inspect
@@ -25,7 +26,7 @@ from keras_sepconv.__main__ import main
 
 
 class Hostile:
-    """Raises whatever one does with it."""
+    """An object that raises when it is used."""
 
     def __repr__(self):
         return "<hostile>"
@@ -57,7 +58,7 @@ JUNK = st.one_of(
     st.sampled_from([np.float64("nan"), np.bool_(True), np.array([[1, 2]])]),
     st.builds(Hostile),
     st.builds(Speechless),
-    # Python writes no number of so many digits.
+    # Python cannot print a number with so many digits.
     st.sampled_from([10**5000, [7] * 10**5, "x" * 10**5, b"x" * 10**5]),
     st.builds(object),
     st.just(len),
@@ -76,14 +77,15 @@ HELPERS = [
     for name in functional.__all__
     if name.startswith("layer_") and name != "layer_input"
 ]
-# What Keras itself looks up or checks has Keras's own words; not in helpers.
+# Arguments that Keras checks itself, with its own messages. In helpers all
+# messages are ours.
 KERAS = re.compile(
     "initializer|regularizer|constraint|activation|name|dtype|trainable|kwargs"
 )
 
 
 def fuzzed(draw, function, first=()):
-    """Draws arguments for `function`, most of them good."""
+    """Draws arguments for `function`; most of them are valid."""
     parameters = [
         name
         for name, parameter in inspect.signature(function).parameters.items()
@@ -102,7 +104,7 @@ def assert_clear(error, wrong, is_keras=KERAS.search):
     if isinstance(error, (TypeError, ValueError)) and any(
         f"`{name}`" in text for name in wrong
     ):
-        # Keras, which checks what its own layers get, has no colon.
+        # Messages of Keras have no colon here.
         assert "Received" in text, text
         return
     assert any(map(is_keras, wrong)), repr(error)
@@ -206,14 +208,14 @@ def test_the_command_says_that_dashes_stand_once(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["convert", "convert", "--", "--"])
     assert stop.value.code == 2
-    assert "argument --: must stand once. Received:" in capsys.readouterr().err
+    assert "argument --: must be used once. Receiv" in capsys.readouterr().err
 
 
 if BACKEND == "numpy":
 
     @pytest.fixture(scope="module")
     def files(tmp_path_factory):
-        """Whole files: one of Keras 3, and the same with weights in HDF5."""
+        """A folder with two undamaged files of models."""
         folder = tmp_path_factory.mktemp("whole")
         keras.Sequential(
             [
@@ -230,7 +232,7 @@ if BACKEND == "numpy":
 
     @given(st.data())
     def test_damaged_files_are_refused_or_load(files, data):
-        """Bytes changed, cut off or put in, anywhere."""
+        """Bytes are changed, removed or inserted anywhere."""
         name = data.draw(st.sampled_from(["model.keras", "plain.keras"]))
         content = bytearray((files / name).read_bytes())
         at = data.draw(st.integers(0, len(content) - 1))
@@ -252,7 +254,7 @@ if BACKEND == "numpy":
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
     def test_an_interrupted_conversion_leaves_the_old_file(files, number):
-        """The old file, or the new one whole; no part of one."""
+        """Afterwards there is the old file or the whole new one."""
         target = files / "out.keras"
         command = [sys.executable, "-m", "keras_sepconv", "convert", "--force"]
         command += [files / "plain.keras", target]
@@ -266,7 +268,7 @@ if BACKEND == "numpy":
             )
             if is_early:
                 time.sleep(0.5)
-            # A new file holds what is not whole yet.
+            # Waits until there is a new file, which is not complete yet.
             while not is_early and set(files.iterdir()) == before:
                 assert run.poll() is None, "it ended before it was interrupted"
                 time.sleep(0.001)
@@ -275,7 +277,7 @@ if BACKEND == "numpy":
             if run.returncode == 0:
                 assert len(target.read_bytes()) == len(whole)
                 continue
-            # It may have been done and on its way out.
+            # It may have finished before the signal.
             kept = target.read_bytes()
             assert kept == b"the old one" or len(kept) == len(whole)
             assert b"Traceback" not in text or number == signal.SIGINT
@@ -290,7 +292,7 @@ if BACKEND == "numpy":
 
     @pytest.mark.parametrize("path", ["pipe.keras", "/dev/zero"])
     def test_what_never_ends_does_not_hang(tmp_path, path):
-        """A pipe without a writer, and a device."""
+        """A pipe without a writer and a device raise an error."""
         os.mkfifo(tmp_path / "pipe.keras")
         code = "import sys, keras_sepconv as ks; ks.load_model(sys.argv[1])"
         run = subprocess.run(

@@ -1,4 +1,4 @@
-"""`python -m keras_sepconv info`: what it says, and that it is true."""
+"""`python -m keras_sepconv info`: what it prints, and that it is true."""
 
 import io
 import json
@@ -21,6 +21,7 @@ from keras_sepconv.tools.counts import model_counts
 
 stock = keras.layers
 FIRST = next(iter(keras_sepconv.ops.implementations()))
+DEFAULT = "the first that supports the call"
 
 
 def main(arguments):
@@ -28,7 +29,7 @@ def main(arguments):
 
 
 def model(sizes=(20, 20)):
-    """One of everything that the command tells apart."""
+    """A model with one layer of each kind that the command distinguishes."""
     inputs = keras.Input((*sizes, 4))
     head = keras.Sequential(
         [
@@ -137,7 +138,7 @@ def test_json(path, capsys, monkeypatch):
 
 
 def ran(monkeypatch, model):
-    """Returns the names of the kernels that a call of a model ran."""
+    """Returns the names of the kernels that a call of a model runs."""
     names = []
     with monkeypatch.context() as patch:
         original = kernels.choose
@@ -188,11 +189,11 @@ def test_reasons(monkeypatch):
     refused = {"picky": "it is an example"}
     layer = keras_sepconv.SeparableConv2D(4, 3)
     found = choice(layer, shape)
-    assert found == Choice(FIRST, "the first that can", refused=refused)
+    assert found == Choice(FIRST, DEFAULT, refused=refused)
     layer = keras_sepconv.DepthwiseConv2D(3)
-    assert choice(layer, shape) == Choice("picky", "the first that can")
+    assert choice(layer, shape) == Choice("picky", DEFAULT)
     layer = keras_sepconv.DepthwiseConv2D(3, implementation="portable")
-    assert choice(layer, shape) == Choice("portable", "the layer asks for it")
+    assert choice(layer, shape) == Choice("portable", "chosen by name")
     layer = keras_sepconv.SeparableConv2D(4, 3, implementation="picky")
     found = choice(layer, shape)
     assert found.runs is None
@@ -232,11 +233,11 @@ def test_what_stays_stock():
 
 def test_refusals_are_printed():
     rows = model_counts(model())
-    refusing = Choice("b", "the first that can", refused={"a": "so it is"})
+    refusing = Choice("b", DEFAULT, refused={"a": "so it is"})
     console = Console(file=io.StringIO(), width=80)
     _table.report(console, model(), [(row, refusing) for row in rows[:2]])
     output = console.file.getvalue()
-    assert "b: the first that can (separable, depthwise)" in output
+    assert f"b: {DEFAULT} (separable, depthwise)" in output
     assert "not a: so it is (separable, depthwise)" in output
 
 

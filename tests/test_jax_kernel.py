@@ -1,7 +1,7 @@
-"""What is JAX's alone.
+"""Tests that concern only JAX.
 
-Values and gradients of every case are in test_kernels.py, the transformations
-one by one in transformations/.
+test_kernels.py tests values and gradients of every case, transformations/ tests
+the transformations.
 """
 
 import functools
@@ -39,14 +39,14 @@ def tensors(rng):
 
 
 def taps(options):
-    """Returns the convolution by the kernel that is tested."""
+    """Returns the convolution, computed by the tested kernel."""
     return lambda x, d, p, b: ops.separable_conv(
         x, d, p, bias=b, implementation="taps", **options
     )
 
 
 def portable(options):
-    """Returns the same by JAX's own operations."""
+    """Returns the same, computed by JAX's own operations."""
     return lambda x, d, p, b: ops.separable_conv(
         x, d, p, bias=b, implementation="portable", **options
     )
@@ -192,7 +192,7 @@ def test_other_platforms_get_the_native_convolution(tensors):
 
 
 def test_the_native_form_is_that_of_the_taps(rng):
-    """On a CPU nothing runs it."""
+    """The native convolution runs only on other platforms than a CPU."""
     zeros = ((2, 0), (0, 1))
     spec = ConvSpec((3, 2), (1, 2), zeros, "channels_last", (2, 1))
     form = _jax_blocks.Form(spec, (6, 7), 2)
@@ -236,7 +236,7 @@ HALF = {
 def test_sums_of_half_precision_are_whole(
     operation, implementation, monkeypatch
 ):
-    """In half precision a sum stops where one more is lost in rounding."""
+    """A sum of ones in half precision would stop growing at some point."""
     monkeypatch.setattr(_jax_blocks, "_BLOCK_BYTES", 1)
     shapes = (2, 128, 128, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1,)
     x, *weights = (jnp.ones(shape, "bfloat16") for shape in shapes)
@@ -247,7 +247,7 @@ def test_sums_of_half_precision_are_whole(
 
     with jax.numpy_dtype_promotion("strict"):
         found = jax.grad(loss, (0, 1, 2))(*weights)
-    # Of a weight that is not used, the gradient is 0.
+    # The gradient of an unused weight is 0.
     sums = [gradient.item() for gradient in found]
     assert sums[2] == 2 * 128 * 128
     assert implementation == "portable" or set(sums) <= {0, 2 * 128 * 128}
@@ -277,7 +277,7 @@ def assert_as_stock(mode, subject):
 @pytest.mark.parametrize("operation", ["separable", "depthwise"])
 @pytest.mark.parametrize("sizes", [(4, 4), (8, 8)])
 def test_t1_gradients_where_each_device_has_some_examples(sizes, operation):
-    """The primitives would forget over which axes an array varies."""
+    """With primitives, JAX would not know over which axes arrays vary."""
     assert_as_stock("shard_map", Subject(operation, "3x3", sizes=sizes))
 
 
@@ -290,7 +290,7 @@ def test_t2_arrays_whose_type_says_how_they_are_sharded(mode, operation):
 
 @pytest.mark.parametrize("operation", ["separable", "depthwise"])
 def test_on_a_mesh_no_primitive_runs(operation, monkeypatch):
-    """A batch in blocks would come together from all devices."""
+    """A loop over blocks would collect the batch from all devices."""
 
     def refuse(*operands, **params):
         raise AssertionError("a primitive")
@@ -312,7 +312,7 @@ def test_on_a_mesh_no_primitive_runs(operation, monkeypatch):
 
 
 def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
-    """XLA's partitioner would multiply its kernel's gradient."""
+    """XLA's partitioner would multiply the gradient of its kernel."""
     spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
 
     def convolves(mesh, platform):
@@ -322,7 +322,7 @@ def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
         return "stablehlo.convolution" in lowered.as_text()
 
     assert convolves((4,), "cuda")
-    # Before, the program had the branch of every platform.
+    # In older versions the program has the branches of all platforms.
     if jax.__version_info__ >= (0, 5):
         assert not convolves((4,), "cpu")
     assert convolves((4, 1), "cuda")
@@ -335,12 +335,13 @@ def test_t3_without_jit():
 
 
 def test_t4_without_promotion_of_ranks():
-    """The bias would be added as one axis to four."""
+    """The bias with one axis must not be added to four axes directly."""
     for operation in OPERATIONS:
         assert_as_stock("rank_promotion_raises", Subject(operation, "3x3"))
 
 
-# JAX's tables that know a convolution and need not know the primitives.
+# Tables of JAX that have a rule for convolutions but need none for our
+# primitives, with the reason.
 NOT_NEEDED = {
     "pp_eqn_rules": "how a program is printed",
     "fancy_transposes": "`primitive_transposes` is asked too",
@@ -357,7 +358,7 @@ NOT_NEEDED = {
 
 
 def tables_that_know(primitive):
-    """Yields the name and the table of every rule that JAX has for it."""
+    """Yields the name and the table for every rule of a primitive in JAX."""
     seen = set()
     for name in [name for name in sys.modules if name.startswith("jax")]:
         for attribute, value in list(vars(sys.modules[name]).items()):

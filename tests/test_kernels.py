@@ -1,6 +1,6 @@
-"""One battery for every kernel of the active backend.
+"""The same tests for every kernel of the active backend.
 
-A new kernel needs no new test: `implementations()` names it.
+A new kernel needs no new tests: they run for all kernels.
 """
 
 import itertools
@@ -13,12 +13,12 @@ from reference import Convolution
 
 from keras_sepconv import kernels, ops
 
-# Each once: a kernel may have a second name.
+# A kernel may have two names; each kernel is here once.
 KERNELS = tuple({k.run: k.name for k in reversed(kernels._KERNELS)}.values())
 FORMATS = ("channels_last", "channels_first")
 PADDINGS = ("valid", "same")
 
-# Each case meets one of four; test_ops draws from all.
+# Each case runs with one of these four; test_ops draws from all of them.
 PAIRS = itertools.cycle(itertools.product(PADDINGS, FORMATS))
 RUNS = [
     pytest.param(
@@ -36,19 +36,35 @@ RUNS += [
 ]
 
 
-# Keras's own operations need no proof of each case.
+# Keras's own operations run only one in this many cases.
 SOME = 11
 
 
-def battery(function):
+def battery(function, step=1):
+    """Runs a test with all kernels; only every `step`-th case is not long."""
     return pytest.mark.parametrize(
         ("kernel", "case", "padding", "data_format"),
         [
-            pytest.param(kernel, *run.values, id=f"{kernel}-{run.id}")
+            pytest.param(
+                kernel,
+                *run.values,
+                id=f"{kernel}-{run.id}",
+                marks=[pytest.mark.long] * bool(number % step),
+            )
             for kernel in KERNELS
-            for run in RUNS[:: SOME if kernel == "portable" else 1]
+            for number, run in enumerate(
+                RUNS[:: SOME if kernel == "portable" else 1]
+            )
         ],
     )(function)
+
+
+def some(function):
+    """Where compiling takes long, half of the cases are long.
+
+    The depthwise step of `test_separable` has them all.
+    """
+    return battery(function, 2 if BACKEND in ("jax", "tensorflow") else 1)
 
 
 def assert_close(found, expected, bound, what):
@@ -99,7 +115,7 @@ def test_separable(case, kernel, data_format, padding, rng):
     assert_right(run, kernel, arrays, truth, data_format, rng)
 
 
-@battery
+@some
 def test_depthwise(case, kernel, data_format, padding, rng):
     inputs, depthwise, _, _ = case.arrays(rng, data_format)
     bias = rng.standard_normal(case.channels * case.multiplier)
@@ -123,7 +139,7 @@ def assert_right(run, kernel, arrays, truth, data_format, rng):
     bounds = truth.tolerances(cotangent, EPSILON["float32"])
     tensors = [tensor(a) for a in arrays]
     if BACKEND in ("numpy", "torch"):
-        # Elsewhere what is to be differentiated computes no other value.
+        # On other backends the value is the same if it is differentiated.
         assert_close(run(*tensors), expected, bounds["value"], "value")
     slopes = truth.gradients(cotangent)
     names = ["inputs", "depthwise", "pointwise", "bias"]

@@ -1,4 +1,4 @@
-"""The layer: drop-in for stock Keras, except where it says otherwise."""
+"""The layers replace those of Keras, except for documented differences."""
 
 import copy
 import json
@@ -51,7 +51,7 @@ def image(data_format=None, channels=3, seed=0):
 
 
 def with_bias(layer):
-    """Gives the bias values that show where it is added."""
+    """Gives the bias values which show where it is added."""
     if layer.bias is not None:
         layer.bias.assign(np.arange(1, layer.filters + 1) / 10)
     return layer
@@ -151,7 +151,7 @@ def test_weights_files_go_both_ways(tmp_path, ours_first):
 
 
 def models():
-    """Yields an equal Sequential, functional and subclassed model."""
+    """Yields equal models: Sequential, functional and subclassed."""
     yield keras.Sequential(
         [keras.Input((9, 8, 3)), SeparableConv2D(8, 3, activation="relu")]
     )
@@ -449,7 +449,7 @@ LAYERS = {
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
 def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, monkeypatch):
-    """In the same order; nothing, where Keras does it."""
+    """`operations` returns the calls that the layer makes, in order."""
     asked = []
 
     def choose(call, implementation=None):
@@ -484,7 +484,7 @@ def test_the_activation_may_be_replaced():
 
 
 class Scaled(SeparableConv2D):
-    """A subclass with a weight, a name and a config of its own."""
+    """A subclass with its own weight, name and config."""
 
     def __init__(self, *args, scale=2.0, **kwargs):
         super().__init__(*args, **kwargs)

@@ -69,7 +69,7 @@ def check_predictions(model, legacy, name):
 
 
 def quietly(path, **options):
-    """Loads without the notes on what has no equal in Keras 3."""
+    """Loads without the warnings about what does not exist in Keras 3."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "In .*", UserWarning)
         return load_model(path, **options)
@@ -201,7 +201,7 @@ def test_not_compiled(legacy, file):
 
 
 def with_training(legacy, folder, **changes):
-    """Returns a copy of a model with other compile state."""
+    """Returns a copy of a model's file with another compile state."""
     path = folder / "changed.h5"
     shutil.copy(legacy / "sequential.h5", path)
     with h5py.File(path, "r+") as file:
@@ -400,7 +400,7 @@ def test_architecture_of_keras_3(tmp_path):
         np.testing.assert_array_equal(array(value), array(wanted))
 
 
-# What was not in the files that tf.keras saved: configs made up of them.
+# Configs that are not in the files that tf.keras saved; they are made here.
 
 
 def node(class_name, **config):
@@ -761,11 +761,11 @@ def test_configs_that_do_not_load(tmp_path, config, message):
     assert len(str(error.value)) < 800
 
 
-# Files that nobody vouches for.
+# Files that may be malicious.
 
 
 def read_no_code(monkeypatch):
-    """Refuses bytecode, but that of the modules that Python imports."""
+    """Makes reading bytecode fail, except when Python imports modules."""
     plain = marshal.loads
 
     def loads(*args, **kwargs):

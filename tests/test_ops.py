@@ -1,4 +1,4 @@
-"""The operations at the public edge; their numbers are in test_kernels."""
+"""The public operations; test_kernels tests their numbers."""
 
 import keras
 import numpy as np
@@ -149,7 +149,8 @@ def test_nothing_to_convolve():
     nothing = np.zeros((2, 0, 5, 3), "float32")
     found = ops.pointwise_conv(nothing, POINTWISE[:, :, :3])
     assert tuple(found.shape) == (2, 0, 5, 5)
-    # Sums of the weights would overflow, and zeros around nothing remain.
+    # The output consists of padding, so it must be the bias. If the weights
+    # were summed, they would overflow.
     kernel = np.full((3, 800, 1), 60, "float16")
     steps = np.zeros((1, 0, 800), "float16")
     bias = np.ones(800, "float16")
@@ -284,13 +285,13 @@ def test_implementations():
 
 @st.composite
 def convolutions(draw):
-    """Draws a case from the whole space of arguments, and its seed."""
+    """Draws a case from all possible arguments, and a seed."""
     rank = draw(st.sampled_from((1, 2, 2, 3)))
 
     def each_axis(low, high):
         return tuple(draw(st.integers(low, high)) for _ in range(rank))
 
-    # Fewer numbers of three axes: the reference takes them one by one.
+    # With three axes the numbers are smaller, because the reference is slow.
     kernel_size = each_axis(1, 3 if rank == 3 else 5)
     dilation = each_axis(1, 2 if rank == 3 else 3)
     zeros = each_axis(0, 3)
@@ -385,3 +386,33 @@ def test_a_named_kernel_in_a_model_of_unknown_sizes(name, rng):
     found = array(keras.Model(inputs, outputs)(image))
     expected = array(ops.depthwise_conv(image, kernel))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_equal_arguments_of_another_type_are_refused_after_the_right_ones():
+    ops.depthwise_conv(INPUTS, DEPTHWISE, strides=1)
+    with pytest.raises(TypeError, match="strides"):
+        ops.depthwise_conv(INPUTS, DEPTHWISE, strides=True)
+    with pytest.raises(TypeError, match="dilation_rate"):
+        ops.depthwise_conv(INPUTS, DEPTHWISE, dilation_rate=(1, True))
+
+
+def test_the_configuration_may_change_between_two_calls():
+    """What is found once for each call depends on it."""
+    kernel = np.ones((3, 3, 3, 2), "int32")
+    images = np.ones((2, 8, 3, 3), "int32")
+
+    def found():
+        outputs = ops.depthwise_conv(images, kernel)
+        dtype = keras.backend.standardize_dtype(outputs.dtype)
+        return tuple(outputs.shape), dtype
+
+    assert found() == ((2, 6, 1, 6), "float32")
+    keras.config.set_floatx("float16")
+    try:
+        assert found() == ((2, 6, 1, 6), "float16")
+        keras.config.set_image_data_format("channels_first")
+        with pytest.raises(ValueError, match="channels_first"):
+            found()
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")

@@ -1,7 +1,7 @@
-"""What holds for every convolution of ours, whatever its numbers are.
+"""Properties that every convolution of this package has.
 
-That values and gradients are the reference's, for drawn arguments too, is in
-test_kernels, test_ranks and test_ops; here is what needs no reference.
+These tests need no reference. test_kernels, test_ranks and test_ops compare
+values and gradients with the reference, also for random arguments.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from reference import Convolution
 
 from keras_sepconv import layers, ops
 
-# Each new shape is compiled anew on JAX.
+# JAX compiles again for each new shape.
 few = settings(max_examples=10 if BACKEND == "jax" else 20)
 
 RANKS = st.sampled_from((1, 2, 3))
@@ -57,7 +57,7 @@ def convolutions(draw, paddings=("valid", "same", "zeros")):
 
 
 def bounds(tensors, options, cotangent=None):
-    """Returns what rounding may do to value and gradients."""
+    """Returns the errors that rounding may cause in value and gradients."""
     truth = Convolution(*tensors, **options)
     if cotangent is None:
         cotangent = np.ones_like(truth.value())
@@ -129,7 +129,7 @@ def test_the_gradients_are_the_adjoints(case):
 
 @st.composite
 def legal(draw):
-    """Draws a layer's class, and options of every kind."""
+    """Draws the class of a layer, and options of every kind."""
     rank = draw(RANKS)
     name = draw(st.sampled_from(("SeparableConv", "DepthwiseConv")))
     strides = draw(st.integers(1, 2))
@@ -221,7 +221,7 @@ digest = hashlib.sha256(b"".join(a.tobytes() for a in found)).hexdigest()
 
 
 def test_the_same_seed_gives_the_same_bits():
-    """Weights after training and predictions, twice here and once elsewhere."""
+    """Weights and predictions, twice in this process and once in another."""
     digests = []
     for _ in range(2):
         names = {}
@@ -240,7 +240,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 @st.composite
 def half(draw):
-    """Draws a convolution that stock Keras has in half precision, too."""
+    """Draws a convolution that stock Keras supports in half precision too."""
     rank = draw(st.sampled_from((1, 2)))
     multiplier = draw(st.sampled_from((1, 2)))
     options = {
@@ -249,7 +249,7 @@ def half(draw):
         "data_format": "channels_last",
     }
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    # Enough numbers that a root mean square over them says something.
+    # There must be enough numbers for a meaningful root mean square.
     tensors = [
         rng.standard_normal((2, *((64,), (16, 16))[rank - 1], 8)),
         rng.standard_normal((*(3,) * rank, 8, multiplier)),
@@ -264,7 +264,7 @@ def half(draw):
 @settings(max_examples=6 if BACKEND == "jax" else 12)
 @given(half())
 def test_half_precision_is_at_most_twice_as_far_off_as_stock(case):
-    """Value and gradients, against float64, as root mean squares."""
+    """The root mean square errors of value and gradients against float64."""
     values, options, dtype, rng = case
     tensors = [tensor(a, dtype) for a in values]
     truth = Convolution(*map(array, tensors), **options)
@@ -290,7 +290,7 @@ def test_half_precision_is_at_most_twice_as_far_off_as_stock(case):
     right = {"value": expected, **slopes}
     mine, theirs = errors(ours), errors(stock)
     for name, error in mine.items():
-        # What is right to the last bit cannot be halved.
+        # Stock Keras may be exact. So half a rounding is always allowed.
         size = np.sqrt(np.mean(right[name] ** 2))
         floor = EPSILON[dtype] * size / 2
         assert error <= 2 * max(theirs[name], floor), name

@@ -1,4 +1,4 @@
-"""What every separable and depthwise layer has in common, rank by rank."""
+"""What all separable and depthwise layers have in common, for each rank."""
 
 import inspect
 import json
@@ -107,7 +107,7 @@ def check(cls, options, rng):
     assert np.all(np.abs(array(found) - expected) <= bound["value"])
     symbolic = layer(keras.Input(inputs.shape[1:]))
     assert symbolic.shape == (None, *expected.shape[1:])
-    # As a model of unknown sizes runs it.
+    # The same in a model with unknown sizes.
     unknown = [None if n > 4 else n for n in inputs.shape]
     symbolic = keras.Input(batch_shape=unknown)
     model = keras.Model(symbolic, layer(symbolic))
@@ -290,7 +290,7 @@ def test_t10_ours_are_found_by_the_class_of_keras(cls, rng, tmp_path):
 
 @with_stock
 def test_t10_ours_run_nothing_of_the_class_of_keras(cls):
-    """What a Keras to come adds there is to be looked at, and not inherited."""
+    """If a new version of Keras adds a method, someone must look at it."""
     mro = stock(cls).__mro__
     inherited = mro[: mro.index(keras.layers.Layer)]
     names = {name for kind in inherited for name in vars(kind)}
@@ -301,7 +301,7 @@ def test_t10_ours_run_nothing_of_the_class_of_keras(cls):
     assert set(vars(stock(cls)(**arguments(layer)))) <= set(vars(layer))
 
 
-# Names of a module's things; and what only the methods of Keras call.
+# Names that every exported class has, and a method that only Keras calls.
 UNUSED = {"_api_export_path", "_api_export_symbol_id", "_get_input_channel"}
 
 

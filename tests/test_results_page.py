@@ -1,4 +1,4 @@
-"""The pages of results are what their scripts make of the runs beside them."""
+"""The pages of results are what their scripts make from the stored runs."""
 
 import importlib.util
 import json

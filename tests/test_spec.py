@@ -1,4 +1,4 @@
-"""The arithmetic of shapes, against counting."""
+"""The arithmetic of shapes, compared with counting."""
 
 import itertools
 
@@ -114,7 +114,7 @@ def test_the_layout_in_words():
     ],
 )
 def test_a_rule_for_one_axis(strides, received):
-    """In the form that layers keep, too."""
+    """The fast path for normalised values must raise the same errors."""
     with pytest.raises((TypeError, ValueError)) as caught:
         ConvSpec.normalise((3,), strides, "valid", "channels_last", (1,))
     assert str(caught.value) == (

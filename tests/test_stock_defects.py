@@ -1,8 +1,8 @@
-"""Where stock Keras 3.15.1 is wrong or gives up, ours must not be.
+"""Where stock Keras 3.15.1 is wrong or gives up, our layers must be right.
 
-Each test is named after a row of the list in docs/stock_defects.md and says in
-one sentence what goes wrong there and why. All run on every backend, whichever
-has the defect.
+Each test has the name of a row in docs/stock_defects.md, and says in one
+sentence what stock Keras does wrong and why. All tests run on every backend,
+not only on those with the defect.
 """
 
 import concurrent.futures
@@ -70,7 +70,7 @@ def test_w1_channels_first_bias_where_the_width_equals_the_filters():
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("how", ["eager", "compiled"])
 def test_w3_w4_bias_gradient_in_half_precision(dtype, how):
-    """JAX and eager TensorFlow sum it in half precision and lose most."""
+    """JAX and eager TensorFlow sum it in half precision and lose most of it."""
     inputs, depthwise, pointwise, bias = arrays((1, 96, 96, 2), filters=2)
 
     def run(inputs, depthwise, pointwise, bias):
@@ -88,7 +88,7 @@ def test_w3_w4_bias_gradient_in_half_precision(dtype, how):
 @needs_gradients
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_w3_w4_training_moves_the_bias_by_the_true_step(policy):
-    """The same in `fit`, where one step of SGD shows the gradient."""
+    """The same in `fit`: one step of SGD shows the gradient."""
     layer = SeparableConv2D(1, 1, dtype=policy, use_bias=True)
     model = keras.Sequential([keras.Input((96, 96, 1)), layer])
     model.compile(keras.optimizers.SGD(1.0), MeanAsFloat32(), jit_compile=False)
@@ -179,7 +179,7 @@ if BACKEND == "tensorflow":
 
     @pytest.mark.parametrize("unknown", [(None, 0, 7, 3), (0, None, 7, 3)])
     def test_e2_one_size_is_zero_and_another_unknown(unknown):
-        """Neither the static nor the run-time check sees it all."""
+        """The static check and the run-time check each see only one size."""
         import tensorflow as tf
 
         values = [tensor(a) for a in arrays((2, 8, 7, 3))[1:]]
@@ -253,7 +253,7 @@ if BACKEND == "torch":
     @pytest.mark.parametrize("strides", [1, 2, 3])
     @pytest.mark.parametrize("size", [2, 3, 4])
     def test_w13_e9_export_with_unknown_sizes(size, strides, data_format):
-        """Keras decides in Python by the padding of the example."""
+        """Keras decides in Python code, by the padding of the example."""
         import torch
 
         options = {
@@ -293,7 +293,7 @@ if BACKEND == "torch":
 
     @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
     def test_e7_vmap(data_format):
-        """Keras asks for a memory format, which `vmap` does not have."""
+        """Keras asks for a memory format, which `vmap` does not support."""
         import torch
 
         values = arrays((4, 2, 6, 7, 3))
@@ -350,7 +350,7 @@ def test_w16_padding_full():
 @pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_e1_unequal_strides(strides, dtype, padding, double_precision):
-    """TensorFlow has them in float32 with oneDNN alone."""
+    """TensorFlow supports them only in float32, and only with oneDNN."""
     values = [array(tensor(a, dtype)) for a in arrays((2, 9, 8, 3))]
     options = {"strides": strides, "padding": padding}
     truth = Convolution(*values, **options)
@@ -364,7 +364,7 @@ def test_e1_unequal_strides(strides, dtype, padding, double_precision):
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_e3_integer_inputs(dtype, policy):
-    """A functional model on uint8 images builds and fails when run."""
+    """A functional model for uint8 images is built, but fails when run."""
     images = np.random.default_rng(0).integers(0, 2, (2, 8, 7, 3))
     layer = SeparableConv2D(4, 3, dtype=policy)
     inputs = keras.Input((8, 7, 3), dtype=dtype)
@@ -409,9 +409,9 @@ if BACKEND == "tensorflow":
     @pytest.mark.parametrize("strides", [1, 2])
     @pytest.mark.parametrize("size", [3, 9])
     def test_e8_vectorized_map(size, strides):
-        """TensorFlow maps its depthwise operation only with kernels to map.
+        """TensorFlow can map its depthwise operation only with the kernel.
 
-        The kernel `taps` is made of operations that it maps over images.
+        Our kernel `taps` uses operations that TensorFlow can map over images.
         """
         import tensorflow as tf
 
@@ -430,7 +430,7 @@ if BACKEND == "tensorflow":
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_e11_stateless_call_under_mixed_precision(policy):
-    """The weights arrive uncast: a dtype mismatch, or float32 results."""
+    """The weights are not cast: a dtype mismatch, or float32 results."""
     layer = SeparableConv2D(4, 3, dtype=policy)
     inputs = tensor(np.ones((2, 8, 7, 3)))
     expected = layer(inputs)
@@ -456,7 +456,7 @@ def test_e11_stateless_call_under_mixed_precision(policy):
     ],
 )
 def test_e12_mixed_dtypes_are_promoted(dtypes, expected):
-    """Each backend raises an error of its own."""
+    """In stock Keras, each backend raises another error."""
     values = [np.ones(s) for s in ((1, 8, 7, 3), (3, 3, 3, 1), (1, 1, 3, 4))]
     found = ops.separable_conv(
         *(tensor(a, d) for a, d in zip(values, dtypes, strict=True))
@@ -478,7 +478,7 @@ def test_e13_e14_strides_as_lists_and_numpy_integers(strides):
 
 @pytest.mark.parametrize("padding", [1, (0, 2), ((2, 0), (1, 3))], ids=str)
 def test_e15_explicit_padding(padding):
-    """The message of Keras's check offers it, and nothing accepts it."""
+    """The message of Keras's check mentions it, but nothing accepts it."""
     values = arrays((2, 6, 5, 3))
     truth = Convolution(*values, padding=padding)
     expected = truth.value()
@@ -516,7 +516,7 @@ SHAPES_OF_WEIGHTS = ((3, 3, 3, 1), (1, 1, 3, 4), (4,))
 @pytest.mark.parametrize("repetition", range(3))
 @pytest.mark.parametrize("kind", LAYERS)
 def test_e17_first_call_from_several_threads(kind, repetition):
-    """Each thread that finds the layer unbuilt adds weights of its own."""
+    """Each thread that finds the layer unbuilt adds its own weights."""
     make, count = LAYERS[kind]
     layer = make()
     inputs = tensor(np.ones((2, 8, 7, 3)))
@@ -537,7 +537,7 @@ def test_e17_first_call_from_several_threads(kind, repetition):
 
 @pytest.mark.parametrize("name", ["separable", "separable_mixed"])
 def test_e18_a_config_of_tf_keras(name):
-    """Keras 3 refuses the arguments that tf.keras up to 2.15 saved along."""
+    """Keras 3 refuses arguments that tf.keras up to 2.15 saved."""
     path = HERE / "data" / f"tf_keras_{name}.json"
     config = json.loads(path.read_text())
     of_policy = AttributeError if KERAS < (3, 16) else ValueError
@@ -551,7 +551,7 @@ def test_e18_a_config_of_tf_keras(name):
     assert layer.depth_multiplier == config["depth_multiplier"]
     policy = "mixed_float16" if name == "separable_mixed" else "float32"
     assert layer.dtype_policy.name == policy
-    # An object in the config means stock Keras's fans, as it did then.
+    # An initializer object in the config has the fans of stock Keras.
     assert isinstance(
         layer.depthwise_initializer, keras.initializers.VarianceScaling
     )
@@ -562,14 +562,14 @@ def test_e18_a_config_of_tf_keras(name):
 
 
 def test_e18_groups_are_refused():
-    """A separable layer never had any other number than one."""
+    """In tf.keras, the groups of a separable layer were always 1."""
     config = {**SeparableConv2D(4, 3).get_config(), "groups": 2}
     with pytest.raises(ValueError, match=r"`groups` must be 1.*: groups=2$"):
         SeparableConv2D.from_config(config)
 
 
 def test_arguments_float_strides_do_not_spoil_later_layers():
-    """A cache in which 5.0 equals 5 makes every later layer fail on JAX."""
+    """In a cache 5.0 equals 5; on JAX every later layer would then fail."""
     x = arrays((1, 8, 7, 3))[0]
     SeparableConv2D(4, 3, strides=(5.0, 5.0))(x)
     SeparableConv2D(4, 3, strides=(5, 5))(x)
@@ -603,7 +603,7 @@ def test_arguments_numpy_integers_survive_a_file(tmp_path):
     ids=str,
 )
 def test_arguments_end_in_a_message_that_names_them(arguments, road):
-    """Stock raises raw TypeErrors or AttributeErrors, or at build only."""
+    """Stock Keras raises raw errors, or raises them only at build."""
     (name,) = arguments
     arguments = {"filters": 4, "kernel_size": 3, **arguments}
     make = SeparableConv2D if road == "layer" else layer_separable_conv_2d
@@ -616,7 +616,7 @@ def test_arguments_end_in_a_message_that_names_them(arguments, road):
 if BACKEND == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
 
     def test_all_of_this_without_onednn():
-        """Several rows are about TensorFlow with oneDNN switched off."""
+        """Runs the tests again with oneDNN off, which some rows need."""
         pytest_command = pathlib.Path(sys.executable).parent / "pytest"
         run = subprocess.run(
             [

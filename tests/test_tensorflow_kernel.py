@@ -1,4 +1,4 @@
-"""What the battery of tests/test_kernels.py leaves out of TensorFlow."""
+"""Tests of TensorFlow's kernels that tests/test_kernels.py does not have."""
 
 import itertools
 
@@ -31,12 +31,12 @@ cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
 def each_in_turn(name, options, often=1):
-    """Gives every kernel and case some of the options, the next ones in turn.
+    """Runs a test for every kernel and case with the next options in turn.
 
     Args:
-        name: What the test calls the option.
-        options: All of them.
-        often: How many a kernel and case get.
+        name: The name of the test's parameter.
+        options: All options.
+        often: How many options each kernel and case get.
     """
     turn = itertools.cycle(options)
     return pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def separable(kernel, **options):
 
 
 def stepped(function):
-    """Returns value and gradients of `function` as one function."""
+    """Returns a function for the value and the gradients of `function`."""
 
     def step(cotangent, *tensors):
         with tf.GradientTape() as tape:
@@ -98,7 +98,7 @@ def as_tuple(option, rank):
 
 @each_in_turn("how", itertools.product([2, None], [False, True]), 2)
 def test_value_and_gradients(kernel, case, how, rng):
-    """With the image's sizes known, which the battery's graphs leave open."""
+    """With known image sizes; in test_kernels the sizes are unknown."""
     batch, xla = how
     run = separable(kernel, **case[3])
     compare(run, case, (batch, *case[0][1:-1]), xla, rng)
@@ -106,7 +106,7 @@ def test_value_and_gradients(kernel, case, how, rng):
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_sums_of_half_precision_are_whole(size):
-    """In half precision a sum stops where one more is lost in rounding."""
+    """A sum of ones in half precision would stop growing at some point."""
     shapes = (2, 128, 128, 1), (size, size, 1, 1), (1, 1, 1, 1), (1,)
     tensors = [tf.ones(shape, "bfloat16") for shape in shapes]
     cotangent = tf.ones((2, 128, 128, 1), "bfloat16")
@@ -120,7 +120,7 @@ def test_sums_of_half_precision_are_whole(size):
 def test_t6_a_branch_of_a_conditional_trains_with_an_open_batch(
     kernel, case, how, rng
 ):
-    """Its gradient knows no tensor from outside that a closure holds."""
+    """A gradient in a branch must not use tensors from outside by closure."""
     run = separable(kernel, **case[3])
 
     def branch(*tensors):
@@ -139,10 +139,10 @@ def compare(function, case, known, xla, rng):
     """Compares a graph's value and gradients with the reference.
 
     Args:
-        function: The convolution of `case`, however wrapped.
+        function: The convolution of `case`, possibly wrapped.
         case: A value of `CASES`.
-        known: The inputs' sizes in the graph, `None` where unknown.
-        xla: Whether XLA compiles it.
+        known: The sizes of the inputs in the graph, `None` where unknown.
+        xla: Whether XLA compiles the graph.
         rng: A random generator.
     """
     shape, size, multiplier, options = case
@@ -214,7 +214,7 @@ def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
 
 @each_in_turn("how", ["graph", "eager", "xla", "unknown_batch", "graph"])
 def test_second_order_gradients(kernel, case, how, rng):
-    """The gradient of a gradient, against differences of gradients."""
+    """The gradient of a gradient, compared with differences of gradients."""
     shape, size, multiplier, options = case
     values = [v.astype("float64") for v in arrays(rng, shape, size, multiplier)]
     direction = [rng.standard_normal(v.shape) for v in values]
@@ -257,7 +257,7 @@ def test_second_order_gradients(kernel, case, how, rng):
     found = twice(*map(tf.constant, values))
     for one, high, low in zip(found, ahead, behind, strict=True):
         expected = (array(high) - array(low)) / (2 * step)
-        # Central differences are off by a part in 1e10, times what cancels.
+        # The relative error of central differences is 1e-10, but terms cancel.
         scale = np.abs(expected).max()
         np.testing.assert_allclose(array(one), expected, atol=1e-6 * scale)
 
@@ -278,10 +278,11 @@ def test_forward_mode(rng):
 
 
 def test_the_graph_of_inference_is_as_clean_as_tensorflows():
-    """One depthwise operation and one convolution, and nothing for guards.
+    """It has one depthwise operation and one convolution, and no checks.
 
-    What a custom gradient leaves behind is only at weights: between operations
-    on images it would keep converters from joining them.
+    A custom gradient leaves an `IdentityN` in the graph. There may be some on
+    weights, but none between operations on images, because converters could
+    then not fuse these operations.
     """
     weights = [tf.ones(s) for s in ((3, 3, 3, 1), (1, 1, 3, 4), (4,))]
     signature = [tf.TensorSpec((None, 8, 7, 3))]
@@ -305,7 +306,7 @@ def test_the_graph_of_inference_is_as_clean_as_tensorflows():
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("size", [3, 5])
 def test_gradient_of_an_empty_batch_of_images(size, padding):
-    """What sums the gradients of several devices wants the right shape."""
+    """The shape must be right, because gradients of devices are summed."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, 9, 9, 3])])
     def gradient(images):

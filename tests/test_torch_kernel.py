@@ -1,4 +1,4 @@
-"""What torch alone has: its transforms, and roads that only it takes."""
+"""Tests that concern only torch: its transforms, and its fast gradients."""
 
 import functools
 
@@ -13,7 +13,7 @@ from reference import Convolution
 from keras_sepconv import SeparableConv2D, ops
 from keras_sepconv.kernels import _torch, _torch_depthwise
 
-# One case for each way to a gradient of its own.
+# One case for each way in which a gradient is computed.
 CASES = (
     Case("wide", (9, 8), 9, 1, 5, (5, 5)),
     Case("wide_multiplier_2", (7, 8), 9, 2, 5, (3, 4)),
@@ -39,7 +39,7 @@ FORMATS = ("channels_last", "channels_first")
 
 @pytest.fixture
 def always(monkeypatch):
-    """Lifts the limits that send small images down the common road."""
+    """Makes small images run the code that is meant for large ones."""
     monkeypatch.setattr(_torch_depthwise, "_LEAST_IMAGE", 0)
     monkeypatch.setattr(_torch_depthwise, "_MOST_COPIED", 0)
     monkeypatch.setattr(_torch, "_FEWEST_PIXELS", 0)
@@ -47,7 +47,7 @@ def always(monkeypatch):
 
 @pytest.fixture
 def in_float64(monkeypatch, always):
-    """Sends float64 down the roads of float32, to compare it closely."""
+    """Makes float64 run the code of float32, for a close comparison."""
     monkeypatch.setattr(_torch, "_is_tuned", lambda inputs: True)
 
 
@@ -94,7 +94,7 @@ def test_value_and_gradients(case, padding, data_format, rng, always):
 def test_t7_autocast_differentiates_as_stock_does(
     case, data_format, dtype, rng, always
 ):
-    """To the last bit: of -1, 0 and 1, half precision has the sums exactly."""
+    """Equal to the last bit: sums of -1, 0 and 1 are exact."""
     options = case.options("same", data_format)
     tensors = [
         tensor(np.round(a).clip(-1, 1)).requires_grad_()
@@ -116,7 +116,7 @@ def test_t7_autocast_differentiates_as_stock_does(
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_t7_autocast_leaves_the_dtype_that_stock_leaves(case, rng, always):
-    """A bias is added to what was rounded, and is not rounded itself."""
+    """The outputs are rounded; a bias is then added without rounding."""
     tensors = [tensor(a).requires_grad_() for a in case.arrays(rng)]
     options = case.options("same", "channels_last")
     with torch.autocast("cpu"):
@@ -127,7 +127,7 @@ def test_t7_autocast_leaves_the_dtype_that_stock_leaves(case, rng, always):
 
 
 def test_t7_autocast_under_vmap_convolves_as_stock_does(rng):
-    """There it leaves convolutions in float32, and rounds other products."""
+    """There, autocast keeps convolutions in float32 but rounds products."""
     case = Case("dense_steps", (9,), 3, 4, 5, (3,), (1,), (1,))
     inputs, *weights = (tensor(a) for a in case.arrays(rng))
     options = case.options("same", "channels_last")
@@ -153,12 +153,12 @@ def test_t7_autocast_of_the_gradients_alone_rounds_none(case, rng, always):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-# torch's own, when it first differentiates forwards.
+# A warning of torch when it first uses forward mode.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("data_format", FORMATS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_derivatives_of_every_kind(case, data_format, rng, in_float64):
-    """Forwards, twice backwards and under `vmap`, by finite differences."""
+    """Forward, second and `vmap` derivatives against finite differences."""
     options = case.options("same", data_format)
     tensors = [
         tensor(a, "float64").requires_grad_()
@@ -194,7 +194,7 @@ def test_gradients_of_one_argument_alone(case, rng, always):
 
 
 def test_tensors_without_numbers():
-    """That device raises when it is asked whether it has autocast."""
+    """torch raises if it is asked for autocast on the meta device."""
     shapes = (2, 9, 8, 3), (3, 3, 3, 1), (1, 1, 3, 5), (5,)
     tensors = [torch.empty(shape, device="meta") for shape in shapes]
     found = run(*tensors, {"data_format": "channels_last"})
@@ -261,7 +261,7 @@ def test_compile_of_a_layer(rng):
     ids=str,
 )
 def test_a_trace_takes_other_sizes(options, data_format, rng):
-    """Keras exports to ONNX and OpenVINO so, by an image of one pixel."""
+    """Keras exports to ONNX and OpenVINO by a trace of one pixel."""
     layer = SeparableConv2D(
         5, 3, padding="same", data_format=data_format, **options
     )
@@ -280,7 +280,7 @@ def test_a_trace_takes_other_sizes(options, data_format, rng):
 
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_memory_is_channels_last(data_format, rng):
-    """So that the next convolution, too, finds it as it likes it."""
+    """Then the next convolution gets the memory format that it needs."""
     arrays = CASES[0].arrays(rng, data_format)
     options = CASES[0].options("same", data_format)
     found = run(*(tensor(a) for a in arrays), options=options)
@@ -288,3 +288,21 @@ def test_memory_is_channels_last(data_format, rng):
         assert found.is_contiguous()
     else:
         assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_compiled_layer_is_traced_once():
+    """Neither eager calls in between nor what they remember change that."""
+    graphs = []
+
+    def compiler(graph, examples):
+        graphs.append(graph)
+        return graph.forward
+
+    layer = SeparableConv2D(4, 3, padding="same")
+    images = torch.ones(2, 8, 8, 3)
+    expected = layer(images)
+    compiled = torch.compile(layer, backend=compiler)
+    for _ in range(3):
+        torch.testing.assert_close(compiled(images), expected)
+        layer(images)
+    assert len(graphs) == 1

@@ -1,4 +1,4 @@
-"""Inputs whose number of channels only the weights know."""
+"""Inputs with an unknown number of channels, which the weights know."""
 
 import keras
 import numpy as np
@@ -136,7 +136,7 @@ if BACKEND == "tensorflow":
                     strict=True,
                 ):
                     np.testing.assert_allclose(one, other, atol=1e-4)
-                # One channel would broadcast, and six are two images of three.
+                # One channel would broadcast; six could be two images of three.
                 for count in (1, 6):
                     wrong = shaped(SIZES[rank], count, data_format)
                     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -168,7 +168,7 @@ if BACKEND == "jax":
         make = export.export(jax.jit(run))
         inputs = jax.ShapeDtypeStruct(symbols, "float32")
         if KERAS < (3, 15):
-            # JAX 0.4.33 beside it refuses sizes that it cannot compare.
+            # JAX 0.4.33 refuses sizes that it cannot compare.
             with pytest.raises(TypeError, match="total size must be"):
                 make(inputs)
             return

@@ -15,7 +15,7 @@ from keras_sepconv.bench.results import BackendResult, Result, title
 
 FIGURES = pathlib.Path(__file__).parent
 DOCS = FIGURES.parent
-# Places in a row.
+# The positions of the dots in a row.
 OFFSETS = {"forward": -0.2, "training": 0.2}
 
 SUMMARY = """\
@@ -90,7 +90,7 @@ suites](../results.md#all-cases).
 {pictures}
 """
 
-# What is in each suite; each has a page in the folder `results`.
+# The suites with a description; each has a page in the folder `results`.
 SUITES = {
     "separable": "Separable convolutions of images, with depth multiplier 1",
     "multiplier": "Separable convolutions of images, with a depth multiplier "
@@ -111,7 +111,7 @@ def load() -> dict[str, Result]:
 
 
 def slug(backend: BackendResult) -> str:
-    """Returns what a backend's figure is called."""
+    """Returns the name of a backend's figure."""
     return backend["backend"] + ("_xla" if backend["jit_compile"] else "")
 
 
@@ -197,7 +197,7 @@ def overview(backends: list[BackendResult], path: pathlib.Path) -> None:
 
 
 def row(axes: Axes, place: int, backend: BackendResult, suite: str) -> None:
-    """Draws one suite: its cases, the mean, and the mean in figures."""
+    """Draws one suite: its cases, the mean, and the mean as a number."""
     for kind, offset in OFFSETS.items():
         group = summary.group(backend["cases"], suite, kind)
         if group is None:

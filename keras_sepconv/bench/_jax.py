@@ -1,4 +1,4 @@
-"""JAX: everything inside `jax.jit`."""
+"""Runs layers on JAX, all inside `jax.jit`."""
 
 import importlib.util
 import time
@@ -17,7 +17,7 @@ PEERS = ("flax",)
 
 
 def device() -> str:
-    """Returns what the default device is called."""
+    """Returns the name of the default device."""
     return str(jax.devices()[0].device_kind)
 
 
@@ -48,7 +48,7 @@ def _subject(
         return leaves
 
     def costs(inputs: Tensor, cotangent: Tensor) -> Costs:
-        # The calls that follow find what is compiled here.
+        # The calls that follow use what is compiled here.
         start = time.perf_counter()
         jitted.lower(inputs, weights()).compile()
         middle = time.perf_counter()
@@ -64,7 +64,7 @@ def _subject(
 
 
 def floor(matrix: Tensor, jit_compile: bool) -> Subject:
-    """Returns the bare matrix products of a pointwise step."""
+    """Returns the matrix products of a pointwise step alone."""
 
     def product(inputs: Tensor, matrix: Tensor) -> Tensor:
         return inputs @ matrix
@@ -82,7 +82,7 @@ def floor(matrix: Tensor, jit_compile: bool) -> Subject:
 
 
 def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
-    """Returns what else users pick, in channels_last, where installed."""
+    """Returns the layers of flax in channels_last, if it is installed."""
     if importlib.util.find_spec("flax") is None:
         return {}
     from flax import nnx
@@ -118,5 +118,5 @@ def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
 
 
 def release() -> None:
-    """Drops what was compiled."""
+    """Removes compiled functions from the cache."""
     jax.clear_caches()

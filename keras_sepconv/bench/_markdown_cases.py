@@ -1,4 +1,4 @@
-"""The Markdown tables of a suite's cases, a column for each backend."""
+"""The Markdown tables of the cases of a suite, a column for each backend."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -11,21 +11,21 @@ from keras_sepconv.bench.results import (
     title,
 )
 
-# Returns the text of a table's cell, `None` if the measurement lacks it.
+# Returns the text of a cell, or `None` if the measurement does not have it.
 Cell = Callable[[Measurement], str | None]
 
 
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1
 ) -> str:
-    """Returns a Markdown table; its first columns are words, not numbers."""
+    """Returns a Markdown table; its first `words` columns are not numbers."""
     rule = ["---"] * words + ["---:"] * (len(headings) - words)
     lines = [headings, rule, *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def suite_tables(backends: list[BackendResult], suite: str) -> list[str]:
-    """Returns the tables of a suite's cases."""
+    """Returns the tables of the cases of a suite."""
     chosen: list[BackendResult] = []
     for backend in backends:
         cases = [case for case in backend["cases"] if case["suite"] == suite]
@@ -93,7 +93,10 @@ def _of_medians(above: str, below: str) -> Cell:
 
 
 def _cases(columns: Sequence[tuple[str, BackendResult, Cell]]) -> str:
-    """Returns a table of cases; a column is a heading, a backend and a cell."""
+    """Returns a table of cases.
+
+    A column has a heading, a backend, and a function that makes the cells.
+    """
     shapes = {
         case["name"]: case["description"]
         for _, backend, _ in columns
@@ -112,7 +115,7 @@ def _cases(columns: Sequence[tuple[str, BackendResult, Cell]]) -> str:
         for name, shape in shapes.items()
     ]
     headings = [heading for heading, _, _ in columns]
-    # The shape comes last: a phone shows the first columns.
+    # The shape comes last, because a phone shows only the first columns.
     return table(["case", *headings, "shape"], rows)
 
 

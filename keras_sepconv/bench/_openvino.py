@@ -1,4 +1,4 @@
-"""OpenVINO with the same network, in float32."""
+"""Runs a network with OpenVINO in float32."""
 
 import pathlib
 import tempfile
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def predictor(model: Any, inputs: np.ndarray) -> Callable[[], np.ndarray]:
-    """Returns what predicts `inputs` as OpenVINO compiles a model.
+    """Returns a function that predicts `inputs` with OpenVINO.
 
     Args:
         model: A model with one input and one output.
@@ -21,7 +21,7 @@ def predictor(model: Any, inputs: np.ndarray) -> Callable[[], np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         path = str(pathlib.Path(folder, "model.xml"))
         with warnings.catch_warnings():
-            # Keras exports from torch by what torch calls deprecated.
+            # From torch, Keras exports with a deprecated function.
             warnings.simplefilter("ignore", DeprecationWarning)
             model.export(path, format="openvino", verbose=False)
         network = openvino.Core().read_model(path)

@@ -1,4 +1,4 @@
-"""What users of stock Keras run for each case."""
+"""The layers of stock Keras for each case."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from keras_sepconv.bench.cases import Case
 
 
 def layer(case: Case) -> Any:
-    """Returns Keras's own layer, or what users put in its place."""
+    """Returns the layer of Keras, or what users run if there is none."""
     options = {**case.arguments(), **case.options()}
     if len(case.sizes) == 3:
         return GroupedSeparableConv3D(case)
@@ -19,7 +19,7 @@ def layer(case: Case) -> Any:
 
 
 class CausalSeparableConv1D(keras.layers.SeparableConv1D):  # type: ignore[misc]
-    """Padded by hand, because Keras 3 dropped causal padding here."""
+    """Pads the input itself: in Keras 3 this layer has no causal padding."""
 
     def call(self, inputs: Tensor) -> Tensor:
         zeros = (self.kernel_size[0] - 1) * self.dilation_rate[0]
@@ -29,7 +29,7 @@ class CausalSeparableConv1D(keras.layers.SeparableConv1D):  # type: ignore[misc]
 class GroupedSeparableConv3D(keras.layers.Layer):  # type: ignore[misc]
     """`Conv3D(groups=channels)`, then a 1x1x1 `Conv3D`.
 
-    With the weights of a separable layer, so that both train the same.
+    It has the weights of a separable layer, so that both train the same.
     """
 
     def __init__(self, case: Case) -> None:

@@ -1,4 +1,4 @@
-"""What is timed, on whichever backend."""
+"""The form in which every backend provides what is timed."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from keras_sepconv.bench.results import Costs
 class Subject:
     """Something to time: a layer, a peer or the floor.
 
-    Both functions return when the result is there.
+    Both functions wait until the result is computed.
 
     Attributes:
-        forward: From the inputs to the value.
-        training: From the inputs and a cotangent to the value, then the
-            gradients of the inputs and of all weights.
-        costs: Compiles both, before their first call, and returns what that
-            took; where the framework tells.
+        forward: Computes the value from the inputs.
+        training: Computes the value, and the gradients of the inputs and of all
+            weights, from the inputs and a cotangent.
+        costs: Compiles both before their first call and returns the costs;
+            `None` if the framework does not report them.
     """
 
     forward: Callable[[Tensor], Tensor]

@@ -1,4 +1,4 @@
-"""TensorFlow: everything inside `tf.function`, with every size known."""
+"""Runs layers on TensorFlow, all inside `tf.function` with known sizes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ PEERS = ()
 
 
 def device() -> str:
-    """Returns what the default device is called."""
+    """Returns the name of the default device."""
     devices = tf.config.list_physical_devices("GPU")
     if not devices:
         return "cpu"
@@ -58,7 +58,7 @@ def _subject(
 
 
 def floor(matrix: Tensor, jit_compile: bool) -> Subject:
-    """Returns the bare matrix products of a pointwise step."""
+    """Returns the matrix products of a pointwise step alone."""
     variable = tf.Variable(matrix)
 
     def product(inputs: Tensor) -> Tensor:
@@ -75,9 +75,9 @@ def floor(matrix: Tensor, jit_compile: bool) -> Subject:
 
 
 def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
-    """Returns nothing: what users pick on TensorFlow is Keras."""
+    """Returns nothing: on TensorFlow, users have only the layers of Keras."""
     return {}
 
 
 def release() -> None:
-    """Has nothing to drop; functions own their graphs."""
+    """Does nothing: there is no cache, functions own their graphs."""

@@ -1,4 +1,4 @@
-"""PyTorch: eager calls, without a graph where nothing is differentiated."""
+"""Runs layers on torch in eager calls; `forward` records no gradients."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ PEERS = ("torch",)
 
 
 def device() -> str:
-    """Returns what the default device is called."""
+    """Returns the name of the default device."""
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     return "cpu"
@@ -46,7 +46,7 @@ def _subject(module: Layer, weights: list[Tensor]) -> Subject:
 
 
 def floor(matrix: Tensor, jit_compile: bool) -> Subject:
-    """Returns the bare matrix products of a pointwise step."""
+    """Returns the matrix products of a pointwise step alone."""
 
     def forward(inputs: Tensor) -> Tensor:
         outputs = inputs @ matrix
@@ -62,10 +62,10 @@ def floor(matrix: Tensor, jit_compile: bool) -> Subject:
 
 
 def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
-    """Returns what else users pick, on channels_last views.
+    """Returns the layers of torch on channels_last views.
 
-    Its padding is even on both sides, where `"same"` with a stride is not:
-    then it does as much work, for other numbers.
+    They add the same number of zeros on both sides. With a stride, `"same"`
+    does not. Then they do the same amount of work, but the numbers differ.
     """
     _, depthwise, pointwise, bias = arrays
     rank = len(case.sizes)
@@ -109,6 +109,6 @@ def peers(case: Case, arrays: list[np.ndarray]) -> dict[str, Subject]:
 
 
 def release() -> None:
-    """Gives cached memory of a GPU back."""
+    """Frees the cached memory of a GPU."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Whole networks: those of `keras.applications`, stock and converted."""
+"""Times the networks of `keras.applications`, stock and converted."""
 
 import dataclasses
 import importlib.util
@@ -22,8 +22,8 @@ class Application:
     Attributes:
         network: Its name in `keras.applications`.
         batch: The number of images.
-        side: The images' rows and columns.
-        missing: The backends on which Keras does not make it.
+        side: The number of rows and columns of the images.
+        missing: The backends on which Keras cannot build it.
     """
 
     network: str
@@ -37,12 +37,12 @@ class Application:
 
     @property
     def name(self) -> str:
-        """What reports call it, and `--case` selects by."""
+        """The name in reports, and for `--case`."""
         return f"{self.network.lower()}_b{self.batch}"
 
     @property
     def description(self) -> str:
-        """The case in full, as reports print it."""
+        """The full description of the case, for reports."""
         return f"{self.network} {self.batch}x{self.side}x{self.side}x3"
 
     def contest(self, settings: Settings) -> networks.NetworkContest:
@@ -103,15 +103,16 @@ APPLICATIONS = tuple(
 
 
 def exports() -> bool:
-    """Tells whether Keras exports to OpenVINO from the active backend."""
+    """Tells whether Keras can export to OpenVINO from the active backend."""
     return keras.backend.backend() in ("tensorflow", "torch")
 
 
 def _give_signal(model: Any) -> None:
-    """Lets a model of random weights tell one image from another.
+    """Sets random weights with which predictions differ between images.
 
-    With the fans that Keras takes for a depthwise kernel, all predictions are
-    the same. These are those of He et al. (2015) for what each sums over.
+    With Keras's default weights, all predictions are the same, because Keras
+    takes wrong fans for a depthwise kernel. These weights are those of He et
+    al. (2015), scaled for what each kernel sums over.
     """
     rng = np.random.default_rng(0)
     for variable in model.weights:

@@ -1,4 +1,4 @@
-"""The one table of cases, which the benchmark times and the tests check."""
+"""The table of cases that the benchmark times and the tests check."""
 
 import dataclasses
 from typing import Any
@@ -13,18 +13,18 @@ class Case:
     """One separable convolution.
 
     Attributes:
-        name: What reports call it, and `--case` selects by.
-        sizes: The input's spatial sizes.
-        channels: The input's channels.
+        name: The name in reports, and for `--case`.
+        sizes: The spatial sizes of the input.
+        channels: The number of channels of the input.
         multiplier: The depth multiplier.
-        filters: The outputs of the pointwise step.
+        filters: The number of outputs of the pointwise step.
         kernel_size: One size for each spatial axis.
         strides: One stride for each spatial axis.
         dilation_rate: One rate for each spatial axis.
         batch: The number of images.
-        padding: What `ops.separable_conv` takes.
+        padding: As for `ops.separable_conv`.
         data_format: `"channels_last"` or `"channels_first"`.
-        suite: The suite of the benchmark; `""` for a case of the tests alone.
+        suite: The suite of the benchmark; `""` for a case that only tests use.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def description(self) -> str:
-        """The case in full, as reports print it."""
+        """The full description of the case, for reports."""
         sizes = "x".join(map(str, self.sizes))
         kernel = "x".join(map(str, self.kernel_size))
         text = f"{self.batch}x{sizes}x{self.channels}->{self.filters} k{kernel}"
@@ -60,7 +60,7 @@ class Case:
         return text + (" first" if self.data_format == "channels_first" else "")
 
     def arguments(self) -> dict[str, Any]:
-        """Returns what a layer takes beside the `options`."""
+        """Returns the arguments of a layer other than the `options`."""
         return {
             "filters": self.filters,
             "kernel_size": self.kernel_size,
@@ -68,7 +68,7 @@ class Case:
         }
 
     def input_shape(self, data_format: str | None = None) -> tuple[int, ...]:
-        """Returns the input's shape; `None`: in the case's own format."""
+        """Returns the shape of the input; `None` for the case's own format."""
         if (data_format or self.data_format) == "channels_first":
             return (self.batch, self.channels, *self.sizes)
         return (self.batch, *self.sizes, self.channels)
@@ -87,7 +87,7 @@ class Case:
     def arrays(
         self, rng: np.random.Generator, data_format: str | None = None
     ) -> list[np.ndarray]:
-        """Returns inputs, depthwise and pointwise kernel, and bias."""
+        """Returns random inputs, depthwise and pointwise kernel, and bias."""
         return [
             rng.standard_normal(shape, dtype="float32")
             for shape in (
@@ -101,7 +101,7 @@ class Case:
     def options(
         self, padding: Padding | None = None, data_format: str | None = None
     ) -> dict[str, Any]:
-        """Returns the keywords of `ops.separable_conv` and of the layers."""
+        """Returns keyword arguments of `ops.separable_conv` and the layers."""
         return {
             "strides": self.strides,
             "padding": self.padding if padding is None else padding,
@@ -110,7 +110,7 @@ class Case:
         }
 
     def shrunk(self) -> "Case":
-        """Returns the same kind of case, small enough for slow references."""
+        """Returns a smaller case of this kind, for slow references."""
         return dataclasses.replace(
             self,
             sizes=tuple(min(size, 8 + size % 2) for size in self.sizes),
@@ -158,9 +158,10 @@ def _causal(name: str, rate: int) -> Case:
     return _case(name, 4, (4000,), 64, 64, dilation_rate=rate, padding="causal")
 
 
-# Named after where they occur: the image's side and its channels, then what is
-# not 3x3, stride 1, multiplier 1, batch 8 (DeepLab, RepLKNet and some with a
-# multiplier have fewer images, or stock Keras would need minutes).
+# A name has the network in which the case occurs, the side of the image and the
+# channels. Then comes what differs from 3x3, stride 1, multiplier 1, batch 8.
+# DeepLab, RepLKNet and some cases with a multiplier have fewer images, because
+# stock Keras would need minutes.
 CASES = (
     _case("mobilenet_112_32", 8, 112, 32, 64),
     _case("mobilenet_112_64_s2", 8, 112, 64, 128, strides=2),

@@ -1,4 +1,4 @@
-"""Times things side by side, and what to make of the times."""
+"""Times functions side by side, and computes ratios from the times."""
 
 import math
 import random
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from keras_sepconv.bench.results import Measurement, Quartiles
 
-# As few as have quartiles; for those of which one takes seconds.
+# The fewest rounds that have quartiles, for cases that take seconds.
 MIN_ROUNDS = 3
 
 Times = dict[str, list[float]]
@@ -19,17 +19,17 @@ def interleaved(
     seconds: float,
     now: Callable[[], float] = time.perf_counter,
 ) -> Times:
-    """Times each once a round, as often as time lets; returns the seconds.
+    """Times each function once in a round, and returns the seconds.
 
-    What disturbs the machine for longer than a round disturbs all alike. What
-    ran before matters too, because it leaves a cold cache behind, or memory to
-    use again; so each runs once untimed before it is timed, and each round has
-    an order of its own.
+    Other load on the machine that lasts longer than a round slows all functions
+    alike. What ran just before also matters: it leaves a cold cache, or memory
+    that can be used again. So each function runs once untimed before it is
+    timed, and each round has a new order.
 
     Args:
-        runs: By name; each returns when its result is there. They have run
+        runs: The functions by name. They wait for their results. They have run
             before.
-        seconds: When to begin no further round; three there are always.
+        seconds: After this time no new round begins; there are at least three.
         now: The clock.
     """
     times: Times = {name: [] for name in runs}
@@ -47,7 +47,7 @@ def interleaved(
 
 
 def quartiles(values: Sequence[float]) -> Quartiles:
-    """Returns the quartiles, the median in the middle."""
+    """Returns the quartiles; the median is in the middle."""
     return statistics.quantiles(values, n=4, method="inclusive")
 
 
@@ -57,7 +57,7 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> Quartiles:
 
 
 def measurement(times: Times) -> Measurement:
-    """Returns what the times of `stock`, `ours` and the others say."""
+    """Returns the result of the times of `stock`, `ours` and the others."""
     ours = times["ours"]
     return {
         "rounds": len(ours),
@@ -78,6 +78,6 @@ def measurement(times: Times) -> Measurement:
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """Returns the mean of factors; NaN of none."""
+    """Returns the geometric mean, or NaN if there are no values."""
     logs = [math.log(value) for value in values]
     return math.exp(statistics.fmean(logs)) if logs else math.nan

@@ -21,7 +21,7 @@ from keras_sepconv.bench.measure import AnyCase
 from keras_sepconv.bench.processes import elsewhere, here
 from keras_sepconv.tools import _source
 
-# What makes no sense without a model, and what makes none with one.
+# The options that need a model, and those that must be without one.
 _WITH = ("batch", "loss", "input_shape", "weights", "modules", "unsafe")
 _WITHOUT = ("backend", "suite", "case", "jit_compile")
 
@@ -105,13 +105,13 @@ def _cases(options: argparse.Namespace) -> list[Case | Application]:
 def _objections(
     options: argparse.Namespace, backends: list[str]
 ) -> Iterator[str]:
-    """Yields what is wrong with arguments that are right by themselves."""
+    """Yields errors about arguments that do not fit together."""
     for name in _WITH if options.model is None else _WITHOUT:
         if getattr(options, name):
             option = "import" if name == "modules" else name.replace("_", "-")
             word = "with" if name in _WITH else "without"
             yield (
-                f"argument --{option}: must stand {word} FILE. Received: "
+                f"argument --{option}: must be used {word} FILE. Received: "
                 f"{options.model or 'no FILE'}"
             )
     if options.loss is not None:
@@ -124,7 +124,7 @@ def _objections(
             )
     if options.model is None and not _cases(options):
         yield (
-            "argument --case: must match a case of the suites asked for"
+            "argument --case: must match a case of the chosen suites"
             f"{' that is in --quick' if options.quick else ''}. "
             f"Received: {' '.join(options.case or ['*'])}"
         )
@@ -134,8 +134,8 @@ def _objections(
             received = f"Received: {backend}, which is active"
         if backend not in BACKENDS:
             yield (
-                f"argument --backend: must be of {', '.join(BACKENDS)}, "
-                f"which compile or differentiate. {received}"
+                f"argument --backend: must be one of {', '.join(BACKENDS)}, "
+                f"which can compute gradients. {received}"
             )
         if importlib.util.find_spec(backend) is None:
             yield f"argument --backend: must be installed. {received}"
@@ -152,7 +152,7 @@ def _objections(
 
 
 def _implementation(options: argparse.Namespace) -> str | None:
-    # A layer cannot know that XLA will compile it.
+    # A layer cannot find out that XLA will compile it.
     default = "taps" if options.jit_compile else None
     name: str | None = options.implementation or default
     return name

@@ -1,4 +1,4 @@
-"""One case: stock, ours, the floor and the peers, ready to run."""
+"""Prepares everything that is timed for one case."""
 
 import dataclasses
 import functools
@@ -21,9 +21,9 @@ class Settings:
     """How to measure.
 
     Attributes:
-        seconds: The time budget of a measurement; a case has two.
+        seconds: The time for one measurement; a case has two.
         jit_compile: Whether TensorFlow compiles with XLA.
-        implementation: What our layers ask for.
+        implementation: The implementation that our layers run, or `None`.
     """
 
     seconds: float
@@ -33,7 +33,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """A subject with what it runs on."""
+    """A subject with its inputs."""
 
     subject: Subject
     inputs: Tensor
@@ -46,7 +46,7 @@ class _Entry:
         return functools.partial(training, self.inputs, self.cotangent)
 
     def results(self) -> list[np.ndarray]:
-        """Returns the value of a forward call, then all of a training step."""
+        """Returns the results of a forward call and of a training step."""
         results = [
             self.subject.forward(self.inputs),
             *self.subject.training(self.inputs, self.cotangent),
@@ -55,10 +55,10 @@ class _Entry:
 
 
 class Contest:
-    """All that is run for one case, in the order of its rounds.
+    """Everything that is run for one case: stock, ours, floor and peers.
 
     Args:
-        native: The backend's module of this package.
+        native: The module of this package for the backend.
         case: The case.
         settings: How to measure.
     """
@@ -92,13 +92,13 @@ class Contest:
         return np.ascontiguousarray(array)
 
     def runs(self, kind: str) -> dict[str, Callable[[], object]]:
-        """Returns what to time, by name."""
+        """Returns the functions to time, by name."""
         return {
             name: entry.runner(kind) for name, entry in self._entries.items()
         }
 
     def costs(self) -> dict[str, Costs]:
-        """Returns what the framework tells of each; call this first."""
+        """Returns the costs that the framework reports; call this first."""
         # The first compilation of a process takes longer, whatever it compiles.
         for kind in KINDS:
             self._entries["floor"].runner(kind)()
@@ -109,7 +109,11 @@ class Contest:
         }
 
     def wrong(self) -> list[str]:
-        """Returns what is wrong with ours and the peers, and warms all up."""
+        """Compares ours and the peers with stock Keras, and warms all up.
+
+        Returns:
+            The errors, in words.
+        """
         expected = self._entries["stock"].results()
         magnitudes = self._magnitudes()
         found = self._entries["ours"].results()
@@ -125,7 +129,7 @@ class Contest:
         )
         for name in self._entries.keys() - {"stock", "ours", "floor"}:
             found = self._entries[name].results()[:1]
-            # torch alone has no other padding than the same on both sides.
+            # Only torch cannot pad differently on both sides.
             if name != "torch" or self._pads_evenly():
                 wrong += [
                     f"the peer {name}: {message}"
@@ -134,7 +138,7 @@ class Contest:
         return wrong
 
     def _magnitudes(self) -> list[np.ndarray]:
-        """Returns the sums of the absolute values of what stock sums."""
+        """Returns what stock Keras computes from absolute values."""
         layer, stock = self._layers["stock"], self._entries["stock"]
         weights = layer.get_weights()
         layer.set_weights([np.abs(weight) for weight in weights])
@@ -144,7 +148,7 @@ class Contest:
         return results
 
     def _pads_evenly(self) -> bool:
-        """Tells whether a peer's even padding means the same convolution."""
+        """Tells whether padding `"same"` is the same number on both sides."""
         return all(
             self._spec.pads(axis, size) == ((span - 1) // 2, span // 2)
             for axis, (size, span) in enumerate(
@@ -154,10 +158,11 @@ class Contest:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Returns a tensor in memory of the framework's own, as layers get it.
+    """Returns a tensor in memory that the framework has allocated.
 
-    What is shared with NumPy begins anywhere, and then a convolution that reads
-    it as it lies takes up to a third longer.
+    Layers get such tensors. Memory that is shared with NumPy may be aligned
+    differently; a convolution that reads it in place takes up to a third
+    longer.
     """
     return keras.ops.copy(keras.ops.convert_to_tensor(array))
 

@@ -1,9 +1,10 @@
-"""How all figures look, those of `--plot` and those of the documentation.
+"""The style of all figures, of `--plot` and of the documentation.
 
-They are read on phones, on dark pages, in gray print, and by people who cannot
-distinguish red from green. So they are narrow, with letters of the page's size.
-They have a white ground, which the site's style sheet inverts on dark pages.
-They use colours from Okabe and Ito, and different shapes or hatching as well.
+People read them on phones, on dark pages and in gray print, and some readers
+cannot distinguish red from green. So the figures are narrow, with letters as
+large as those of the page. Their background is white; the style sheet of the
+site inverts it on dark pages. They use the colours of Okabe and Ito, and also
+different shapes or hatching.
 """
 
 import pathlib
@@ -21,7 +22,7 @@ from keras_sepconv.bench.results import KINDS
 BLUE, ORANGE, GREEN, SKY = "#0072b2", "#e69f00", "#009e73", "#56b4e9"
 VERMILION, GRAY, LIGHT = "#d55e00", "#666666", "#eeeeee"
 
-# Inches; a phone shows so much without making it smaller.
+# In inches; a phone shows this width without shrinking it.
 WIDTH = 4.8
 
 KIND_NAMES = {"forward": "forward", "training": "training step"}
@@ -49,24 +50,24 @@ _STYLE = {
 }
 
 
-# Of the columns of numbers to the right of axes, in points.
+# The positions of the columns of numbers to the right of the axes, in points.
 _COLUMNS = {"forward": 36, "training": 74}
 
 
 def style() -> Any:
-    """Returns the context in which to draw and to save."""
+    """Returns the context for drawing and saving figures."""
     return matplotlib.rc_context(_STYLE)
 
 
 def figure(
     height: float, width: float = WIDTH, layout: str | None = "constrained"
 ) -> Figure:
-    """Returns an empty figure of a size in inches."""
+    """Returns an empty figure; the size is in inches."""
     return Figure(figsize=(width, height), layout=layout)
 
 
 def write(axes: Axes, place: float, kind: str, text: str, **style: Any) -> None:
-    """Writes into the column of a kind, to the right of the axes."""
+    """Writes a text into the column of a kind, to the right of the axes."""
     axes.annotate(
         text,
         (1, place),
@@ -83,21 +84,21 @@ def write(axes: Axes, place: float, kind: str, text: str, **style: Any) -> None:
 def write_ratio(axes: Axes, place: float, kind: str, value: float) -> None:
     """Writes a ratio into the column of a kind, a loss in bold."""
     is_loss = value < 1
-    # Never rounded up to 1.
+    # A loss is never rounded up to 1.
     text = f"{min(value, 0.99):.2f}" if is_loss else number(value)
     weight = "bold" if is_loss else "normal"
     write(axes, place, kind, text, weight=weight)
 
 
 def ratio_scale(axes: Axes, rows: int, label: str) -> None:
-    """Sets the scale of speed-ups, for rows from the top, with a heading.
+    """Sets the scale of speed-ups, and adds headings.
 
-    Losses are on gray ground.
+    Losses have a gray background.
 
     Args:
-        axes: With all that it shows.
-        rows: How many there are, from 0.
-        label: What to write below, after what a ratio is.
+        axes: The axes, with everything that they show.
+        rows: The number of rows; the first one, 0, is at the top.
+        label: The text below the axes, in a second line.
     """
     axes.set_xscale("log")
     axes.autoscale_view()

@@ -1,21 +1,21 @@
-"""Whether two layers agree as far as rounding lets them."""
+"""Checks whether two layers compute the same, up to rounding."""
 
 import numpy as np
 
 # The unit roundoff of float32.
 _EPSILON = 2.0**-24
 
-# How many roundoffs, of the sum of its terms' absolute values, a sum may be
-# off. The certain bound is as many as there are terms; on a large image it
-# exceeds a kernel's gradient itself, and would pass anything. Of terms with
-# random signs, as here, the partial sums stay so small that the error does not
-# grow with the number of terms at all, and one such roundoff is usual (Higham
-# and Mary, "Sharper probabilistic backward error analysis for basic linear
-# algebra kernels with random data", SIAM J. Sci. Comput. 42, 2020).
+# The allowed error of a sum, in roundoffs times the sum of absolute values. The
+# safe bound is one roundoff for each term. For the gradient of a kernel on a
+# large image, this is more than the gradient itself, so any number would pass.
+# But here the terms have random signs. Then the partial sums stay small, the
+# error does not grow with the number of terms, and about one roundoff is usual
+# (Higham and Mary, "Sharper probabilistic backward error analysis for basic
+# linear algebra kernels with random data", SIAM J. Sci. Comput. 42, 2020).
 _ROUNDOFFS = 8
 
-# How far two sums may be apart, each with errors of its own, as a multiple of
-# the sum of absolute values.
+# The allowed difference of two sums, relative to the sum of absolute values.
+# Each of the two has its own errors.
 BOUND = 2 * _ROUNDOFFS * _EPSILON
 
 # The results in the order in which a training step returns them.
@@ -33,13 +33,13 @@ def disagreements(
     expected: list[np.ndarray],
     magnitudes: list[np.ndarray],
 ) -> list[str]:
-    """Returns what is wrong, in words; nothing if nothing is.
+    """Returns the errors, in words.
 
     Args:
-        found: The value, or that and the gradients of inputs and weights.
-        expected: The same of stock Keras.
-        magnitudes: The same of stock Keras for the absolute values of all
-            inputs, weights and cotangents: the sums of absolute values.
+        found: The value, or the value and the gradients of inputs and weights.
+        expected: The same from stock Keras.
+        magnitudes: The same from stock Keras for the absolute values of all
+            inputs, weights and cotangents. They are sums of absolute values.
     """
     wrong = []
     for name, a, b, magnitude in zip(

@@ -1,4 +1,4 @@
-"""What the benchmark runs on."""
+"""Describes the machine that the benchmark runs on."""
 
 import os
 import pathlib
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def machine() -> dict[str, Any]:
-    """Returns the processor, its cores and threads, and the Python."""
+    """Returns the processor, its cores and threads, and Python's version."""
     available = getattr(os, "sched_getaffinity", None)
     threads = len(available(0)) if available else os.cpu_count()
     processor, cores = _linux_processor()
@@ -21,7 +21,7 @@ def machine() -> dict[str, Any]:
 
 
 def _linux_processor() -> tuple[str | None, int | None]:
-    """Returns the model and the number of cores, `None` if unknown."""
+    """Returns the model and the number of cores, or `None` if unknown."""
     path = pathlib.Path("/proc/cpuinfo")
     if not path.exists():
         return None, None

@@ -1,4 +1,4 @@
-"""The tables as Markdown, of one run or of several together."""
+"""The tables of one or several runs as Markdown."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ def document(runs: Sequence[Result]) -> str:
     """Returns all tables, with the machines and the versions.
 
     Args:
-        runs: What was measured. A backend's runs are put together.
+        runs: The results. The runs of one backend are merged.
     """
     parts = [f"## {name}\n\n{text}" for name, text in sections(runs).items()]
     return "\n\n".join(parts) + "\n"
@@ -44,7 +44,7 @@ def merged(runs: Iterable[Result]) -> list[BackendResult]:
     """Returns each backend once, with its cases from all runs.
 
     Raises:
-        ValueError: A case was run twice, in the same way.
+        ValueError: A case was run twice with the same settings.
     """
     found: dict[str, BackendResult] = {}
     for run in runs:
@@ -87,7 +87,7 @@ def _machines(runs: Sequence[Result]) -> str:
 
 
 def _summary(backends: list[BackendResult]) -> str:
-    """Returns a table for each backend: its suites' means and worst cases."""
+    """Returns a table of means and worst cases for each backend."""
     headings = ["suite", "cases"]
     for kind in KINDS:
         headings += [f"{_NAMES[kind]}, mean", "worst"]

@@ -27,8 +27,8 @@ def measure(
     """Returns the measurements of `cases` on the active backend.
 
     Args:
-        cases: What to measure.
-        settings: How.
+        cases: The cases to measure.
+        settings: How to measure.
         begin: Called before each case.
     """
     name = keras.backend.backend()
@@ -62,7 +62,7 @@ def _peers(cases: Sequence[AnyCase]) -> tuple[str, ...]:
 
 
 def _version(package: str) -> str | None:
-    # TensorFlow's module comes from distributions of several names.
+    # Several distributions provide the module of TensorFlow.
     distributions = importlib.metadata.packages_distributions()
     if package not in distributions:
         return None

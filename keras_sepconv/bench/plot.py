@@ -1,4 +1,4 @@
-"""The ratios that `--plot` draws."""
+"""Draws the ratios for `--plot`."""
 
 import pathlib
 
@@ -21,8 +21,8 @@ def plot(result: Result, path: pathlib.Path) -> None:
     """Draws the speed-ups of all cases, a panel for each backend.
 
     Args:
-        result: What was measured.
-        path: The picture's file.
+        result: The result of a run.
+        path: The file of the picture.
     """
     backends = result["backends"]
     rows = max(len(_rows(backend)) for backend in backends)
@@ -41,7 +41,7 @@ def plot(result: Result, path: pathlib.Path) -> None:
 
 
 def _rows(backend: BackendResult) -> list[str | CaseResult]:
-    """Returns the cases, each suite with its name before it."""
+    """Returns the cases, with the name of each suite before its cases."""
     rows: list[str | CaseResult] = []
     suite = None
     for case in backend["cases"]:
@@ -71,7 +71,7 @@ def _panel(axes: Axes, backend: BackendResult) -> None:
 
 
 def _mark(axes: Axes, place: int, kind: str, quartiles: Quartiles) -> None:
-    """Draws the median, and the quartiles as a line; writes the number."""
+    """Draws the median as a mark and the quartiles as a line."""
     low, median, high = quartiles
     y = place + (-0.17 if kind == KINDS[0] else 0.17)
     mark = drawing.KIND_STYLES[kind]

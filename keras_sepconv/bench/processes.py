@@ -1,4 +1,4 @@
-"""Measuring here, and under another backend in a process of its own."""
+"""Measures in this process, or under another backend in a new process."""
 
 import os
 import pathlib
@@ -34,10 +34,10 @@ def here(cases: Sequence[AnyCase], settings: Settings) -> results.BackendResult:
 def elsewhere(
     backend: str, cases: Sequence[AnyCase], settings: Settings
 ) -> results.BackendResult:
-    """Measures on a backend that is not active: Keras has one a process.
+    """Measures on another backend: Keras has only one in a process.
 
     Raises:
-        SystemExit: The process failed, and has said why on stderr.
+        SystemExit: The new process failed; the reason is on stderr.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "result.json")

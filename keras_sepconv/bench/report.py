@@ -17,7 +17,7 @@ from keras_sepconv.bench.results import (
     title,
 )
 
-# From here on there is room for what a case is, beside its name.
+# A console of this width has room for the description of a case.
 _WIDE = 100
 
 LEGEND = (
@@ -42,14 +42,14 @@ OWN_LEGEND = (
 
 
 def number(value: float) -> str:
-    """Returns a ratio or a time in three digits."""
+    """Returns a ratio or a time with three digits."""
     digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{digits}f}"
 
 
 def verdict(value: float) -> str:
-    """Returns a ratio, and says of a loss that it is one."""
-    # Never rounded up to 1.
+    """Returns a ratio; a loss is marked by the word."""
+    # A loss is never rounded up to 1.
     return f"loss {min(value, 0.99):.2f}" if value < 1 else number(value)
 
 
@@ -73,11 +73,11 @@ def _table(heading: str) -> Table:
 
 
 def report(console: Console, result: Result) -> None:
-    """Prints everything.
+    """Prints all tables.
 
     Args:
-        console: Where to.
-        result: What was measured.
+        console: Where to print.
+        result: The result of a run.
     """
     header(console, result)
     for backend in result["backends"]:
@@ -172,7 +172,7 @@ def _measured(case: CaseResult, kind: str, peers: list[str]) -> list[Any]:
         _quartiles(measurement["speedup"]),
         number(measurement["milliseconds"]["ours"][1]),
         "" if floor is None else number(floor[1]),
-        # A peer may be unable to run one case.
+        # A peer may not support a case.
         *(
             _speedup(_against(peer, measurement["peers"][peer][1]))
             if peer in measurement["peers"]
@@ -240,7 +240,7 @@ def compare(console: Console, old: Result, new: Result) -> None:
             table.add_row(*_changed(change))
         console.print(table)
     if not found:
-        console.print("The older run has nothing to compare with.")
+        console.print("The older run has nothing that can be compared.")
 
 
 def _changed(change: summary.Change) -> list[Any]:

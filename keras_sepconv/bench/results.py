@@ -8,7 +8,7 @@ import pathlib
 import re
 from typing import Any, TypedDict, cast
 
-# What no clock measures better than.
+# The number of digits. No clock is more precise.
 _DIGITS = 4
 
 # First quartile, median, third quartile.
@@ -66,18 +66,18 @@ class Result(TypedDict):
 
 
 def rounded(result: Result) -> Result:
-    """Returns a result as its file keeps it, with numbers in four digits.
+    """Returns a result as in its file, with numbers of four digits.
 
-    What is printed is made of this too, so that both round alike.
+    The printed tables use these numbers too, so that both round alike.
     """
     text = json.dumps(result)
     return cast(Result, json.loads(text, parse_float=_rounded))
 
 
 def save(result: Result, path: pathlib.Path) -> None:
-    """Writes a result, numbers in four digits, quartiles in one line."""
+    """Writes a result; numbers have four digits, quartiles are in one line."""
     text = json.dumps(rounded(result), indent=1)
-    # Lists of numbers alone: no bracket, brace or quote in them.
+    # Matches lists of numbers: they contain no bracket, brace or quote.
     text = re.sub(
         r"\[([^][{}\"]+)\]", lambda m: f"[{' '.join(m[1].split())}]", text
     )
@@ -92,19 +92,19 @@ def load(path: pathlib.Path) -> Result:
     """Reads a result.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file contains something else.
         OSError: The file cannot be read.
     """
     result = json.loads(path.read_text())
     if not isinstance(result, dict) or not Result.__annotations__.keys() <= (
         result.keys()
     ):
-        raise ValueError("no result of `bench --json`")
+        raise ValueError("not a result of `bench --json`")
     return cast(Result, result)
 
 
 def title(backend: BackendResult) -> str:
-    """Returns what to call a backend as it was run."""
+    """Returns the name of a backend with its settings."""
     text = backend["backend"]
     if backend["jit_compile"]:
         text += ", jit_compile=True"

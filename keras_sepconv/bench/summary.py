@@ -1,4 +1,4 @@
-"""What the cases say together, and what changed since an older run."""
+"""Summarises the cases of a run, and compares a run with an older one."""
 
 import statistics
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ ALL = "all"
 
 
 class Group(NamedTuple):
-    """Speed-ups taken together.
+    """The speed-ups of several cases.
 
     Attributes:
         size: The number of cases.
         mean: The geometric mean.
-        worst: The smallest.
-        where: The case that it is from.
+        worst: The smallest speed-up.
+        where: The case with the smallest speed-up.
     """
 
     size: int
@@ -33,7 +33,7 @@ class Group(NamedTuple):
 
 
 def groups(cases: list[CaseResult]) -> list[str]:
-    """Returns which cases are judged together: each suite, and all."""
+    """Returns the names of the groups: each suite, and all cases."""
     suites = list(dict.fromkeys(case["suite"] for case in cases))
     return [*suites, ALL] if len(suites) > 1 else suites
 
@@ -48,7 +48,7 @@ def kinds(cases: list[CaseResult]) -> list[str]:
 
 
 def group(cases: list[CaseResult], name: str, kind: str) -> Group | None:
-    """Returns the speed-ups of one of `groups`, `None` if it has none."""
+    """Returns the speed-ups of one of `groups`, or `None` if it has none."""
     speedups = [
         (case["measurements"][kind]["speedup"][1], case["name"])
         for case in cases
@@ -63,7 +63,10 @@ def group(cases: list[CaseResult], name: str, kind: str) -> Group | None:
 def cost_ratios(
     cases: list[CaseResult],
 ) -> dict[str, list[tuple[float, str]]]:
-    """Returns stock's costs over ours, with the case, by what is spent."""
+    """Returns the costs of stock Keras divided by ours, by kind of cost.
+
+    Each ratio has the name of its case.
+    """
     found: dict[str, list[tuple[float, str]]] = {}
     for case in cases:
         stock, ours = case["costs"].get("stock"), case["costs"].get("ours")
@@ -83,12 +86,12 @@ def cost_ratios(
 def median_and_worst(
     pairs: list[tuple[float, str]],
 ) -> tuple[float, float, str]:
-    """Returns the median, the smallest, and where that is from."""
+    """Returns the median, the smallest, and the case of the smallest."""
     return statistics.median(value for value, _ in pairs), *min(pairs)
 
 
 class Change(NamedTuple):
-    """A speed-up then and now; `None` where it was not measured."""
+    """A speed-up then and now; `None` if it was not measured."""
 
     case: str
     kind: str
@@ -119,7 +122,7 @@ def _speedup(case: CaseResult, kind: str) -> float | None:
 def pairs(
     old: Result, new: Result
 ) -> Iterator[tuple[BackendResult, BackendResult]]:
-    """Yields the backends that both results have, run in the same way."""
+    """Yields the backends that both results have with the same settings."""
     older = {title(backend): backend for backend in old["backends"]}
     for backend in new["backends"]:
         if title(backend) in older:
@@ -127,7 +130,7 @@ def pairs(
 
 
 def differences(old: Result, new: Result) -> list[str]:
-    """Returns what else differs: the machine, the versions, the clock."""
+    """Returns differences of the machine, the versions and the clock."""
     found = []
     for key, value in new["machine"].items():
         before = old["machine"].get(key)

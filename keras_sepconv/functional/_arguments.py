@@ -1,4 +1,4 @@
-"""Arguments as R users give them, made into what layers take."""
+"""Converts arguments of R users to arguments of layers."""
 
 import difflib
 import functools
@@ -12,9 +12,9 @@ import numpy as np
 
 from keras_sepconv._spec import boolean, data_format, integer, option, wrong
 
-# Spatial axes of the layer with the most.
+# The largest number of spatial axes that a layer has.
 _MOST_AXES = 3
-# Where Keras finds what an argument names, by how the argument's name ends.
+# The module in which Keras looks up a name, by the ending of the argument.
 _MODULES = {
     "activation": keras.activations,
     "initializer": keras.initializers,
@@ -30,10 +30,10 @@ _DTYPES = (
 
 
 def plain(value: Any) -> Any:
-    """Returns a value without what R wraps around one, and lists for vectors.
+    """Returns the value of a vector with one element, and lists for vectors.
 
-    R knows no number but a vector of one, and most of its functions take a
-    list or a one-dimensional array of one for it.
+    In R a number is a vector with one element. Most R functions also accept a
+    list or a one-dimensional array with one element.
     """
     is_vector = isinstance(value, np.ndarray) and value.ndim == 1
     items = value.tolist() if is_vector else value
@@ -44,14 +44,14 @@ def plain(value: Any) -> Any:
 
 
 def name_of(value: Any) -> str | None:
-    """Returns the name of a layer, a model or an input, `None` for none."""
+    """Returns a valid name of a layer, a model or an input, or `None`."""
     if value is not None and (not isinstance(value, str) or "/" in value):
         raise wrong("name", "a string without a slash", value, TypeError)
     return value
 
 
 def dtype_of(name: str, value: Any) -> str | None:
-    """Returns the dtype of weights and inputs that a dtype or policy means."""
+    """Returns the dtype of weights and inputs for a dtype or a policy."""
     if value is None:
         return None
     try:
@@ -66,7 +66,8 @@ def dtype_of(name: str, value: Any) -> str | None:
 def blame(options: dict[str, Any]) -> None:
     """Raises a `ValueError` that names an argument that Keras does not know.
 
-    For when Keras has refused one: making them twice would draw numbers.
+    Call it only after Keras has raised an error. It makes the objects a second
+    time, and that may draw random numbers.
     """
     for name, value in options.items():
         kind = name.rsplit("_", 1)[-1]
@@ -74,7 +75,7 @@ def blame(options: dict[str, Any]) -> None:
         try:
             if module is not None:
                 module.get(value)
-        except Exception:  # Whatever a class of the user's raises.
+        except Exception:  # A class of the user may raise anything.
             article = "an" if kind[0] in "ai" else "a"
             rule = f"{article} {kind}, by name or as an object"
             rule += _nearest(value, sorted(set(dir(module)) - _NO_NAMES))
@@ -82,21 +83,21 @@ def blame(options: dict[str, Any]) -> None:
 
 
 def _nearest(value: Any, names: Sequence[str]) -> str:
-    """Returns a hint at the known name that a misspelt one is like."""
+    """Returns a hint with the known name that is most like `value`."""
     word = value.lower() if isinstance(value, str) else ""
     near = difflib.get_close_matches(word, names, 1, cutoff=0.5)
     return f'; the nearest name is "{near[0]}"' if near else ""
 
 
 def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of a layer of Keras, normalised.
+    """Returns the normalised arguments of a layer of Keras.
 
-    Layers of ours do this for themselves.
+    The layers of this package normalise their arguments themselves.
 
     Args:
-        layer_class: The layer's class.
-        arguments: What the user gave. Those that are no whole number, flag or
-            word of a fixed list are left to the layer.
+        layer_class: The class of the layer.
+        arguments: The arguments that the user passed. Only whole numbers, flags
+            and words from a fixed list are checked here.
 
     Raises:
         TypeError: An argument of the wrong type.
@@ -105,7 +106,8 @@ def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     normalisers = dict(_NORMALISERS)
     if layer_class is keras.layers.UpSampling1D:
         normalisers["size"] = integer
-    # R has none for one dimension, and Keras would take the configuration's.
+    # In R, layers with one dimension have no data format. Keras would use the
+    # one of its configuration.
     if "data_format" in inspect.signature(layer_class).parameters:
         arguments = {"data_format": "channels_last", **arguments}
     if "kernel_size" in arguments:
@@ -125,9 +127,9 @@ def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(name: str, value: Any) -> Any:
-    """Returns one whole number, or a tuple of them, or of pairs.
+    """Returns one whole number, or a tuple of numbers or of pairs.
 
-    Whether there are as many as there are axes is for the layer to say.
+    The layer checks that there are as many as it has axes.
     """
     if name == "output_padding" and value is None:
         return value
@@ -157,13 +159,13 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _listed(value: Any) -> list[Any] | tuple[Any, ...] | None:
-    """Returns the items of a list, or `None` of what is none."""
+    """Returns the items of a list, or `None` for anything else."""
     items = value.tolist() if isinstance(value, np.ndarray) else value
     return items if isinstance(items, (list, tuple)) else None
 
 
 def _rate(name: str, value: Any) -> float:
-    """Returns the part of a layer's units that dropout leaves out."""
+    """Returns the share of units that dropout removes."""
     rule = "a number from 0 to 1"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise wrong(name, rule, value, TypeError)

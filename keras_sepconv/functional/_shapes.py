@@ -1,4 +1,4 @@
-"""Shapes as R users give them."""
+"""Converts shapes of R users."""
 
 import numbers
 from collections.abc import Iterable, Mapping, Set
@@ -12,21 +12,22 @@ from keras_sepconv._spec import Shape, integer, is_na, shown, wrong
 def full_shape(
     given: dict[str, Any], size: int | None, rank: int | None = None
 ) -> Shape | None:
-    """Returns the shape, batch included, of a model's first input.
+    """Returns the shape of a model's first input, with the batch.
 
     Args:
-        given: What the user gave, by the argument's name: `None`, or a shape,
-            with the batch if the name begins with "batch". The last that is
-            given wins.
-        size: That of the batch for the other shapes, `None` if it may be any.
-        rank: How many dimensions it has, batch included; `None` if any.
+        given: The arguments of the user by name, each a shape or `None`. A
+            shape contains the batch if the name begins with "batch". The last
+            shape wins.
+        size: The batch size for the other shapes, or `None` if it may be any.
+        rank: The number of dimensions with the batch, or `None` if it may be
+            any.
 
     Returns:
-        The shape, or `None` if none was given.
+        The shape, or `None` if the user passed no shape.
 
     Raises:
-        TypeError: Something that is no shape.
-        ValueError: The wrong rank, or a dimension that is neither positive nor
+        TypeError: An argument is not a shape.
+        ValueError: The rank is wrong, or a dimension is neither positive nor
             unknown.
     """
     for name, value in reversed(given.items()):
@@ -43,12 +44,12 @@ def full_shape(
 
 
 def check_channels(layer: Any, shape: Shape, given: dict[str, Any]) -> None:
-    """Raises a `ValueError` if a layer with filters has unknown channels.
+    """Raises a `ValueError` if the input of a convolution has unknown channels.
 
     Args:
         layer: The layer.
-        shape: The shape of its input, batch included.
-        given: What the user gave, as for `full_shape`.
+        shape: The shape of its input, with the batch.
+        given: The arguments of the user, as for `full_shape`.
     """
     if not hasattr(layer, "kernel_size"):
         return
@@ -66,17 +67,17 @@ def check_channels(layer: Any, shape: Shape, given: dict[str, Any]) -> None:
 
 
 def shape_of(name: str, value: Any, rank: int | None = None) -> Shape:
-    """Returns a shape that a user gave.
+    """Returns the shape that a user passed.
 
     Args:
-        name: The argument's name, for the message.
-        value: Whole numbers, `None` or R's NA for what is unknown; R has no
-            scalars, so one number is a shape of rank 1.
-        rank: What its length must be; `None` if it may be any.
+        name: The name of the argument, for the message.
+        value: Whole numbers; `None` or R's NA for an unknown size. R has no
+            scalars, so a single number is a shape of rank 1.
+        rank: The required length, or `None` if it may be any.
 
     Raises:
-        TypeError: Something that is no shape.
-        ValueError: The wrong rank, or a dimension that is neither positive nor
+        TypeError: `value` is not a shape.
+        ValueError: The rank is wrong, or a dimension is neither positive nor
             unknown.
     """
     of_rank = "" if rank is None else f" of rank {rank}"
@@ -102,10 +103,10 @@ def shape_of(name: str, value: Any, rank: int | None = None) -> Shape:
 
 
 def size_of(name: str, value: Any) -> int | None:
-    """Returns a size: unknown for `None` and for R's NA.
+    """Returns a size, or `None` for an unknown one (`None` or R's NA).
 
     Raises:
-        TypeError: `value` is no number.
-        ValueError: `value` is no positive whole number.
+        TypeError: `value` is not a number.
+        ValueError: `value` is not a positive whole number.
     """
     return None if value is None or is_na(value) else integer(name, value)

@@ -1,4 +1,4 @@
-"""Arrays that a layer starts with."""
+"""Initial weights of a layer, passed as arrays."""
 
 import functools
 from typing import Any
@@ -6,30 +6,30 @@ from typing import Any
 import keras
 import numpy as np
 
-# As many as messages show of any other list.
+# The number of items that a message shows, as for any other list.
 _MOST_SHOWN = 8
 
 
 def start_from(layer: Any, weights: Any, count: int) -> None:
-    """Makes `layer` take `weights` for initial values when it is built.
+    """Makes `layer` use `weights` as initial values when it is built.
 
-    As initializers, not by assignment: Keras may build a layer in a scope in
-    which variables cannot be assigned.
+    The arrays become initializers. They are not assigned, because Keras may
+    build a layer in a scope in which variables cannot be assigned.
 
     Args:
         layer: A layer that is not built.
-        weights: What the user gave; `None` leaves the layer as it is.
-        count: How many weights the layer will have.
+        weights: The weights that the user passed; with `None` nothing changes.
+        count: The number of weights that the layer will have.
 
     Raises:
-        TypeError: `weights` is no list of numeric arrays.
-        ValueError: The wrong number of them. A wrong shape is found when the
-            layer is built.
+        TypeError: `weights` is not a list of numeric arrays.
+        ValueError: The number of arrays is wrong. A wrong shape raises an error
+            when the layer is built.
     """
     if weights is None:
         return
     arrays = _arrays(weights, count)
-    # The weights of a recurrent layer are its cell's.
+    # A recurrent layer has the weights of its cell.
     owner = getattr(layer, "cell", layer)
     build, add_weight = owner.build, owner.add_weight
 
@@ -60,7 +60,7 @@ def start_from(layer: Any, weights: Any, count: int) -> None:
 
 
 def _arrays(weights: Any, count: int) -> list[Any]:
-    """Returns `weights` as that many numeric arrays."""
+    """Returns `weights` as a list of `count` numeric arrays."""
     if isinstance(weights, dict):  # A named list of R.
         weights = list(weights.values())
     is_list = isinstance(weights, (list, tuple))
@@ -75,7 +75,7 @@ def _arrays(weights: Any, count: int) -> list[Any]:
         raise TypeError(f"{message} {_received(weights)}")
     try:
         arrays = [_array(weight) for weight in weights]
-    except Exception as error:  # Each backend has its own.
+    except Exception as error:  # Each backend raises another error.
         raise TypeError(f"{message} {_received(weights)}") from error
     if len(arrays) != count:
         raise ValueError(f"{message} {_received(arrays)}")
@@ -84,15 +84,18 @@ def _arrays(weights: Any, count: int) -> list[Any]:
 
 def _array(weight: Any) -> Any:
     array = np.asarray(keras.ops.convert_to_numpy(weight))
-    # NumPy would make a number of None, of digits and of True, which is R's
-    # NA; bfloat16 is of kind V.
+    # NumPy would convert None, texts with digits and True (which may be R's NA)
+    # to numbers. bfloat16 has the kind V.
     if array.dtype.kind not in "iufV":
-        raise TypeError(f"no numbers but {array.dtype}")
+        raise TypeError(f"not numbers, but {array.dtype}")
     return array.astype("float64")
 
 
 def _fitting(array: Any, shape: Any, what: str, arrays: list[Any]) -> Any:
-    """Returns `array` if it has `shape`; a number from R is a vector."""
+    """Returns `array` if it has `shape`.
+
+    A number from R, for a vector with one element, gets this shape.
+    """
     shape = tuple(shape)
     if array.shape == () and shape == (1,):
         return array.reshape(1)
@@ -105,14 +108,14 @@ def _fitting(array: Any, shape: Any, what: str, arrays: list[Any]) -> Any:
 
 
 def _remove(owner: Any, made: list[Any]) -> None:
-    """Takes weights from their layer, of which Keras keeps those it made."""
+    """Removes the weights that a failed `build` has left in its layer."""
     for name, value in list(vars(owner).items()):
         if any(value is weight for weight in made):
             delattr(owner, name)
 
 
 def _received(weights: Any) -> str:
-    """Returns the end of a message: shapes, because numbers would fill it."""
+    """Returns the end of a message. It has shapes, as numbers are too long."""
     if not isinstance(weights, (list, tuple)):
         return f"Received: weights={_outline(weights)}"
     outlines = [_outline(weight) for weight in weights[:_MOST_SHOWN]]

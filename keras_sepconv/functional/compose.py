@@ -1,4 +1,4 @@
-"""What every helper does with its layer: return it, add it, or call it."""
+"""The common part of all helpers: they return, add or call a layer."""
 
 import numbers
 import warnings
@@ -33,30 +33,30 @@ from keras_sepconv.layers._first_input import input_layer, start_with
 
 
 def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
-    """Does what a helper is there for.
+    """Makes the layer of a helper, and composes it with `object`.
 
     Args:
-        layer_class: What to construct.
-        rank: How many dimensions the layer's input has, batch included.
-        arguments: The helper's `locals()`: `object`, the layer's arguments,
-            `input_shape`, `batch_input_shape`, `batch_size` and `weights`.
+        layer_class: The class of the layer.
+        rank: The number of dimensions of the layer's input, with the batch.
+        arguments: The `locals()` of the helper: `object`, the arguments of the
+            layer, `input_shape`, `batch_input_shape`, `batch_size`, `weights`.
 
     Returns:
-        With `object=None` the layer; with a `keras.Sequential` the same model
-        with the layer added; with a tensor (`keras.KerasTensor`, a tensor of
-        the active backend, `keras.Variable`, NumPy array) the result of calling
-        the layer.
+        With `object=None` the layer. With a `keras.Sequential` the same model,
+        to which the layer was added. With a tensor (`keras.KerasTensor`, a
+        tensor of the active backend, `keras.Variable`, NumPy array) the result
+        of calling the layer.
 
     Raises:
-        TypeError: Any other `object`; an argument of the wrong type.
-        ValueError: An argument with the wrong value, and what adding or calling
-            raises. A model is then as it was.
+        TypeError: Any other `object`, or an argument of the wrong type.
+        ValueError: An argument with the wrong value, or an error when the layer
+            is added or called. Then a model is as it was before.
     """
     options = dict(arguments)
     target, weights = options.pop("object"), options.pop("weights")
     _check_object(target)
     options = {
-        # Keras takes an array for an initializer.
+        # An initializer may be an array.
         name: value if name.endswith("_initializer") else plain(value)
         for name, value in options.items()
     }
@@ -88,7 +88,7 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
 
 
 def _layer(layer_class: Any, options: dict[str, Any]) -> Any:
-    """Returns the layer that a user's options are for."""
+    """Makes the layer from the options of the user."""
     for name in ("filters", "kernel_size"):
         if any(options.get(name, 0) is missing for missing in (None, REQUIRED)):
             raise TypeError(f"`{name}` is required. Received: {name}=None")
@@ -120,11 +120,11 @@ def _weight_count(options: dict[str, Any]) -> int:
 
 
 def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
-    """Adds `layer`, or leaves `model` as it was.
+    """Adds `layer`; if this fails, `model` is as it was before.
 
-    `Sequential.add` appends the layer ahead of finding out whether it can be
-    built. What undoes this is Keras's own, since a subclass may take other
-    arguments.
+    `Sequential.add` appends the layer before it knows whether the layer can be
+    built. The methods of `keras.Sequential` itself undo this, because those of
+    a subclass may have other arguments.
     """
     before, built = _all_layers(model), model.built
     try:
@@ -164,12 +164,12 @@ def _fits(first: Shape, object: Any) -> bool:
 
 
 def _all_layers(model: keras.Sequential) -> list[Any]:
-    """Returns the layers with the input, which `Sequential.layers` hides."""
+    """Returns the layers with the input layer, which `layers` leaves out."""
     return list(super(keras.Sequential, model).layers)
 
 
 def _check_object(object: Any) -> None:
-    """Raises a `TypeError` for what no layer can be composed with."""
+    """Raises a `TypeError` if no layer can be composed with `object`."""
     known = (
         keras.Sequential,
         keras.KerasTensor,

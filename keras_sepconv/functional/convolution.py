@@ -1,4 +1,4 @@
-"""The `layer_*` helpers for dense convolutions, in the manner of R's keras."""
+"""The `layer_*` helpers for dense convolutions, as in R's keras."""
 
 from typing import Any
 
@@ -49,9 +49,8 @@ def layer_conv_1d(
 ) -> Any:
     """Convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Conv1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.Conv1D`.
     `padding` may be `"causal"`.
     `weights` are the kernel `(*kernel_size, channels / groups, filters)` and,
     with a bias, `(filters,)`.
@@ -101,9 +100,8 @@ def layer_conv_2d(
 ) -> Any:
     """Convolution of images, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Conv2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.Conv2D`.
     `weights` are the kernel `(*kernel_size, channels / groups, filters)` and,
     with a bias, `(filters,)`.
 
@@ -152,9 +150,8 @@ def layer_conv_3d(
 ) -> Any:
     """Convolution of volumes, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Conv3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.Conv3D`.
     `weights` are the kernel `(*kernel_size, channels / groups, filters)` and,
     with a bias, `(filters,)`.
 
@@ -204,9 +201,8 @@ def layer_conv_1d_transpose(
 ) -> Any:
     """Transposed convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Conv1DTranspose`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.Conv1DTranspose`.
     `weights` are the kernel `(*kernel_size, filters, channels)` and, with a
     bias, `(filters,)`.
 
@@ -255,9 +251,8 @@ def layer_conv_2d_transpose(
 ) -> Any:
     """Transposed convolution of images, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Conv2DTranspose`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.Conv2DTranspose`.
     `weights` are the kernel `(*kernel_size, filters, channels)` and, with a
     bias, `(filters,)`.
 
@@ -306,9 +301,8 @@ def layer_conv_3d_transpose(
 ) -> Any:
     """Transposed convolution of volumes, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.Conv3DTranspose`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.Conv3DTranspose`.
     `weights` are the kernel `(*kernel_size, filters, channels)` and, with a
     bias, `(filters,)`.
 
@@ -368,11 +362,10 @@ def layer_conv_lstm_2d(
 ) -> Any:
     """Convolutional LSTM over sequences of images, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras.layers.ConvLSTM2D`.
-    `"hard_sigmoid"` is Keras 3's, `relu6(x + 3) / 6`; that of R's keras before
-    was `clip(0.2 * x + 0.5, 0, 1)`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras.layers.ConvLSTM2D`.
+    `"hard_sigmoid"` is that of Keras 3, `relu6(x + 3) / 6`. In R's keras it was
+    `clip(0.2 * x + 0.5, 0, 1)`.
     `weights` are the kernel `(*kernel_size, channels, 4 * filters)`, the
     recurrent kernel `(*kernel_size, filters, 4 * filters)` and, with a bias,
     `(4 * filters,)`.
@@ -381,8 +374,8 @@ def layer_conv_lstm_2d(
         `(batch, time, rows, cols, channels)`, or with the channels first.
 
     Output shape:
-        `(batch, new_rows, new_cols, filters)`, or with the channels first; with
-        `return_sequences=True` for each time.
+        `(batch, new_rows, new_cols, filters)`, or with the channels first. With
+        `return_sequences=True` there is such an output for each time.
 
     Example:
 

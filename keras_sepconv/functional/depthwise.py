@@ -47,9 +47,8 @@ def layer_depthwise_conv_1d(
 ) -> Any:
     """Depthwise convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras_sepconv.DepthwiseConv1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras_sepconv.DepthwiseConv1D`.
     `weights` are the kernel `(*kernel_size, channels, depth_multiplier)` and,
     with a bias, `(channels * depth_multiplier,)`.
 
@@ -98,9 +97,8 @@ def layer_depthwise_conv_2d(
 ) -> Any:
     """Depthwise convolution of images, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras_sepconv.DepthwiseConv2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras_sepconv.DepthwiseConv2D`.
     `weights` are the kernel `(*kernel_size, channels, depth_multiplier)` and,
     with a bias, `(channels * depth_multiplier,)`.
 
@@ -149,9 +147,8 @@ def layer_depthwise_conv_3d(
 ) -> Any:
     """Depthwise convolution of volumes, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_3d`; the other arguments are those of
-    `keras_sepconv.DepthwiseConv3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras_sepconv.DepthwiseConv3D`.
     `weights` are the kernel `(*kernel_size, channels, depth_multiplier)` and,
     with a bias, `(channels * depth_multiplier,)`.
 

@@ -1,4 +1,4 @@
-"""What a model starts from, in the manner of R's keras."""
+"""The helpers that start a model, as in R's keras."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,22 +31,22 @@ def layer_input(
     Args:
         shape: The shape without the batch; `None` is an unknown size.
         batch_shape: The same with the batch size before; it wins over `shape`.
-        name: The input's name.
-        dtype: A dtype or a policy, whose weights' dtype it is then. `None`:
+        name: The name of the input.
+        dtype: A dtype, or a policy; its dtype of weights is used. `None`:
             `keras.config.floatx()`.
-        sparse: Whether the tensors are sparse, where the backend has such.
-        tensor: `None`; R's keras can make an input of a tensor.
-        ragged: `False`; R's keras can make an input of ragged tensors.
+        sparse: Whether the tensors are sparse, if the backend supports this.
+        tensor: Must be `None`. R's keras can make an input from a tensor.
+        ragged: Must be `False`. R's keras supports ragged tensors.
         batch_size: The batch size that goes with `shape`.
-        optional: Whether the model may be called with `None` for it.
+        optional: Whether the model may be called with `None` for this input.
 
     Returns:
         A `keras.KerasTensor`.
 
     Raises:
-        TypeError: No shape, something that is none, or no whole number.
-        ValueError: A size that is neither positive nor unknown, or what Keras 3
-            cannot do.
+        TypeError: The shape is missing, or an argument has the wrong type.
+        ValueError: A size is neither positive nor unknown, or Keras 3 does not
+            support an argument.
 
     Example:
 
@@ -90,22 +90,22 @@ def keras_model_sequential(
     """Returns a `keras.Sequential` to add layers to.
 
     Args:
-        layers: A list of layers, or one, to start with; or the shape that
-            `input_shape` would be.
-        name: The model's name.
-        input_shape: The input's shape without the batch. `None`: that of the
-            first layer that says one, or of the first call.
+        layers: The first layers, as a list or a single layer. Or a shape, as
+            for `input_shape`.
+        name: The name of the model.
+        input_shape: The shape of the input without the batch. `None`: the shape
+            from the first layer that has one, or from the first call.
         batch_input_shape: The same with the batch size before; it wins over
             `input_shape`.
         batch_size: The size of the batch, or `None` if it may be any.
-        input_batch_size: The same; it wins.
-        dtype: The input's dtype. `None`: `keras.config.floatx()`.
-        input_dtype: The same; it wins.
+        input_batch_size: The same; it wins over `batch_size`.
+        dtype: The dtype of the input. `None`: `keras.config.floatx()`.
+        input_dtype: The same; it wins over `dtype`.
         trainable: Whether the weights are trained. `None`: yes.
 
     Raises:
-        TypeError: Something that is no shape, no layer, or no whole number.
-        ValueError: A size that is neither positive nor unknown.
+        TypeError: An argument has the wrong type.
+        ValueError: A size is neither positive nor unknown.
 
     Example:
 
@@ -137,7 +137,7 @@ def keras_model_sequential(
 
 
 def _parts(layers: Any) -> list[Any] | None:
-    """Returns the layers of a list or a named one, or `None` of a shape."""
+    """Returns the layers of a list or a named list, or `None` for a shape."""
     items = list(layers.values()) if isinstance(layers, dict) else layers
     if not isinstance(items, (list, tuple)):
         items = [items]

@@ -1,4 +1,4 @@
-"""The `layer_*` helpers that change sizes, in the manner of R's keras."""
+"""The `layer_*` helpers that change sizes, as in R's keras."""
 
 from typing import Any
 
@@ -29,8 +29,8 @@ def layer_cropping_1d(
 ) -> Any:
     """Cropping of sequences, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.Cropping1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.Cropping1D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -64,8 +64,8 @@ def layer_cropping_2d(
 ) -> Any:
     """Cropping of images, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.Cropping2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.Cropping2D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -99,8 +99,8 @@ def layer_cropping_3d(
 ) -> Any:
     """Cropping of volumes, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.Cropping3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.Cropping3D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -134,8 +134,8 @@ def layer_upsampling_1d(
 ) -> Any:
     """Upsampling of sequences, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.UpSampling1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.UpSampling1D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -170,8 +170,8 @@ def layer_upsampling_2d(
 ) -> Any:
     """Upsampling of images, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.UpSampling2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.UpSampling2D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -205,8 +205,8 @@ def layer_upsampling_3d(
 ) -> Any:
     """Upsampling of volumes, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.UpSampling3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.UpSampling3D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -240,8 +240,8 @@ def layer_zero_padding_1d(
 ) -> Any:
     """Zeros around sequences, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.ZeroPadding1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.ZeroPadding1D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -275,8 +275,8 @@ def layer_zero_padding_2d(
 ) -> Any:
     """Zeros around images, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.ZeroPadding2D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.ZeroPadding2D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:
@@ -310,8 +310,8 @@ def layer_zero_padding_3d(
 ) -> Any:
     """Zeros around volumes, composed with `object`.
 
-    For `object`, the shapes and what is raised see `layer_separable_conv_2d`;
-    the other arguments are those of `keras.layers.ZeroPadding3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes and the errors. The
+    other arguments are those of `keras.layers.ZeroPadding3D`.
     `weights` must be None, because the layer has no weights.
 
     Input shape:

@@ -51,9 +51,8 @@ def layer_separable_conv_1d(
 ) -> Any:
     """Separable convolution of sequences, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras_sepconv.SeparableConv1D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras_sepconv.SeparableConv1D`.
     `weights` are the depthwise kernel
     `(*kernel_size, channels, depth_multiplier)`, the pointwise kernel
     `(1, channels * depth_multiplier, filters)` and, with a bias, `(filters,)`.
@@ -106,21 +105,21 @@ def layer_separable_conv_2d(
 ) -> Any:
     """Separable convolution of images, composed with `object`.
 
-    The function of the same name in R's `keras`. Whole-number floats count as
-    integers everywhere, because numbers from R are doubles, and a list or an
-    array of one value as the value.
+    It corresponds to the function of the same name in R's `keras`. Floats that
+    are whole numbers count as integers, because numbers from R are doubles. A
+    list or an array with one value counts as that value.
 
     Args:
-        object: What to compose the layer with. `None`: return the layer. A
-            `keras.Sequential`: add the layer and return the same model. A
-            tensor (`keras.KerasTensor`, a tensor of the active backend,
-            `keras.Variable`, NumPy array): return the layer's result.
+        object: `None` to return the layer. A `keras.Sequential` to add the
+            layer to it and return this model. A tensor (`keras.KerasTensor`, a
+            tensor of the active backend, `keras.Variable`, NumPy array) to
+            return the result of the layer for it.
         filters: The number of output channels; required.
         kernel_size: A whole number, or `(height, width)`: `(2, 5)` spans two
             rows and five columns. Required.
         strides: A whole number, or one for rows and one for columns.
-        padding: `"valid"` or `"same"`, in upper or lower case, or zeros in
-            numbers.
+        padding: `"valid"` or `"same"`, in upper or lower case, or the number of
+            zeros.
         data_format: `"channels_last"`, `"channels_first"`, or `None` for
             `keras.config.image_data_format()`.
         dilation_rate: A whole number, or one for rows and one for columns. Not
@@ -128,8 +127,8 @@ def layer_separable_conv_2d(
         depth_multiplier: Depthwise filters for each input channel.
         activation: A name or a function.
         use_bias: Whether to add a bias.
-        depthwise_initializer: A name (scaled for a depthwise kernel) or
-            an object (as it is).
+        depthwise_initializer: A name, which is scaled for a depthwise kernel,
+            or an object, which is used unchanged.
         pointwise_initializer: A name, an object or a function.
         bias_initializer: A name, an object or a function.
         depthwise_regularizer: A name, an object or, from Keras 3.15, a
@@ -144,23 +143,23 @@ def layer_separable_conv_2d(
             function.
         bias_constraint: A name, an object or, from Keras 3.15, a function.
         input_shape: `(rows, cols, channels)`, or with the channels first;
-            `None` and R's NA are an unknown size. Used when the layer, if it
-            was not built before, becomes the first of an empty
-            `keras.Sequential`, which is then built at once. Elsewhere it is
-            ignored, with a warning where it differs.
+            `None` and R's NA are an unknown size. It is used if the layer is
+            not built and becomes the first one of an empty `keras.Sequential`,
+            which is then built at once. Otherwise it is
+            ignored, with a warning if it differs.
         batch_input_shape: The same with the batch size before; it wins over
             `input_shape`.
         batch_size: The batch size that goes with `input_shape`.
-        dtype: A dtype name or a `keras.DTypePolicy`. With integers only the
-            input that the helper makes is of them.
-        name: The layer's name.
+        dtype: A dtype name or a `keras.DTypePolicy`. An integer dtype is only
+            for the input that the helper makes, not for the layer.
+        name: The name of the layer.
         trainable: Whether the weights are trained. `None`: yes.
-        weights: Arrays to start with, in a list or a dict: depthwise kernel
-            `(height, width, channels, depth_multiplier)`, pointwise kernel
+        weights: The initial weights, in a list or a dict: the depthwise kernel
+            `(height, width, channels, depth_multiplier)`, the pointwise kernel
             `(1, 1, channels * depth_multiplier, filters)` and, with a bias,
-            `(filters,)`. They are what the layer is built with; they are not
-            part of its config, so a copy made before that lacks them, and the
-            shapes above too.
+            `(filters,)`. They are not part of the config of the layer, nor are
+            the shapes above. So a copy that is made before the layer is built
+            does not have them.
 
     Returns:
         A `keras_sepconv.SeparableConv2D`, or `object` with the layer added, or
@@ -168,10 +167,10 @@ def layer_separable_conv_2d(
         first.
 
     Raises:
-        TypeError: A missing `filters` or `kernel_size`, an argument of the
-            wrong type, or another `object`.
-        ValueError: An argument with the wrong value, or an input of the wrong
-            shape. A model given as `object` is then as it was.
+        TypeError: `filters` or `kernel_size` is missing, an argument has the
+            wrong type, or `object` is anything else.
+        ValueError: An argument has the wrong value, or an input has the wrong
+            shape. A model that was passed as `object` is then as it was before.
 
     Example:
 
@@ -218,9 +217,8 @@ def layer_separable_conv_3d(
 ) -> Any:
     """Separable convolution of volumes, composed with `object`.
 
-    For `object`, the shapes, how `weights` are used and what is raised see
-    `layer_separable_conv_2d`; the other arguments are those of
-    `keras_sepconv.SeparableConv3D`.
+    `layer_separable_conv_2d` explains `object`, the shapes, `weights` and the
+    errors. The other arguments are those of `keras_sepconv.SeparableConv3D`.
     `weights` are the depthwise kernel
     `(*kernel_size, channels, depth_multiplier)`, the pointwise kernel
     `(1, 1, 1, channels * depth_multiplier, filters)` and, with a bias,

@@ -1,4 +1,7 @@
-"""The JAX backend's kernel: taps on a CPU, the native convolution elsewhere.
+"""The kernel of the JAX backend.
+
+On a CPU it sums over the taps of the kernel. Elsewhere it runs JAX's own
+convolution.
 
 Read the files in this order: this one, `_jax_primitives` (derivatives and
 platforms), `_jax_blocks` (a few images at a time), `_jax_taps` (the sums).
@@ -29,7 +32,7 @@ def run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """Binds the primitive that computes it; on a mesh uses JAX's operations."""
+    """Binds our primitive; on a mesh of devices, runs JAX's operations."""
     operands = (inputs, depthwise_kernel, pointwise_kernel, bias)
     meshes = _meshes([array for array in operands if array is not None])
     if depthwise_kernel is not None and meshes:
@@ -61,20 +64,21 @@ def run(
 def _multiply(inputs: Tensor, matrix: Tensor, in_rows: bool) -> Tensor:
     if not in_rows:
         return inputs @ matrix
-    # With more axes XLA transposes a copy for the matrix's gradient.
+    # With more than two axes, XLA makes a transposed copy of the inputs for the
+    # gradient of the matrix.
     rows = inputs.reshape(-1, inputs.shape[-1]) @ matrix
     return rows.reshape(*inputs.shape[:-1], rows.shape[-1])
 
 
 def _meshes(arrays: list[Tensor]) -> list[tuple[int, ...]]:
-    """Returns the sizes of the meshes of devices that the arrays lie on.
+    """Returns the sizes of the meshes of devices that hold the arrays.
 
-    There, the type of an array says more than its shape and dtype: how it is
-    sharded, or over which axes it varies. Our primitives have no rules for
-    that, so they take no such array.
+    The type of an array on a mesh contains more than shape and dtype: how the
+    array is sharded, or over which axes of the mesh it varies. Our primitives
+    have no rules for such types, so they do not run for these arrays.
     """
     found = []
-    # JAX 0.4 has no such types; there, Keras alone knows of a mesh.
+    # JAX 0.4 has no such types. There, only Keras knows about a mesh.
     kinds = map(jax.typeof, arrays) if hasattr(jax, "typeof") else ()
     for kind in kinds:
         plain = jax.core.ShapedArray(
@@ -94,11 +98,12 @@ def _depthwise_on_mesh(
     inputs: Tensor,
     kernel: Tensor,
 ) -> Tensor:
-    """Returns the depthwise step in operations that JAX has all rules for."""
+    """Returns the depthwise step, computed with operations of JAX alone."""
     by_taps = functools.partial(blocks.plain, spec)
     if any(sum(size > 1 for size in mesh) > 1 for mesh in meshes):
-        # XLA's partitioner multiplies the gradient of a grouped convolution's
-        # kernel by the size of the axis that the batch is not split along.
+        # Here XLA computes a wrong gradient for the kernel of a grouped
+        # convolution: it multiplies the gradient by the size of the mesh axis
+        # along which the batch is not split.
         return by_taps(inputs, kernel)
 
     def native(inputs: Tensor, kernel: Tensor) -> Tensor:

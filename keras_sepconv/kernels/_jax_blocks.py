@@ -1,9 +1,10 @@
 """Depthwise and separable convolutions on a CPU, a few images at a time.
 
-The taps (see `_jax_taps`) are fast, and a matrix product goes to a tuned
-library; what is left to save is memory traffic. So a loop takes as many images
-as a core's cache holds, and neither what lies between the two steps nor a
-padded image is ever written for the whole batch.
+The sums over taps (see `_jax_taps`) are fast, and the matrix product runs in a
+tuned library. Most of the remaining time is memory traffic. So a loop takes
+only as many images as fit into the cache of a core. The padded images and the
+results of the depthwise step then stay in the cache; they are never written for
+the whole batch.
 """
 
 import dataclasses
@@ -16,11 +17,12 @@ from jax import lax
 from keras_sepconv._spec import ConvSpec
 from keras_sepconv.kernels import _jax_taps as taps
 
-# How much of the images to take at once.
+# The most bytes of images in one block.
 _BLOCK_BYTES = 1 << 21
 
 Arrays = list[jax.Array]
-# From a few images to what there is for each of them, and sums over them.
+# A function of a few images. It returns arrays with an entry for each image,
+# and sums over the images.
 Step = Callable[..., tuple[Arrays, Arrays]]
 
 
@@ -30,8 +32,8 @@ class Form:
 
     Attributes:
         spec: The convolution.
-        sizes: The images' sizes.
-        multiplier: Depthwise outputs for each channel.
+        sizes: The sizes of the images.
+        multiplier: The number of depthwise outputs for each channel.
     """
 
     spec: ConvSpec
@@ -40,31 +42,31 @@ class Form:
 
 
 def output_sizes(form: Form) -> tuple[int, ...]:
-    """Returns the outputs' sizes."""
+    """Returns the sizes of the outputs."""
     sizes = enumerate(form.sizes)
     return tuple(form.spec.output_size(*size) for size in sizes)
 
 
 def wide(array: jax.Array) -> jax.Array:
-    """Returns half precision as float32, so that sums stay exact enough."""
+    """Casts half precision to float32, so that sums are precise enough."""
     return array.astype(jnp.float32) if array.dtype.itemsize < 4 else array
 
 
 def add_bias(outputs: jax.Array, bias: jax.Array) -> jax.Array:
-    """Adds in float32; half precision would spoil the bias's gradient."""
+    """Adds the bias in float32: its gradient is wrong in half precision."""
     row = wide(bias).reshape((1,) * (outputs.ndim - 1) + bias.shape)
     return (wide(outputs) + row).astype(outputs.dtype)
 
 
 def plain(spec: ConvSpec, images: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Returns the depthwise outputs, all at once and without a primitive."""
+    """Returns the depthwise outputs for all images, without a primitive."""
     form = Form(spec, images.shape[1:-1], kernel.shape[-1])
     padded = taps.pad(spec, _repeated(form, images))
     return taps.outputs(spec, padded, _merged(kernel)).astype(images.dtype)
 
 
 def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
-    """Returns the depthwise form's `result`; see `_jax_primitives`."""
+    """Returns the depthwise `result`; see `_jax_primitives`."""
     spec, dtype = form.spec, a.dtype
     if result == "kernel":
 
@@ -104,7 +106,7 @@ def separable(
     *,
     form: Form,
 ) -> Arrays:
-    """Returns both steps and the bias."""
+    """Returns the separable convolution: both steps and the bias."""
     kernel, matrix, bias = _merged(kernel), wide(matrix), wide(bias)
 
     def step(images: jax.Array) -> tuple[Arrays, Arrays]:
@@ -126,7 +128,7 @@ def separable_gradients(
     form: Form,
     wanted: tuple[bool, ...],
 ) -> Arrays:
-    """Returns the gradients that are wanted, of what `separable` takes."""
+    """Returns the wanted gradients of the arguments of `separable`."""
     spec, dtype = form.spec, inputs.dtype
     kernel, matrix = _merged(kernel), wide(matrix)
 
@@ -145,7 +147,7 @@ def separable_gradients(
             outputs = taps.outputs(spec, padded, kernel)
             sums.append(outputs.reshape(-1, len(matrix)).T @ flat)
         if wanted[3]:
-            # As a product, because XLA adds up columns slowly.
+            # XLA sums columns slowly, so a matrix product sums them.
             sums.append((jnp.ones((1, len(flat)), flat.dtype) @ flat)[0])
         return found, sums
 
@@ -171,9 +173,9 @@ def _padded(form: Form, images: jax.Array) -> jax.Array:
 
 
 def _repeated(form: Form, images: jax.Array) -> jax.Array:
-    """Returns each channel once for each of its filters.
+    """Repeats each channel once for each of its filters.
 
-    Loops over few channels would be slow.
+    Loops over few channels are slow.
     """
     images = wide(images)
     if form.multiplier == 1:
@@ -190,20 +192,21 @@ def _input_gradient(
 
 
 def _merged(kernel: jax.Array) -> jax.Array:
-    """Returns the kernel with one axis for the channels and their filters."""
+    """Merges the last two axes of the kernel: channels and their filters."""
     return wide(kernel).reshape(*kernel.shape[:-2], -1)
 
 
 def _split(form: Form, kernel: jax.Array) -> jax.Array:
-    """Returns the kernel as `_merged` got it."""
+    """Splits the last axis of the kernel; the inverse of `_merged`."""
     return kernel.reshape(*kernel.shape[:-1], -1, form.multiplier)
 
 
 def _space(images: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Returns as many images of another shape, to be overwritten.
+    """Returns an array of as many images with another shape, to be overwritten.
 
-    XLA has no memory without contents. Zeros, however, are the same for every
-    layer, so that XLA makes them once and copies them for each.
+    XLA cannot allocate memory without filling it. The array is filled with a
+    number from the images, not with zeros: zeros are the same for every layer,
+    so XLA would make them once and then copy them for each layer.
     """
     return lax.broadcast(images[(0,) * images.ndim], (len(images), *shape))
 
@@ -215,11 +218,10 @@ def _in_blocks(
 
     Args:
         form: The convolution.
-        step: From some of the arrays to what there is for each image, and
-            sums.
-        arrays: All images.
-        images: Space for what there is for each image.
-        sums: Zeros to add the sums to.
+        step: The function that computes one block.
+        arrays: Arrays with an entry for each image.
+        images: Space for the results that have an entry for each image.
+        sums: Zeros, to which the sums are added.
     """
     batch = len(arrays[0])
     largest = max(array.nbytes for array in arrays) // batch

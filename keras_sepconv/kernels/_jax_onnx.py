@@ -1,4 +1,4 @@
-"""Tells jax2onnx, by which Keras exports to ONNX, what the primitives mean."""
+"""Registers our primitives with jax2onnx, by which Keras exports to ONNX."""
 
 import functools
 from typing import Any
@@ -14,7 +14,7 @@ from keras_sepconv.kernels._jax_primitives import MEANINGS
 
 
 class _Meaning(PrimitiveLeafPlugin):  # type: ignore[misc]
-    """Writes a primitive down as the operations of JAX that it stands for."""
+    """Replaces a primitive by the operations of JAX that define it."""
 
     def lower(self, ctx: Any, eqn: Any) -> None:
         """Adds the operations of one equation to the ONNX graph."""
@@ -32,6 +32,6 @@ class _Meaning(PrimitiveLeafPlugin):  # type: ignore[misc]
 
 @functools.cache
 def register() -> None:
-    """Adds every primitive to those that jax2onnx knows."""
+    """Registers every primitive."""
     for primitive in MEANINGS:
         register_primitive(jaxpr_primitive=primitive.name)(_Meaning)

@@ -1,20 +1,24 @@
 """JAX primitives for depthwise and separable convolutions.
 
-The platform is known when JAX lowers a program, not before, and `custom_vjp`
-would take forward-mode differentiation away. So there are primitives of our
-own, with the rules that JAX's own operations have:
+This package needs primitives of its own for two reasons. JAX knows the platform
+only when it lowers a program. And `custom_vjp` has no forward-mode derivative.
+The primitives have the same rules as JAX's own operations:
 
-- `depthwise` is the bilinear convolution and its two transposes. All three are
-  read off one form, the sum over all products of an input, a tap and an
-  output: leave one of the three out and the form's derivative remains.
-- `separable` adds the matrix product and the bias, `separable_tangent` is its
-  derivative along given directions, and that one's transpose is
-  `separable_gradients`, all gradients at once. On a CPU they work on a few
-  images at a time (`_jax_blocks`), which saves most of the memory traffic.
-  Everywhere else (higher derivatives, `vmap` over weights, other platforms)
-  they stand for the composition of `depthwise` and matrix products below.
+- `depthwise` is the convolution and its two transposes. Take the sum over all
+  products of an input, a tap and an output. Its derivative for one of the three
+  is a function of the other two. The parameter `result` names this one:
+  "outputs" is the convolution, "inputs" and "kernel" are the gradients.
+- `separable` adds the matrix product and the bias.
+- `separable_tangent` is the derivative of `separable` along given directions.
+- `separable_gradients` is the transpose of `separable_tangent`; it computes all
+  gradients at once.
 
-Everything inside is in channels_last.
+On a CPU, `separable` and `separable_gradients` compute a few images at a time
+(`_jax_blocks`), which saves most of the memory traffic. In all other cases
+(higher derivatives, `vmap` over weights, other platforms) the primitives are
+computed by `depthwise` and matrix products, as defined below.
+
+All images here are in channels_last.
 """
 
 import functools
@@ -34,7 +38,7 @@ from keras_sepconv.kernels._jax_blocks import Arrays, Form
 
 _ROLES = ("inputs", "kernel", "outputs")
 
-# What the primitives stand for, in terms of the depthwise one.
+# The definitions of the separable primitives, by the depthwise one.
 
 
 def _convolve(form: Form, images: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -103,7 +107,7 @@ def _compose_gradients(
 
 
 def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
-    """Returns the depthwise form's `result` by JAX's own convolution."""
+    """Returns the depthwise `result`, computed by JAX's own convolution."""
     spec, multiplier = form.spec, form.multiplier
     axes = "DHW"[-spec.rank :]
 
@@ -134,17 +138,18 @@ def _native(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
 
 
 def _optional(name: str) -> Any:
-    """Returns a module of JAX that not every version has, or `None`."""
+    """Returns a module of JAX, or `None` if this version lacks it."""
     is_there = importlib.util.find_spec(name) is not None
     return importlib.import_module(name) if is_there else None
 
 
-# Taylor series. Newer rules are for coefficients without factorials.
+# Taylor series. In newer versions of JAX the rules use coefficients without
+# factorials, and `jet2` is the function that takes such coefficients.
 _jet = _optional("jax.experimental.jet")
 _taylor: Any = getattr(_jet, "jet2", None) or getattr(_jet, "jet", None)
 
-# JAX 0.4 has tables for what varies over a mesh, where newer versions have
-# types. What a primitive takes and returns varies together.
+# JAX 0.4 has tables of what varies over a mesh; newer versions have types
+# instead. The arguments and results of a primitive vary together.
 _SHARDING_RULES: list[Callable[[Primitive], None]] = []
 if not hasattr(jax, "typeof"):
     _shard_map = importlib.import_module("jax.experimental.shard_map")
@@ -154,14 +159,22 @@ if not hasattr(jax, "typeof"):
     ]
 
 _Tangents = Sequence[Any]
-# What each primitive stands for, in operations of JAX and other primitives.
+# The definition of each primitive, by operations of JAX and other primitives.
 MEANINGS: dict[Primitive, Callable[..., Arrays]] = {}
 
 
 def _primitive(
     name: str, meaning: Callable[..., Arrays], cpu: Callable[..., Arrays]
 ) -> Any:
-    """Returns a primitive that is differentiated and batched by its meaning."""
+    """Makes a primitive.
+
+    Args:
+        name: Its name.
+        meaning: The function that defines it. It gives the primitive its
+            shapes, its derivatives and its rule for `vmap`, and it runs on
+            other platforms than a CPU.
+        cpu: The function that runs on a CPU.
+    """
     primitive = Primitive(f"keras_sepconv_{name}")
     primitive.multiple_results = True
     MEANINGS[primitive] = meaning
@@ -174,7 +187,7 @@ def _primitive(
         return function
 
     def run(*operands: jax.Array, **params: Any) -> Arrays:
-        # Without a compiler the primitive would call itself for ever.
+        # If `jax.jit` was disabled, the primitive would call itself for ever.
         with jax.disable_jit(False):
             return compiled(**params)(*operands)
 
@@ -295,9 +308,10 @@ def _depthwise_batch(
     form: Form,
     result: str,
 ) -> tuple[Arrays, list[int]]:
-    """Makes the new axis part of the batch, or of the channels.
+    """Merges the new axis into the batch or into the channels.
 
-    The latter where each of its elements has a kernel of its own.
+    It becomes part of the channels if each of its elements has its own kernel,
+    or if the result is the gradient of the kernel.
     """
     roles = [role for role in _ROLES if role != result]
     (size,) = {
@@ -306,7 +320,7 @@ def _depthwise_batch(
         if axis is not None
     }
     if size == 0:
-        # Nothing is left to be quick about.
+        # An empty result: speed does not matter.
         native = functools.partial(_native, form=form, result=result)
         return jax.vmap(native, tuple(axes))(*operands), [0]
     mapped = {
@@ -323,7 +337,8 @@ def _depthwise_batch(
             if role != "kernel":
                 operand = operand.reshape(-1, *operand.shape[2:])
         else:
-            # Before the channels: the third axis from behind in a kernel.
+            # The new axis goes before the channels. In a kernel that is the
+            # third axis from the end.
             to = -3 if role == "kernel" else -2
             operand = jnp.moveaxis(operand, 0, to)
             shape = operand.shape

@@ -1,11 +1,12 @@
-"""A depthwise convolution as XLA's CPU backend likes it.
+"""A depthwise convolution in a form that is fast on XLA's CPU backend.
 
-That backend compiles a grouped convolution to a scalar loop. A sum over the
-kernel's taps, each a shifted view of the padded image times one number a
-channel, it fuses into one vectorised loop instead.
+XLA compiles a grouped convolution on a CPU to a loop over single numbers. Here
+the same result is a sum over the taps of the kernel. Each term is a shifted
+view of the padded image times one number for each channel. XLA fuses this sum
+into one vectorised loop.
 
-Everything here is in channels_last and has one output a channel: images
-(batch, *sizes, channels), kernels (*kernel_size, channels).
+Everything here is in channels_last and has one output for each channel. Images
+are (batch, *sizes, channels), kernels are (*kernel_size, channels).
 """
 
 import functools
@@ -20,16 +21,17 @@ from jax import lax
 
 from keras_sepconv._spec import ConvSpec
 
-# So many taps make one loop over the outputs; more are taken in turns, so that
-# neither the code nor the time to compile it grows with the kernel.
+# Up to this many taps are summed in one loop over the outputs. A larger kernel
+# needs several turns. So neither the code nor its compile time grows with the
+# kernel.
 _OUTPUT_TAPS = 49
-# The same where the outputs are few (a gradient of the kernel) and stay in a
-# core's nearest cache from turn to turn.
+# The same for the gradient of the kernel. It has few outputs, which stay in the
+# nearest cache of a core from turn to turn.
 _KERNEL_TAPS = 8
 
 
 def pad(spec: ConvSpec, images: jax.Array) -> jax.Array:
-    """Puts the spec's zeros around images."""
+    """Pads images with the zeros of the spec."""
     sizes = enumerate(images.shape[1:-1])
     return _zeros_around(images, [(*spec.pads(*size), 0) for size in sizes])
 
@@ -59,17 +61,18 @@ def input_gradient(
     kernel: jax.Array,
     multiplier: int,
 ) -> jax.Array:
-    """Returns the images' gradient from that of the depthwise outputs.
+    """Returns the gradient of the images from that of the depthwise outputs.
 
-    The taps of the flipped kernel, over a gradient whose numbers are as far
-    apart as the strides.
+    This is a convolution with the flipped kernel. Its image is the gradient of
+    the outputs, with `stride - 1` zeros between the numbers.
 
     Args:
         spec: The convolution.
-        sizes: The images' sizes.
+        sizes: The sizes of the images.
         gradient: `(batch, *new_sizes, channels * multiplier)`.
         kernel: `(*kernel_size, channels * multiplier)`.
-        multiplier: How many neighbours belong to one of the images' channels.
+        multiplier: How many neighbouring channels of the gradient belong to one
+            channel of the images.
     """
     config = []
     for axis, size in enumerate(sizes):
@@ -96,11 +99,11 @@ def input_gradient(
 def kernel_gradient(
     spec: ConvSpec, padded: jax.Array, gradient: jax.Array
 ) -> jax.Array:
-    """Returns the kernel's gradient from that of the depthwise outputs.
+    """Returns the gradient of the kernel from that of the depthwise outputs.
 
-    A convolution itself: each image's gradient is the kernel, strides and
-    dilation change places, and its few outputs, one for each tap, are summed
-    over the batch.
+    This is a convolution too. The gradient of each image is its kernel, strides
+    and dilation change places, and there is one output for each tap. The
+    outputs are summed over the batch.
     """
     sums = _sum_of_taps(
         padded,
@@ -110,7 +113,8 @@ def kernel_gradient(
         spec.strides,
         _KERNEL_TAPS,
     )
-    # Fused into this reduction, the sums would no longer be vectorised.
+    # Without the barrier XLA fuses the sums into this reduction, and then does
+    # not vectorise them.
     return jnp.sum(lax.optimization_barrier(sums), 0)
 
 
@@ -122,15 +126,16 @@ def _sum_of_taps(
     rates: tuple[int, ...],
     most: int,
 ) -> jax.Array:
-    """Returns a convolution as a sum of shifted views times their numbers.
+    """Returns a convolution as a sum of shifted views times numbers.
 
     Args:
         padded: `(batch, *sizes, channels)`.
         kernel: `(batch or 1, *taps, channels)`.
-        reach: From the first to the last position that a tap sees.
-        strides: From one position to the next.
-        rates: From one tap to the next.
-        most: How many taps to unroll.
+        reach: For each axis, the number of positions from the first to the last
+            one that a tap reads.
+        strides: The steps from one position to the next.
+        rates: The steps from one tap to the next.
+        most: The number of taps to unroll.
     """
     batch, channels = padded.shape[0], padded.shape[-1]
     window: tuple[int, ...] = ()
@@ -167,8 +172,8 @@ def _sum_of_taps(
         (size - 1) // stride + 1
         for size, stride in zip(reach, strides, strict=True)
     ]
-    # Of both operands, because the sum varies over the devices of a mesh as
-    # its operands do.
+    # The zero is made from both operands. So its type says that it varies over
+    # the same axes of a mesh as they do.
     zero = lax.full_like(padded, 0, shape=()) + lax.full_like(
         kernel, 0, shape=()
     )
@@ -192,7 +197,7 @@ def _view(
     sizes: tuple[int, ...],
     strides: tuple[int, ...] | None = None,
 ) -> jax.Array:
-    """Returns a slice, each time anew: XLA fuses no shared one well."""
+    """Returns a new slice: XLA does not fuse a slice well if it is shared."""
     if all(isinstance(first, int) for first in start):
         ends = [a + b for a, b in zip(start, sizes, strict=True)]
         return lax.slice(array, start, ends, strides)
@@ -205,7 +210,11 @@ def _view(
 
 
 def _divisor(count: int, most: int) -> int:
-    """Returns how many of `count` to take at once, about `most` if it can."""
+    """Returns a divisor of `count`: how many taps to take at once.
+
+    It is at most `most`, unless that gives a very small divisor; then it may be
+    up to 64.
+    """
     few = [n for n in range(1, most + 1) if count % n == 0]
     many = [n for n in range(most + 1, 65) if count % n == 0]
     return many[0] if many and few[-1] < min(most, 5) else few[-1]

@@ -19,6 +19,9 @@ class Call:
         depth_multiplier: Depthwise outputs for each input channel.
         filters: The pointwise step's outputs, `None` where there is none.
         dtype: The dtype of all tensors and of the result.
+        output_shape: The result's shape, `None` where unknown.
+        is_empty: Whether the inputs or the result are known to have no
+            elements.
     """
 
     spec: ConvSpec
@@ -27,15 +30,22 @@ class Call:
     filters: int | None
     dtype: str
 
-    @property
-    def output_shape(self) -> Shape:
-        """The result's shape, `None` where unknown."""
+    output_shape: Shape = dataclasses.field(
+        init=False, repr=False, compare=False
+    )
+    is_empty: bool = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
         channels = self.filters
         if channels is None:
             inputs = self.input_shape[self.spec.channel_axis]
             assert inputs is not None, "the spec refuses unknown channels"
             channels = inputs * self.depth_multiplier
-        return self.spec.output_shape(self.input_shape, channels)
+        shape = self.spec.output_shape(self.input_shape, channels)
+        is_empty = 0 in self.input_shape + shape
+        # That is how a frozen class sets its fields.
+        object.__setattr__(self, "output_shape", shape)
+        object.__setattr__(self, "is_empty", is_empty)
 
 
 Run = Callable[..., Tensor]

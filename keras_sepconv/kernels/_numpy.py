@@ -1,6 +1,6 @@
-"""The numpy backend's kernel: NumPy alone, right in every dtype.
+"""The kernel of the numpy backend. It uses only NumPy and supports all dtypes.
 
-Keras's own convolution on this backend goes through JAX, in float32.
+Keras's own convolution on this backend calls JAX, which computes in float32.
 """
 
 import itertools
@@ -19,8 +19,8 @@ def run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """One pass over the image a tap, then one matrix product."""
-    # No other backend warns of a NaN.
+    """Passes over the image once for each tap, then multiplies the matrix."""
+    # The other backends do not warn of a NaN.
     with np.errstate(invalid="ignore", over="ignore"):
         outputs = _wide(inputs)
         if depthwise_kernel is not None:
@@ -54,7 +54,7 @@ def _depthwise_conv(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _wide(array: Tensor) -> Tensor:
-    """Returns half precision as float32, so that sums stay exact enough."""
+    """Casts half precision to float32, so that sums are precise enough."""
     return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
 
 

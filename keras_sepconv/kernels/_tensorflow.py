@@ -1,8 +1,9 @@
-"""TensorFlow's kernels.
+"""The kernels of the TensorFlow backend.
 
-`native` is made of TensorFlow's own operations, for graph and eager mode. What
-they get wrong is put right here, each time with its cause. `taps` is for
-functions that XLA compiles on a CPU; nothing tells a layer that it is in one.
+`native` uses TensorFlow's own operations, in graph and eager mode. Some of them
+give wrong results in some cases; this module works around each such case and
+says why. `taps` is for functions that XLA compiles on a CPU. It must be chosen
+by name, because a layer cannot find out whether XLA compiles it.
 """
 
 import dataclasses
@@ -28,13 +29,14 @@ from keras_sepconv.kernels._tensorflow_shapes import (
     with_channels,
 )
 
-# From this many taps on, and in a row from fewer, TensorFlow's gradient for the
-# kernel is slow: 31x31 takes it 50 times as long as the convolution itself.
+# TensorFlow's gradient of a large kernel is slow: for 31x31 it takes 50 times
+# as long as the convolution itself. A kernel is large if it has at least this
+# many taps; the second number is for kernels with one row.
 _MANY_TAPS = 25
 _MANY_IN_A_ROW = 9
 
-# Images up to which such a gradient is found one by one, if their number is
-# known: each is an operation in the graph.
+# The gradient of a large kernel is computed image by image, for up to this many
+# images. Each image adds an operation to the graph.
 _MOST_IN_TURN = 32
 
 
@@ -47,10 +49,10 @@ def _run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """Convolves in channels_last, which TensorFlow's CPU kernels want.
+    """Convolves in channels_last, the format that TensorFlow needs on a CPU.
 
-    The bias is added there too: `keras.ops.add` takes any vector of the
-    width's length for a bias along the width.
+    The bias is added in channels_last too. In channels_first, `keras.ops.add`
+    adds it along the width if it is as long as the width.
     """
     if spec.rank == 1:
         flat = dataclasses.replace(
@@ -84,26 +86,34 @@ def _pointwise(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         outputs = _pointwise(rows, kernel[0], bias)
         return tf.reshape(outputs, (*shape[:-1], filters))
     if channels * filters == 1:
-        # With a bias added, oneDNN now and then aborts while it reorders the
-        # one weight. Multiplying is what is left of the matrix product.
+        # oneDNN sometimes aborts when it reorders a single weight and a bias is
+        # added. A product with one weight is a plain multiplication.
         outputs = inputs * kernel
     elif None in inputs.shape[1:].as_list():
-        # An image that turns out to be empty would keep its channels.
+        # With an empty image, TensorFlow's convolution would return the number
+        # of channels of the input.
         outputs = _multiply(inputs, kernel[0, 0])
     elif inputs.shape.is_fully_defined() and not tf.executing_eagerly():
         product = differentiable(_conv, _pull_image, _pull_kernel)
         outputs = product(inputs, kernel)
     else:
-        # Converters cannot join what a gradient of one's own stands between,
-        # and what they are given seldom knows its batch. In eager mode such a
-        # gradient takes longer than it saves.
+        # A custom gradient has two disadvantages. Converters cannot fuse the
+        # operations before and after it; the graphs that they convert mostly
+        # have an unknown batch size, so they come here. And in eager mode it
+        # takes longer than it saves.
         outputs = _conv(inputs, kernel)
     return outputs if bias is None else _add_bias(outputs, bias)
 
 
 def _conv(inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves: TensorFlow fuses a bias and an activation into this alone."""
-    return tf.nn.conv2d(inputs, kernel, 1, "VALID")
+    """Convolves with TensorFlow's operation for dense convolutions.
+
+    TensorFlow fuses a bias and an activation only into this operation.
+    """
+    # In eager mode, `tf.nn.conv2d` itself takes as long as the convolution.
+    return tf.raw_ops.Conv2D(
+        input=inputs, filter=kernel, strides=(1, 1, 1, 1), padding="VALID"
+    )
 
 
 def _pull_image(cotangent: Tensor, kernel: Tensor) -> Tensor:
@@ -111,7 +121,7 @@ def _pull_image(cotangent: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _pull_kernel(inputs: Tensor, cotangent: Tensor) -> Tensor:
-    """Multiplies, which is a fifth faster than the convolution's gradient."""
+    """Multiplies matrices: a fifth faster than the convolution's gradient."""
     rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
     columns = tf.reshape(cotangent, (-1, cotangent.shape[-1]))
     return tf.matmul(rows, columns, transpose_a=True)[None, None]
@@ -124,10 +134,10 @@ def _multiply(inputs: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _add_bias(outputs: Tensor, bias: Tensor) -> Tensor:
-    """Adds the bias, half precision in float32.
+    """Adds the bias; half precision is added in float32.
 
-    In eager mode TensorFlow sums the bias gradient in the bias's dtype, which
-    loses most of it on a large image.
+    In eager mode TensorFlow sums the gradient of the bias in the dtype of the
+    bias. In half precision most of the sum is lost on a large image.
     """
     if not _is_half(outputs):
         return tf.nn.bias_add(outputs, bias)
@@ -140,28 +150,29 @@ def _is_half(tensor: Tensor) -> bool:
 
 
 def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Survives sizes known only at run time.
+    """Runs the depthwise step, also if some sizes are known only at run time.
 
-    On nothing to compute, TensorFlow's operation returns uninitialised memory
-    or the input's shape, and gradients of garbage: so only an empty batch ever
-    reaches it, its result gets the right shape, and the kernel's gradient is
-    replaced by zeros. Sizes known beforehand are checked beforehand and cost
-    nothing here.
+    If the output is empty, TensorFlow's operation returns uninitialised memory
+    or the shape of the input, and its gradients are garbage. So an empty image
+    is replaced by an empty batch before the operation, its result gets the
+    right shape, and the gradient of the kernel is replaced by zeros. If all
+    sizes are known, they were checked before, and nothing is added here.
 
-    Where the batch alone is unknown, an empty one keeps the shape that oneDNN
-    gives it, or its error: TensorFlow's optimiser takes any reshape out that
-    changes nothing but the batch, and whatever it leaves in costs each user of
-    such a model a pass over the image.
+    If only the batch size is unknown, an empty batch gets the shape that oneDNN
+    returns, or oneDNN's error. A reshape would not help: TensorFlow's optimiser
+    removes a reshape that changes only the batch. Any other operation would
+    cost each user of such a model a pass over the image.
 
-    The operation accumulates the kernel's gradient of a half-precision
-    convolution in half precision, in bfloat16 with `TF_ENABLE_ONEDNN_OPTS=0`
-    only.
+    Half precision is computed in float32. TensorFlow's operation accumulates
+    the gradient of the kernel in the dtype of the inputs: in float16 always, in
+    bfloat16 only with `TF_ENABLE_ONEDNN_OPTS=0`.
     """
     if _is_half(inputs):
         wide = tf.cast(inputs, tf.float32), tf.cast(kernel, tf.float32)
         return tf.cast(_depthwise(spec, *wide), inputs.dtype)
     if math.prod(kernel.shape) == 1:
-        # As the pointwise step, with or without a bias.
+        # For the same reason as in the pointwise step; here oneDNN aborts
+        # without a bias too.
         return inputs[:, :: spec.strides[0], :: spec.strides[1]] * kernel[0, 0]
     if inputs.shape.is_fully_defined():
         return _convolve(spec, inputs, kernel)
@@ -184,10 +195,10 @@ def _depthwise(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 def _learning_from_something(
     spec: ConvSpec, inputs: Tensor, kernel: Tensor
 ) -> Tensor:
-    """Returns `kernel`, whose gradient is zero where there is no output.
+    """Returns `kernel`; its gradient is zero if the output is empty.
 
-    The inputs are no argument of the custom gradient: it would stay in what is
-    exported.
+    The inputs are not an argument of the custom gradient. Otherwise it would
+    stay in an exported graph.
     """
     inputs = own(inputs)
 
@@ -205,35 +216,42 @@ def _learning_from_something(
 
 
 def _is_plain(spec: ConvSpec) -> bool:
-    """Says whether one operation does it, and its gradient another."""
+    """Tells whether a single operation of TensorFlow computes it.
+
+    Then each gradient is a single operation too.
+    """
     return len(set(spec.strides)) == 1 and max(spec.dilation_rate) == 1
 
 
 def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves with what TensorFlow's depthwise operation can do.
+    """Convolves with TensorFlow's depthwise operation.
 
-    It has neither unequal strides (without oneDNN in no dtype) nor strides with
-    dilation.
+    The operation does not support strides together with dilation. Unequal
+    strides are not supported in all dtypes; without oneDNN they are in none.
     """
-    strides, padding = (1, *spec.strides, 1), str(spec.padding).upper()
-
     if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
-    # oneDNN gets the sizes of an empty batch's gradients wrong.
+    # For an empty batch, oneDNN returns gradients with wrong sizes.
     is_sure = spec.padding == "same" or None not in inputs.shape[1:].as_list()
     if is_sure and _has_large_kernel(spec, kernel):
         return _large(spec, inputs, kernel)
-    return tf.nn.depthwise_conv2d(
-        inputs, kernel, strides, padding, dilations=spec.dilation_rate
+    strides, padding = (1, *spec.strides, 1), str(spec.padding).upper()
+    if max(spec.dilation_rate) > 1:
+        return tf.nn.depthwise_conv2d(
+            inputs, kernel, strides, padding, dilations=spec.dilation_rate
+        )
+    # In eager mode, `tf.nn.depthwise_conv2d` takes twice as long as this.
+    return tf.raw_ops.DepthwiseConv2dNative(
+        input=inputs, filter=kernel, strides=strides, padding=padding
     )
 
 
 def _volume(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves over three axes, plane by plane of the kernel.
+    """Convolves over three axes, one plane of the kernel at a time.
 
-    TensorFlow's gradients of a sum over slices are a slow chain of zeros and
-    additions; where strides and sizes allow, the same sum the other way round
-    takes their place.
+    TensorFlow computes the gradient of a sum over slices by a slow chain of
+    zeros and additions. If strides and sizes allow it, custom gradients replace
+    this chain by a sum over planes.
     """
     if _is_half(inputs):
         wide = tf.cast(inputs, tf.float32), tf.cast(kernel, tf.float32)
@@ -284,10 +302,10 @@ def _volume(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 def _strided_by_slicing(
     spec: ConvSpec, inputs: Tensor, kernel: Tensor
 ) -> Tensor:
-    """Takes every stride-th output of the same convolution at stride 1.
+    """Takes every stride-th output of the same convolution with stride 1.
 
-    A stride lets `"same"` put fewer zeros before the image, so that the first
-    output to take lies a few positions in.
+    With padding `"same"` and a stride, fewer zeros go before the image. So the
+    first output to take is not the first one at stride 1.
     """
     dense = dataclasses.replace(spec, strides=(1, 1))
     outputs = _convolve(dense, inputs, kernel)
@@ -309,9 +327,9 @@ def _has_large_kernel(spec: ConvSpec, kernel: Tensor) -> bool:
 
 
 def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
-    """Convolves with a large kernel, whose gradients are convolutions.
+    """Convolves with a large kernel; its gradients are convolutions too.
 
-    One of odd sizes, or without padding.
+    The kernel has odd sizes, or the padding is `"valid"`.
     """
     is_same = spec.padding == "same"
     rows, cols = (size - 1 for size in spec.kernel_size)
@@ -327,14 +345,14 @@ def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
             return convolve(cotangent, kernel)
         margins = ((0, 0), (rows, rows), (cols, cols), (0, 0))
         image = convolve(tf.pad(cotangent, margins), kernel)
-        # Of an empty batch, oneDNN returns the sizes that it was given.
+        # For an empty batch, oneDNN returns the sizes of its input.
         return image[:, : inputs.shape[1], : inputs.shape[2]]
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
         batch = image.shape[0]
         if batch is None or not 0 < batch <= _MOST_IN_TURN:
             return of_all_images(image, cotangent)
-        # One by one: side by side takes up to an eighth longer.
+        # Image by image: all at once takes up to an eighth longer.
         images, cotangents = (
             tf.split(tensor, batch) for tensor in (image, cotangent)
         )
@@ -342,9 +360,9 @@ def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
         return tf.add_n([of_all_images(*pair) for pair in pairs])
 
     def of_all_images(image: Tensor, cotangent: Tensor) -> Tensor:
-        """Convolves all images, side by side in the channels, at once."""
+        """Convolves all images at once, as the channels of one image."""
         sides = sizes_of(cotangent)[:3]
-        # TensorFlow refuses a filter of no numbers.
+        # TensorFlow raises an error for an empty filter.
         more = [tf.maximum(1 - size, 0) for size in sides]
         filled = ((0, zeros) for zeros in more)
         window = _side_by_side(tf.pad(cotangent, (*filled, (0, 0))))
@@ -367,7 +385,10 @@ def _large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _side_by_side(images: Tensor) -> Tensor:
-    """Returns a batch as the channels of one image, without the first axis."""
+    """Puts the images of a batch side by side, as channels of one image.
+
+    The result has no batch axis.
+    """
     count, rows, cols, channels = sizes_of(images)
     images = tf.transpose(images, (1, 2, 0, 3))
     return tf.reshape(images, (rows, cols, count * channels))
@@ -380,7 +401,7 @@ def _why_not(call: Call) -> str | None:
 KERNELS = (
     Kernel("native", _why_not, _run),
     Kernel("taps", _why_not, taps.run),
-    # Keras's operations are wrong here in too many places; their name still
-    # works, so that what was saved with it loads.
+    # Keras's operations are wrong in many cases on TensorFlow. The name is kept
+    # so that models that were saved with it load.
     Kernel("portable", _why_not, _run),
 )

@@ -1,8 +1,9 @@
-"""Derivatives of any order for a convolution computed in some other way.
+"""Derivatives of any order for a convolution with custom gradients.
 
-A depthwise convolution is linear in the image and in the kernel. So it, its
-gradient for the image and its gradient for the kernel are each other's
-derivatives, and three functions are enough for every order.
+A depthwise convolution is linear in the image and in the kernel. There are
+three functions: the convolution, its gradient for the image and its gradient
+for the kernel. The derivatives of each are the two others, so these three are
+enough for every order.
 """
 
 from collections.abc import Callable
@@ -18,14 +19,14 @@ Product = Callable[[Tensor, Tensor], Tensor]
 def differentiable(
     convolve: Product, image_gradient: Product, kernel_gradient: Product
 ) -> Product:
-    """Returns `convolve` with the other two as its gradients, and so on.
+    """Returns `convolve` with custom gradients of any order.
 
     Args:
-        convolve: From image and kernel to outputs.
-        image_gradient: From the outputs' cotangent and the kernel to the
-            image's.
-        kernel_gradient: From the image and the outputs' cotangent to the
-            kernel's.
+        convolve: Computes the outputs from the image and the kernel.
+        image_gradient: Computes the gradient of the image from the cotangent of
+            the outputs and the kernel.
+        kernel_gradient: Computes the gradient of the kernel from the image and
+            the cotangent of the outputs.
     """
 
     @custom_gradient
@@ -53,16 +54,16 @@ def differentiable(
 
 
 def custom_gradient(function: Callable[..., Any]) -> Product:
-    """Makes a `tf.custom_gradient` that has a gradient in a conditional too."""
+    """Makes a `tf.custom_gradient` that also works inside a conditional."""
     differentiable = tf.custom_gradient(function)
     return lambda *tensors: differentiable(*map(own, tensors))
 
 
 def own(tensor: Tensor) -> Tensor:
-    """Returns a tensor as the current graph's own, for a gradient to use.
+    """Returns the tensor of the current graph that stands for `tensor`.
 
-    In the branch of a conditional, a tensor from outside is not yet. If its
-    gradient asks for both, TensorFlow feeds one of them alone.
+    In a branch of a conditional, `tensor` may belong to the graph outside. If a
+    gradient uses both, TensorFlow feeds a value to only one of them.
     """
     if tf.executing_eagerly():
         return tensor
@@ -70,10 +71,10 @@ def own(tensor: Tensor) -> Tensor:
 
 
 def untaped(product: Product) -> Product:
-    """Keeps a product off the tape, which would differentiate its loops.
+    """Hides the operations of a product from the gradient tape.
 
-    In a graph `tf.custom_gradient` leaves them on it, and XLA cannot compile
-    what the tape then adds to a loop.
+    In a graph, `tf.custom_gradient` lets the tape record the operations inside.
+    The tape then adds code to each loop that XLA cannot compile.
     """
     return lambda left, right: product(
         tf.stop_gradient(left), tf.stop_gradient(right)

@@ -1,7 +1,8 @@
-"""Three spatial axes out of two, for which TensorFlow has an operation.
+"""Convolutions with three spatial axes, made of convolutions with two.
 
-A kernel is a stack of planes. Each is convolved with the frames that it meets,
-those of all images as one batch, and the results are added up.
+TensorFlow has a depthwise operation for two spatial axes only. So the kernel is
+a stack of planes. Each plane is convolved with the frames that it covers, as
+one batch with the frames of all images. Then the results are added.
 """
 
 import dataclasses
@@ -17,14 +18,14 @@ from keras_sepconv.kernels._tensorflow_shapes import size_of, sizes_of
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """How a kernel's planes meet the frames.
+    """Which frames each plane of a kernel covers.
 
     Attributes:
-        planes: How many there are.
-        zeros: The frames of zeros before and after the others.
-        stride: Frames from one output to the next.
-        rate: Frames from one plane to the next.
-        outputs: The output's frames.
+        planes: The number of planes.
+        zeros: The number of frames of zeros before and after the others.
+        stride: The number of frames from one output to the next.
+        rate: The number of frames from one plane to the next.
+        outputs: The number of frames of the output.
     """
 
     planes: int
@@ -35,7 +36,7 @@ class Stack:
 
     @classmethod
     def of(cls, spec: ConvSpec, inputs: Tensor) -> "Stack":
-        """Returns that of `(batch, depth, ...)` inputs."""
+        """Returns the stack for inputs `(batch, depth, ...)`."""
         depth = size_of(inputs, 1)
         outputs = spec.output_size(0, depth)
         if not isinstance(depth, int):
@@ -49,13 +50,13 @@ class Stack:
         )
 
     def turned(self, depth: int) -> "Stack":
-        """Returns that of the gradient for `depth` frames; of stride 1."""
+        """Returns the stack for the gradient of `depth` frames, at stride 1."""
         reach = (self.planes - 1) * self.rate
         before, after = (reach - zeros for zeros in self.zeros)
         return Stack(self.planes, (before, after), 1, self.rate, depth)
 
     def met(self, inputs: Tensor) -> Iterator[Tensor]:
-        """Yields, as one batch, what each plane meets, one for each output."""
+        """Yields for each plane the frames that it covers, as one batch."""
         rest = ((0, 0),) * (inputs.shape.rank - 2)
         padded = tf.pad(inputs, ((0, 0), self.zeros, *rest))
         for plane in range(self.planes):
@@ -87,7 +88,7 @@ def plane_of(spec: ConvSpec) -> ConvSpec:
 
 
 def merged(frames: Tensor) -> Tensor:
-    """Returns `(batch, depth, ...)` as one batch of frames."""
+    """Merges the batch and the depth into one batch of frames."""
     counts = frames.shape[:2].as_list()
     count = -1 if None in counts else counts[0] * counts[1]
     return tf.reshape(frames, (count, *sizes_of(frames)[2:]))

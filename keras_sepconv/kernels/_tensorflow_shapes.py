@@ -1,7 +1,7 @@
 """Sizes that may be known only at run time.
 
-What is exported has every operation on them in it, so they are few, and on all
-sizes at once.
+Every operation on such sizes is part of an exported graph. So the functions
+here use few operations, and each one works on all sizes at once.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from keras_sepconv._spec import ConvSpec, Tensor
 
 
 def size_of(tensor: Tensor, axis: int) -> Any:
-    """Returns a size as an `int` where it is known, else as a tensor."""
+    """Returns a size as an `int` if it is known, otherwise as a tensor."""
     static = tensor.shape[axis]
     return tf.shape(tensor)[axis] if static is None else static
 
 
 def sizes_of(tensor: Tensor) -> list[Any]:
-    """Returns each size as an `int` where it is known, else as a tensor."""
+    """Returns each size as an `int` if it is known, otherwise as a tensor."""
     static = tensor.shape.as_list()
     if None not in static:
         return list(static)
@@ -27,11 +27,11 @@ def sizes_of(tensor: Tensor) -> list[Any]:
 
 
 def output_sizes(spec: ConvSpec, sizes: Tensor) -> Tensor:
-    """Returns `spec.output_size` of a vector of sizes, and 0 for none."""
+    """Returns `spec.output_size` of a vector of sizes, and at least 0."""
     if spec.padding == "valid":
         sizes = sizes - [span - 1 for span in spec.spans]
     if max(spec.strides) > 1:
-        # Whichever way negative numbers are rounded, there is no output.
+        # The rounding of negative numbers does not matter: there is no output.
         sizes = tf.raw_ops.Div(
             x=sizes + [stride - 1 for stride in spec.strides], y=spec.strides
         )
@@ -39,7 +39,7 @@ def output_sizes(spec: ConvSpec, sizes: Tensor) -> Tensor:
 
 
 def with_channels(tensor: Tensor, channels: int) -> Any:
-    """Returns the shape of `tensor`, the last axis exchanged."""
+    """Returns the shape of `tensor` with another number of channels."""
     static = tensor.shape.as_list()[:-1]
     if static.count(None) > 1:
         return tf.concat([tf.shape(tensor)[:-1], [channels]], 0)

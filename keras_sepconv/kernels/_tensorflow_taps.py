@@ -1,11 +1,11 @@
-"""TensorFlow's kernel for functions that XLA compiles on a CPU.
+"""The TensorFlow kernel for functions that XLA compiles on a CPU.
 
-XLA lowers a depthwise convolution there to loops over single numbers. Here the
-same sums are sums of slices, which it fuses into loops over whole vectors of
-channels, and the pointwise step is a plain matrix product.
+There, XLA compiles a depthwise convolution to loops over single numbers. This
+kernel adds slices instead, and XLA fuses the sum into loops over whole vectors
+of channels. The pointwise step is a plain matrix product.
 
-Its gradients are written out, because the derivative of such a sum or loop is
-slow or impossible to compile.
+The kernel has its own gradients, because TensorFlow's gradient of such a sum or
+loop is slow, or XLA cannot compile it.
 """
 
 import dataclasses
@@ -22,24 +22,24 @@ from keras_sepconv.kernels._tensorflow_bilinear import differentiable, untaped
 from keras_sepconv.kernels._tensorflow_frames import Stack, plane_of
 from keras_sepconv.kernels._tensorflow_shapes import size_of, sizes_of
 
-# Beyond this many, taps are summed by a loop over the kernel's rows, so that
-# the program's size depends on the kernel's width alone.
+# A kernel with more taps is summed by a loop over its rows. Then the size of
+# the program depends only on the width of the kernel.
 _MOST_UNROLLED_TAPS = 49
-# How many output positions one step of the kernel's gradient sums.
+# The number of output positions that one step of the kernel's gradient sums.
 _POSITIONS = 28
-# Images at least this wide are cut into columns there.
+# The gradient of the kernel splits outputs that are wider than this.
 _WIDE = 128
 
 
 @dataclasses.dataclass(frozen=True)
 class _Geometry:
-    """What relates the positions of image, kernel and output, in 2-D.
+    """How the positions of image, kernel and output belong together, in 2-D.
 
-    A size is an `int` where it is known when traced, else a scalar tensor.
+    A size is an `int` if it is known at trace time, otherwise a scalar tensor.
 
     Attributes:
-        image: The image's sizes.
-        output: The output's sizes.
+        image: The sizes of the image.
+        output: The sizes of the output.
         pads: The zeros before and after the image, for each axis.
         strides: One stride for each axis.
         rates: One dilation rate for each axis.
@@ -61,7 +61,7 @@ def run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """Sums over taps, then one matrix product; half precision in float32."""
+    """Sums over taps, then multiplies the matrix; half precision in float32."""
     planes, channels, multiplier = _wide(inputs), inputs.shape[-1], 1
     if depthwise_kernel is not None:
         planes = _depthwise(spec, planes, _wide(depthwise_kernel))
@@ -90,7 +90,8 @@ def _depthwise(spec: ConvSpec, image: Tensor, kernel: Tensor) -> Tensor:
     if spec.rank == 3:
         in_plane = functools.partial(_depthwise, plane_of(spec))
         return Stack.of(spec, image).convolve(image, kernel, in_plane)
-    # The multiplier before the channels: its planes share whole vectors.
+    # The multiplier goes before the channels, so that vectors of channels stay
+    # whole.
     kernel = tf.transpose(kernel, (0, 1, 3, 2))
     geometry = _geometry(spec, image)
     planes = _convolve(geometry, image[:, :, :, None], kernel)
@@ -109,7 +110,7 @@ def _geometry(spec: ConvSpec, image: Tensor) -> _Geometry:
         new = spec.output_size(axis, size)
         before, after = spec.pads(axis, size)
         if not isinstance(size, int):
-            # Room for every tap, even where no output is left.
+            # Every tap needs an image to read, even if there is no output.
             after += tf.maximum(spec.spans[axis] - size - before - after, 0)
             new = tf.maximum(new, 0)
         sizes.append(size)
@@ -129,7 +130,7 @@ def _convolve(geometry: _Geometry, image: Tensor, kernel: Tensor) -> Tensor:
     """Returns the depthwise outputs `(batch, rows, cols, m, channels)`.
 
     Args:
-        geometry: How positions relate.
+        geometry: How the positions belong together.
         image: Of shape `(batch, rows, cols, 1, channels)`.
         kernel: Of shape `(rows, cols, m, channels)`.
     """
@@ -160,7 +161,7 @@ def _convolve(geometry: _Geometry, image: Tensor, kernel: Tensor) -> Tensor:
 def _image_gradient(
     geometry: _Geometry, cotangent: Tensor, kernel: Tensor
 ) -> Tensor:
-    """Correlates the cotangent, spread by the strides, with the kernel."""
+    """Convolves the cotangent, spread by the strides, with the kernel."""
     spread, pads = cotangent, []
     for axis in range(2):
         spread = _spread(spread, axis + 1, geometry.strides[axis])
@@ -210,7 +211,7 @@ def _correlate(
     strides: tuple[int, ...],
     rates: tuple[int, ...],
 ) -> Tensor:
-    """Returns the sum, over the taps, of a window times the tap's weights."""
+    """Returns the sum over the taps of a window times the tap's weights."""
     height, width, multiplier, channels = kernel.shape
     batch = size_of(padded, 0)
     reaches = [
@@ -264,12 +265,12 @@ def _loop(steps: Any, step: Any, total: Tensor) -> Tensor:
 def _sum_by_positions(
     geometry: _Geometry, padded: Tensor, cotangent: Tensor, size: Any
 ) -> Tensor:
-    """Sums with one accumulator a tap, a few output positions at a time.
+    """Sums a few output positions at a time, with one accumulator for each tap.
 
-    Each step is one fused loop over images, taps and channels. A window is
-    sliced anew for each position, not once for all: XLA turns a slice at a
-    place that only the run-time knows into a function as soon as it is used
-    twice, and no longer vectorises the loop.
+    Each step is one fused loop over images, taps and channels. Each position
+    has its own slice, although positions could share one. The place of a slice
+    is known only at run time. If such a slice is used twice, XLA makes a
+    function of it, and then does not vectorise the loop.
     """
     height, width = geometry.output
     cols = _divisor(width, _POSITIONS) if width > _WIDE else width
@@ -282,7 +283,7 @@ def _sum_by_positions(
     multiplier, channels = cotangent.shape[-2:]
 
     def step(i: Any, total: Tensor) -> Tensor:
-        # A column that is known beforehand costs no arithmetic.
+        # If the column is known at trace time, there is nothing to compute.
         first = (i % blocks) * cols if blocks > 1 else 0
         for row, col in itertools.product(range(rows), range(cols)):
             y, x = i // blocks * rows + row, first + col
@@ -314,7 +315,7 @@ def _divisor(number: int, most: int) -> int:
 def _sum_by_taps(
     geometry: _Geometry, padded: Tensor, cotangent: Tensor, size: Any
 ) -> Tensor:
-    """Sums over the whole output, a tap at a time: for unknown sizes."""
+    """Sums over the whole output, one tap at a time; for unknown sizes."""
     reaches = [
         _reach(n, stride)
         for n, stride in zip(geometry.output, geometry.strides, strict=True)

@@ -63,21 +63,21 @@ def run(
         # torch misreads some strides that a single channel may have, and
         # returns memory it never wrote: give it the usual ones.
         inputs = inputs.squeeze(1).unsqueeze(1)
-    window = Window.of(spec, inputs.shape[2:])
+    sizes = inputs.shape[2:]
     kernel, matrix = depthwise_kernel, pointwise_kernel
     if kernel is not None:
         kernel = kernel.permute(spec.rank, spec.rank + 1, *range(spec.rank))
     if matrix is not None:
         matrix = matrix.reshape(matrix.shape[-2:])
     if spec.rank == 1:
-        # One row, because oneDNN takes several columns at once.
-        window, inputs = window.with_unit_axis(), inputs.unsqueeze(2)
+        inputs = inputs.unsqueeze(2)
         kernel = None if kernel is None else kernel.unsqueeze(2)
     if kernel is None:
         outputs = _pointwise(inputs, matrix, bias)
     elif matrix is None:
-        outputs = _depthwise(window, inputs, kernel, bias)
+        outputs = _depthwise(Window.of(spec, sizes), inputs, kernel, bias)
     else:
+        window = Window.of(spec, sizes)
         outputs = _separable(window, inputs, kernel, matrix, bias)
     if spec.rank == 1:
         outputs = outputs.squeeze(2)

@@ -16,6 +16,7 @@ import torch
 from torch.autograd import forward_ad
 from torch.nn import functional
 
+from keras_sepconv._remembered import remembered
 from keras_sepconv._spec import ConvSpec, Tensor, known
 
 CONV = {2: functional.conv2d, 3: functional.conv3d}
@@ -47,19 +48,16 @@ class Window:
     before: tuple[Any, ...]
     after: tuple[Any, ...]
 
-    @classmethod
-    def of(cls, spec: ConvSpec, sizes: tuple[Any, ...]) -> "Window":
-        """Returns the window of `spec` for `sizes`.
+    @staticmethod
+    def of(spec: ConvSpec, sizes: tuple[Any, ...]) -> "Window":
+        """Returns the window of `spec` for the sizes of the image.
 
-        They are `int`s, `torch.SymInt`s under `torch.export`, and tensors under
-        `torch.jit.trace`, which Keras exports to OpenVINO by.
+        The sizes are `int`s, `torch.SymInt`s under `torch.export`, and tensors
+        under `torch.jit.trace`, which Keras uses to export to OpenVINO.
         """
-        pairs = spec.padding
-        if isinstance(pairs, str):
-            totals = [_zeros_in_all(spec, *size) for size in enumerate(sizes)]
-            pairs = tuple((zeros // 2, zeros - zeros // 2) for zeros in totals)
-        before, after = zip(*pairs, strict=True)
-        return cls(spec.strides, spec.dilation_rate, before, after)
+        if all(type(size) is int for size in sizes):
+            return _remembered_window(spec, sizes)
+        return _window(spec, sizes)
 
     @staticmethod
     def takes(spec: ConvSpec) -> bool:
@@ -81,15 +79,6 @@ class Window:
             self.after[1:],
         )
 
-    def with_unit_axis(self) -> "Window":
-        """Returns the window with an axis of size 1 before the others."""
-        return Window(
-            (1, *self.strides),
-            (1, *self.dilation_rate),
-            (0, *self.before),
-            (0, *self.after),
-        )
-
     @property
     def is_static(self) -> bool:
         """Whether all of it is known before run time."""
@@ -101,17 +90,49 @@ class Window:
         pairs = zip(self.before, self.after, strict=True)
         return tuple(after - before for before, after in pairs)
 
+    @property
+    def is_even(self) -> bool:
+        """Whether there are as many zeros after the image as before it."""
+        return self.is_static and not any(self.surplus)
+
+    @property
+    def is_dilated(self) -> bool:
+        """Whether a tap is more than one position from the next."""
+        return max(self.dilation_rate) > 1
+
+    @property
+    def is_strided(self) -> bool:
+        """Whether an output is more than one position from the next."""
+        return max(self.strides) > 1
+
     def pad(self, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         """Returns `inputs` and the zeros still due on both sides of each axis.
 
         Those are all, if as many are due on either side, or none.
         """
-        if self.is_static and not any(self.surplus):
+        if self.is_even:
             return inputs, self.before
         zeros: list[Any] = []
         for pair in zip(self.before, self.after, strict=True):
             zeros = [*pair, *zeros]
         return functional.pad(inputs, zeros), (0,) * len(self.before)
+
+
+def _window(spec: ConvSpec, sizes: tuple[Any, ...]) -> Window:
+    pairs = spec.padding
+    if isinstance(pairs, str):
+        totals = [_zeros_in_all(spec, *size) for size in enumerate(sizes)]
+        pairs = tuple((zeros // 2, zeros - zeros // 2) for zeros in totals)
+    before, after = zip(*pairs, strict=True)
+    strides, rates = spec.strides, spec.dilation_rate
+    if spec.rank == 1:
+        # Of one row, because oneDNN computes several columns at once.
+        strides, rates = (1, *strides), (1, *rates)
+        before, after = (0, *before), (0, *after)
+    return Window(strides, rates, before, after)
+
+
+_remembered_window = remembered(_window)
 
 
 def _zeros_in_all(spec: ConvSpec, axis: int, size: Any) -> Any:
@@ -166,12 +187,10 @@ def depthwise_conv(
     is_written = torch.compiler.is_compiling() or torch.jit.is_tracing()
     if is_written or not window.is_static:
         return convolve(window, inputs, kernel, bias)
-    is_dilated = max(window.dilation_rate) > 1
-    is_even = not any(window.surplus)
     is_narrow = kernel.shape[-1] <= 3 and kernel.ndim == 4
-    if is_narrow and is_even and not is_dilated:
+    if is_narrow and window.is_even and not window.is_dilated:
         return convolve(window, inputs, kernel, bias)
-    if is_dilated and (max(window.strides) > 1 or not is_even):
+    if window.is_dilated and (window.is_strided or not window.is_even):
         return convolve(window, inputs, kernel, bias)
     if not torch.is_grad_enabled() or _is_transformed(inputs, kernel):
         return _convolution(window, inputs, _widen(window, kernel), bias)
@@ -248,7 +267,7 @@ def _widen(window: Window, kernel: Tensor) -> Tensor:
     Then it needs as many zeros before the image as after it, which spares the
     image from being copied.
     """
-    if not any(window.surplus):
+    if window.is_even:
         return kernel
     zeros: list[Any] = []
     for surplus in window.surplus:
@@ -261,7 +280,7 @@ def _input_gradient(
 ) -> Tensor:
     """Returns the convolution of the gradient with the turned kernel."""
     kernel = _widen(window, kernel)
-    if max(window.strides) > 1:
+    if window.is_strided:
         return _backward(
             window, inputs, kernel, gradient, window.after, _ONLY_INPUTS
         )
@@ -283,7 +302,7 @@ def _kernel_gradient(
     if kernel.ndim == 5:
         return _kernel_gradient_by_frames(window, inputs, kernel, gradient)
     image = math.prod(gradient.shape[1:])
-    is_narrow = kernel.shape[-1] <= 3 and max(window.dilation_rate) == 1
+    is_narrow = kernel.shape[-1] <= 3 and not window.is_dilated
     if not is_narrow and image >= _LEAST_IMAGE:
         return _convolve_with_gradient(window, inputs, kernel, gradient)
     # Padding copies; of few images at a time, that takes little memory.

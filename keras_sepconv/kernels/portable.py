@@ -1,8 +1,8 @@
-"""The meaning of the two operations, in public `keras.ops`.
+"""The kernel that defines what all kernels compute, in public `keras.ops`.
 
-Every other kernel may only be faster. This one runs on every backend that
-Keras has. On TensorFlow, where Keras's operations are wrong in too many places,
-its name stands for `native` (`_tensorflow.py`), which corrects them.
+Every other kernel computes the same, only faster. This kernel runs on every
+backend of Keras. On TensorFlow the name "portable" runs the kernel `native`
+(`_tensorflow.py`), because Keras's operations are wrong in many cases there.
 """
 
 import dataclasses
@@ -25,10 +25,11 @@ def run(
     pointwise_kernel: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    """A depthwise convolution, a 1x1 convolution, and one number a channel."""
+    """Runs a depthwise convolution, then a 1x1 one, then adds the bias."""
     is_last = spec.data_format == "channels_last"
     if _BACKEND == "torch" and is_last and inputs.shape[-1] == 1:
-        # torch misreads the strides that Keras gives a single channel.
+        # With a single channel, Keras's permuted image has strides that torch
+        # misreads.
         batch, *sizes, _ = inputs.shape
         spec = dataclasses.replace(spec, data_format="channels_first")
         inputs = ops.reshape(inputs, (batch, 1, *sizes))
@@ -52,10 +53,10 @@ def run(
 
 
 def _add_bias(spec: ConvSpec, outputs: Tensor, bias: Tensor) -> Tensor:
-    """Adds the bias, in float32 where half precision would spoil its gradient.
+    """Adds the bias; on JAX, half precision is added in float32.
 
-    JAX sums the bias gradient of a half-precision addition in half precision,
-    which loses most of it on a large image.
+    JAX sums the gradient of a half-precision bias in half precision. On a large
+    image most of the sum is lost.
     """
     dtype = keras.backend.standardize_dtype(outputs.dtype)
     widen = dtype in _HALF and _BACKEND == "jax"

@@ -69,21 +69,25 @@ def call(
     if run is None:
         assert otherwise is not None, "only plain convolutions have no kind"
         return otherwise(inputs)
+    dtype = layer.compute_dtype
     # Keras does not cast integer inputs.
-    inputs = cast(inputs, layer.compute_dtype)
-    outputs = run(layer, inputs, _cast(layer, layer.bias), implementation)
+    inputs = cast(inputs, dtype)
+    bias = _cast(layer.bias, dtype)
+    outputs = run(layer, inputs, bias, dtype, implementation)
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
-def _separable(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
-    depthwise = _cast(layer, layer.depthwise_kernel)
-    pointwise = _cast(layer, layer.pointwise_kernel)
+def _separable(
+    layer: Any, inputs: Tensor, bias: Any, dtype: str, by: str | None
+) -> Tensor:
+    depthwise = _cast(layer.depthwise_kernel, dtype)
+    pointwise = _cast(layer.pointwise_kernel, dtype)
     options = _options(layer, by)
     if not _in_two_steps(layer):
         return ops.separable_conv(
             inputs, depthwise, pointwise, bias=bias, **options
         )
-    between = _cast(layer, layer.depthwise_bias)
+    between = _cast(layer.depthwise_bias, dtype)
     outputs = ops.depthwise_conv(inputs, depthwise, bias=between, **options)
     if layer.depthwise_activation is not None:
         outputs = layer.depthwise_activation(outputs)
@@ -92,18 +96,22 @@ def _separable(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
     )
 
 
-def _depthwise(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
-    kernel = _cast(layer, layer.kernel)
+def _depthwise(
+    layer: Any, inputs: Tensor, bias: Any, dtype: str, by: str | None
+) -> Tensor:
+    kernel = _cast(layer.kernel, dtype)
     if isinstance(layer, _PLAIN):
         shape = (*layer.kernel_size, layer.groups, -1)
         kernel = keras.ops.reshape(kernel, shape)
     return ops.depthwise_conv(inputs, kernel, bias=bias, **_options(layer, by))
 
 
-def _pointwise(layer: Any, inputs: Tensor, bias: Any, by: str | None) -> Tensor:
+def _pointwise(
+    layer: Any, inputs: Tensor, bias: Any, dtype: str, by: str | None
+) -> Tensor:
     if max(layer.strides) > 1:
         inputs = inputs[_strided(layer)]
-    kernel = _cast(layer, layer.kernel)
+    kernel = _cast(layer.kernel, dtype)
     return ops.pointwise_conv(inputs, kernel, layer.data_format, by, bias=bias)
 
 
@@ -177,12 +185,12 @@ def operations(layer: Any, input_shape: tuple[int, ...]) -> list[kernels.Call]:
     return [kernels.Call(spec, input_shape, multiplier, layer.filters, dtype)]
 
 
-def _cast(layer: Any, weight: Any) -> Tensor | None:
+def _cast(weight: Any, dtype: str) -> Tensor | None:
     # Keras does not cast weights in `stateless_call` under mixed precision, nor
     # float64 weights under numpy.
     if weight is None:
         return None
-    return cast(keras.ops.convert_to_tensor(weight), layer.compute_dtype)
+    return cast(keras.ops.convert_to_tensor(weight), dtype)
 
 
 def _options(layer: Any, implementation: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ _set_type = vars(object)["__class__"].__set__
 
 
 class FirstInput:
-    """A layer that brings the input of an empty `keras.Sequential` along.
+    """A layer that adds its input to an empty `keras.Sequential`.
 
     `Sequential.add` reads `_input_shape_arg` of its first layer and adds an
     input of that shape, with unknown batch size and the default dtype. Keras
@@ -50,7 +50,7 @@ def input_layer(layer: Any, shape: Shape) -> Any:
 
 
 def start_with(layer: Any, shape: Shape) -> None:
-    """Makes `layer` bring along an input; `shape` includes the batch.
+    """Makes `layer` add an input of `shape`, which includes the batch.
 
     The shape is dropped as soon as the layer is built, however that happens,
     unless the build fails. Copies and saved configs do not have the shape.
@@ -74,7 +74,7 @@ def start_with(layer: Any, shape: Shape) -> None:
 
 @functools.cache
 def _with_first_input(plain: Any) -> Any:
-    """Returns the type of a Keras layer that brings its input along.
+    """Returns the type of a Keras layer that adds its input.
 
     A copied, saved or pickled layer has the plain type again: Keras reads
     `layer.__class__`, and `pickle` and `copy` read `__reduce__`.

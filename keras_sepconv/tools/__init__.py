@@ -1,4 +1,4 @@
-"""What makes models that exist faster, and what loads old ones."""
+"""Functions that make existing models faster, and that load old models."""
 
 from keras_sepconv.tools.accelerate import accelerate, decelerate
 from keras_sepconv.tools.convert import convert_model, restore_model

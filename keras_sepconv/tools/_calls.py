@@ -1,4 +1,4 @@
-"""Every call of a layer that a model makes, with its shapes."""
+"""Finds every call of a layer in a model, with its shapes."""
 
 import contextlib
 import dataclasses
@@ -21,10 +21,10 @@ class LayerCall:
     """One call of one layer.
 
     Attributes:
-        path: The layer's name, after the names of the models around it.
+        path: The name of the layer, after the names of the models around it.
         layer: The layer, or another operation of Keras.
-        inputs: The shapes of the tensors it takes; none if unknown.
-        outputs: The shapes of its results, likewise.
+        inputs: The shapes of its input tensors; empty if unknown.
+        outputs: The shapes of its results; empty if unknown.
         steps: How often it runs for one example, in a `TimeDistributed`;
             `None` if unknown.
     """
@@ -37,7 +37,7 @@ class LayerCall:
 
 
 def product(*sizes: int | None) -> int | None:
-    """Returns the product of sizes, `None` if one is unknown."""
+    """Returns the product of sizes, or `None` if one is unknown."""
     known = [size for size in sizes if size is not None]
     return math.prod(known) if len(known) == len(sizes) else None
 
@@ -45,19 +45,19 @@ def product(*sizes: int | None) -> int | None:
 def calls(
     model: Any, input_shapes: Sequence[Shape] | None = None
 ) -> list[LayerCall]:
-    """Returns the calls of a model's layers, in an order they could run in.
+    """Returns the calls of a model's layers, in an order in which they can run.
 
-    The layers of nested models stand in the place of the models. Where a layer
-    or a model has code of its own, Keras runs it without values, and the layers
-    that it calls come in its place.
+    A nested model is replaced by its layers. If a layer or a model has its own
+    code, Keras runs the code on symbolic tensors. Then the layers that the code
+    calls replace it.
 
     Args:
-        model: A `keras.Model`, or a layer; it stays as it is.
-        input_shapes: What to take for the inputs' shapes, without the batch;
-            `None` for those that the model was made with.
+        model: A `keras.Model` or a layer. It does not change.
+        input_shapes: The shapes of the inputs without the batch; `None` for
+            those that the model was made with.
 
     Raises:
-        ValueError: Shapes that the model cannot take.
+        ValueError: The model does not accept inputs of these shapes.
     """
     taken = input_of(model, input_shapes)
     if taken is None:
@@ -67,24 +67,24 @@ def calls(
         walk.outputs(model, (), 1, (taken,), {})
     except Exception as error:
         if input_shapes is not None:
-            # Keras wraps the layer's own words in others.
+            # Keras wraps the message of the layer in a longer one.
             why = str(walk.error or error).strip().splitlines()[0].rstrip(".")
             raise _misfit(model, input_shapes, why) from error
-        # A layer of someone's own may work only as part of a real call.
+        # A user's layer may work only in a call with values.
         return _without_shapes(model)
     return walk.found
 
 
 def known_input(model: Any) -> Any:
-    """Returns what a model or a layer takes, as it was made or built with.
+    """Returns the input that a model or a layer was made or built with.
 
-    A tensor without values, or a structure of them; `None` if that is not
-    known.
+    It is a symbolic tensor, or a structure of symbolic tensors; `None` if the
+    input is not known.
     """
     if getattr(model, "inputs", None):
         sequential = isinstance(model, keras.Sequential)
         return model.inputs[0] if sequential else model.input
-    # One with code of its own knows what it was called on first.
+    # A model with its own code has the shapes of its first call.
     config = (model.get_build_config() if model.built else None) or {}
     shapes = config.get("input_shape")
     if isinstance(shapes, dict):
@@ -103,7 +103,7 @@ def _of_shape(model: Any, shape: Any) -> Any:
 
 
 def _leaves(layer: Any) -> list[tuple[Path, Any]]:
-    """Returns the layers inside that have none inside, or are Keras's own."""
+    """Returns the layers inside that have no layers inside or are Keras's."""
     inner = list(layers(layer))
     own = {path for path, one in inner if not _is_code(one)}
     return [
@@ -114,7 +114,7 @@ def _leaves(layer: Any) -> list[tuple[Path, Any]]:
 
 
 def _is_code(layer: Any) -> bool:
-    """Tells whether a layer is code of someone's own that calls layers."""
+    """Tells whether a layer is a user's code that calls other layers."""
     if is_graph(layer) or isinstance(layer, keras.Model):
         return True
     kind = type(layer)
@@ -130,7 +130,7 @@ def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
 
 
 def input_of(model: Any, shapes: Sequence[Shape] | None) -> Any:
-    """Returns what a model takes, `None` if that is not known yet."""
+    """Returns the symbolic input of a model, or `None` if it is not known."""
     if shapes is None:
         return keras.tree.map_structure(_like, known_input(model))
     known = getattr(model, "inputs", None)
@@ -164,7 +164,7 @@ def _misfit(model: Any, shapes: Sequence[Shape], why: str) -> ValueError:
 
 
 class _Step(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
-    """Stands for an operation in a graph, and leaves no trace in it."""
+    """Takes the place of an operation while Keras goes through a graph."""
 
     def __init__(self, name: str, output_spec: Callable[..., Any]) -> None:
         super().__init__(name=name)
@@ -175,7 +175,7 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 
 
 class _Code(keras.Operation):  # type: ignore[misc]
-    """Runs a layer's code on tensors without values."""
+    """Runs the code of a layer on symbolic tensors."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__(name="code")
@@ -187,7 +187,7 @@ class _Code(keras.Operation):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def _recorded(layer: Any, note: Callable[..., None]) -> Iterator[None]:
-    """Reports the calls of the layers inside, as long as the context lasts."""
+    """Calls `note` for each call of a layer inside, within the context."""
     with _RECORDING:
         leaves = _leaves(layer)
         before = [vars(leaf).get("call") for _, leaf in leaves]
@@ -212,7 +212,7 @@ def _reporting(path: Path, leaf: Any, note: Callable[..., None]) -> Any:
 
 
 class _Walk:
-    """Goes through models and takes down the calls."""
+    """Goes through models and records the calls of their layers."""
 
     def __init__(self) -> None:
         self.found: list[LayerCall] = []
@@ -226,7 +226,7 @@ class _Walk:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Returns a call's symbolic result, after taking it down."""
+        """Records a call and returns its symbolic result."""
         tensors = _tensors(args, kwargs)
         if isinstance(layer, keras.Sequential) and is_graph(layer):
             result = tensors[0]
@@ -243,7 +243,8 @@ class _Walk:
         except Exception as error:
             self.error = self.error or error
             raise
-        # A result may be an argument, and keeps then what it came from.
+        # The result may be one of the arguments, with its history. A new tensor
+        # has none.
         result = keras.tree.map_structure(_like, result)
         if _is_code(layer):
             self._code(layer, path, steps, args, kwargs)
@@ -274,7 +275,7 @@ class _Walk:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
-        """Takes down the calls that code of someone's own makes."""
+        """Records the calls that a user's code makes."""
         before = len(self.found)
         args, kwargs = keras.tree.map_structure(_one, (args, kwargs))
 
@@ -284,7 +285,7 @@ class _Walk:
         try:
             with _recorded(layer, note):
                 _Code(layer).compute_output_spec(*args, **kwargs)
-        except Exception:  # It may work only as part of a real call.
+        except Exception:  # It may work only in a call with values.
             self.found[before:] = _without_shapes(layer, path)
         inside = {id(w) for _, one in layers(layer) for w in one.weights}
         if any(id(weight) not in inside for weight in layer.weights):
@@ -293,8 +294,9 @@ class _Walk:
     def _function(
         self, model: Any, path: Path, steps: int | None, tensors: list[Any]
     ) -> Any:
-        # Keras goes through the graph; what it builds on the way is thrown
-        # away, and names keep it from counting up those of the user's layers.
+        # Keras goes through the graph. The graph that it builds on the way is
+        # not used. The steps have names, so that Keras does not use up numbers
+        # for the names of the user's layers.
         names = iter(range(2**31))
 
         def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -305,7 +307,7 @@ class _Walk:
             return _Step(f"step_{next(names)}", output_spec)(*args, **kwargs)
 
         copy = keras.models.clone_model(
-            # As it was called first, not compiled, and of no class of its own.
+            # A plain model with the inputs of the first call, not compiled.
             keras.Model(model.inputs, model.outputs, name="copy"),
             input_tensors=[
                 keras.Input(
@@ -331,7 +333,7 @@ def _tensors(*structure: Any) -> list[Any]:
 
 
 def _one(tensor: Any) -> Any:
-    """Returns a tensor like one, of one example where the batch is unknown."""
+    """Returns a symbolic tensor with batch size 1 if the size is unknown."""
     if not isinstance(tensor, keras.KerasTensor):
         return tensor
     shape = (tensor.shape[0] or 1, *tensor.shape[1:])

@@ -1,4 +1,4 @@
-"""Makes a model again from a changed config, with all that it had learned."""
+"""Makes a model again from a changed config, with its weights and state."""
 
 import itertools
 import types
@@ -21,15 +21,15 @@ from keras_sepconv.tools._tree import (
 )
 from keras_sepconv.tools._words import said
 
-# Gives a layer's weights to the one that stands for it, changed.
+# A function that gives the changed weights of a layer to its replacement.
 Give: TypeAlias = Callable[[Any, Any], None]
 
 
 def serialized(model: Any) -> Node:
-    """Returns what Keras serialises of a model, with all its layers.
+    """Returns the config that Keras writes for a model, with all its layers.
 
     Raises:
-        ValueError: Keras cannot.
+        ValueError: Keras cannot write it.
     """
     try:
         node: Node = keras.saving.serialize_keras_object(model)
@@ -52,7 +52,7 @@ def serialized(model: Any) -> Node:
 
 
 def _name_layers(model: Any, node: Node) -> None:
-    """Writes the names of layers where the config of a layer lacks it."""
+    """Adds the names of layers whose config does not contain the name."""
     if isinstance(model, keras.Sequential) and is_graph(model):
         nodes = reversed(node["config"]["layers"])
         for inner, layer in zip(nodes, reversed(model.layers), strict=False):
@@ -67,7 +67,7 @@ def _unmade(model: Any, error: Exception) -> ValueError:
     )
 
 
-# A name that no class of a user has.
+# The name of the class below; no class of a user has it.
 _ONCE = "keras_sepconv>_once"
 
 
@@ -76,18 +76,19 @@ def remade(model: Any, node: Node, give: Mapping[Path, Give]) -> Any:
 
     Args:
         model: The model.
-        node: What Keras serialised of it, with layers replaced or folded.
-        give: What gives a layer other weights than its own, by its path.
+        node: The config of the model, with layers replaced or folded.
+        give: For some paths, the function that gives the new layer its weights.
+            All other layers get the same weights as before.
 
     Raises:
-        ValueError: A layer cannot be made again from its config, or then has
-            other weights.
+        ValueError: A layer cannot be made again from its config, or it has
+            other weights afterwards.
     """
     numbers, paths = shared(model), by_path(model)
     made: dict[Any, Any] = {}
 
     class Once:
-        """Makes a layer once that has several places, or no name."""
+        """Makes a layer that is in several places once; gives it its name."""
 
         @classmethod
         def from_config(cls, config: dict[str, Any]) -> Any:
@@ -120,19 +121,20 @@ def remade(model: Any, node: Node, give: Mapping[Path, Give]) -> Any:
         _assign(state, value)
     for _, layer in layers(other):
         if isinstance(layer, keras.layers.Normalization):
-            # It computes with numbers made of its variables.
+            # It computes with numbers that it derives from its variables.
             layer.finalize_state()
     return other
 
 
 def _made(node: Node, objects: dict[str, Any]) -> Any:
-    # These are the objects of this process, not those of a file.
+    # Safe mode is for files. These objects come from this process.
     return keras.saving.deserialize_keras_object(
         node, custom_objects=objects, safe_mode=False
     )
 
 
-# What a model is compiled with; such objects have others inside.
+# The classes of objects that a model is compiled with. They may contain other
+# such objects.
 _COMPILED = (
     keras.losses.Loss,
     keras.metrics.Metric,
@@ -148,17 +150,17 @@ _TWO = (
 
 
 def own_objects(model: Any, node: Any) -> dict[str, Any]:
-    """Returns the classes and functions in a model that Keras has not.
+    """Returns the classes and functions in a model that Keras does not know.
 
     Args:
         model: The model.
-        node: What Keras serialised of it.
+        node: The config of the model.
 
     Returns:
-        A dictionary by the names that stand in `node` for them.
+        The classes and functions by their names in `node`.
 
     Raises:
-        ValueError: One name stands for two of them.
+        ValueError: Two of them have the same name.
     """
     named = set(_strings(node))
     found: dict[str, Any] = {}
@@ -205,29 +207,30 @@ def _strings(node: Any) -> Iterator[str]:
 
 
 def _names(kind: Any) -> set[str]:
-    """Returns what Keras may write for a class or a function."""
+    """Returns the names that Keras may write for a class or a function."""
     names = {keras.saving.get_registered_name(kind)}
     if not isinstance(kind, type):
-        names.add(kind.__name__)  # So does Keras 3.6.
+        names.add(kind.__name__)  # Keras 3.6 writes this one.
     return names
 
 
 def _mark(model: Any, other: Any) -> None:
-    """Gives models the flags and policies that Keras leaves out of configs."""
+    """Copies the flags and policies that Keras leaves out of configs."""
     twins = {(): other, **by_path(other)}
     for path, old in {(): model, **by_path(model)}.items():
         new = twins.get(path)
         if new is None:  # It was folded.
             continue
         if new.trainable != old.trainable:
-            # It says so to all the layers inside, which come later.
+            # This also sets the flag of all layers inside. They come later, and
+            # then get their own flags.
             new.trainable = old.trainable
         if isinstance(old, keras.Model) and isinstance(new, keras.Model):
             new.dtype_policy = old.dtype_policy
 
 
 def _carry(old: Any, new: Any, path: Path, give: Mapping[Path, Give]) -> None:
-    """Gives the weights of a layer to its twin."""
+    """Copies the weights of a layer to the new one."""
     if path in give:
         give[path](old, new)
         return
@@ -258,12 +261,13 @@ def _copy(old: Any, new: Any) -> None:
 
 
 def _assign(variable: Any, other: Any) -> None:
-    # JAX would share the array, and Keras's steps give theirs away.
+    # Without a copy, JAX would share the array, and the training steps of Keras
+    # donate their arrays.
     variable.assign(keras.ops.copy(other.value))
 
 
 def same(old: Any, new: Any, what: str) -> list[Any]:
-    """Returns the variables of `old`, which are those of `new` in order."""
+    """Returns the variables of `old`, if those of `new` have equal shapes."""
     before, after = getattr(old, what), getattr(new, what)
     for one, other in itertools.zip_longest(before, after):
         if one is None or other is None or one.shape != other.shape:

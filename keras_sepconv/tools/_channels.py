@@ -1,4 +1,4 @@
-"""Where the channels that a convolution makes go to."""
+"""Finds the layers that read the output channels of a convolution."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ from keras_sepconv.tools._tree import (
 
 _L = keras.layers
 
-# What does the same to each channel, and twice as much to twice as much.
+# Layers that treat each channel the same way. If a channel is doubled, its
+# output doubles.
 _LINEAR = (
     *(
         getattr(_L, f"{way}Pooling{n}D")
@@ -49,15 +50,15 @@ _HOMES = ("keras.", "keras_sepconv.")
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A layer where it stands in a model.
+    """A layer and its place in a model.
 
     Attributes:
         path: Its path.
-        node: What Keras serialised of it.
+        node: Its config.
         layer: The layer.
-        is_alone: Whether it stands nowhere else.
-        after: The layers that read what it makes, one after the other, each
-            the only reader of the one before, with their paths.
+        is_alone: Whether the layer is in no other place.
+        after: The chain of layers that follow, with their paths. Each one is
+            the only reader of the output of the one before.
     """
 
     path: Path
@@ -68,11 +69,11 @@ class Place:
 
 
 def places(model: Any, node: Node) -> Iterator[Place]:
-    """Yields each layer of a model of layers, and of those inside.
+    """Yields each layer of a model and of the models inside.
 
     Args:
         model: The model.
-        node: What Keras serialised of it.
+        node: The config of the model.
     """
     held = holders(model)
     for place in _places(model, node, ()):
@@ -108,15 +109,16 @@ def _places(layer: Any, node: Node, path: Path) -> Iterator[Place]:
 
 
 def reader(place: Place, scales: bool) -> tuple[Path, Any] | str:
-    """Returns the one convolution that mixes the channels of another.
+    """Returns the only convolution that reads the output of another.
 
     Args:
-        place: Where the other stands.
-        scales: Whether what lies between must do twice as much to a channel
-            that is twice as large. Else it need only do the same to each.
+        place: The place of the other.
+        scales: Whether the layers between must double a channel if their input
+            is doubled. Otherwise they only need to treat all channels the same
+            way.
 
     Returns:
-        Its path and the layer, or why there is none.
+        Its path and the layer, or the reason why there is none.
     """
     allowed = SCALING if scales else ELEMENTWISE
     if place.layer.activation not in allowed:
@@ -132,13 +134,13 @@ def reader(place: Place, scales: bool) -> tuple[Path, Any] | str:
 
 
 def is_dense_convolution(layer: Any) -> bool:
-    """Tells whether each output of a layer comes of all channels."""
+    """Tells whether each output of a layer depends on all channels."""
     is_plain = isinstance(layer, (_L.Conv1D, _L.Conv2D, _L.Conv3D))
     return bool(is_plain and is_known(layer) and layer.groups == 1)
 
 
 def is_known(layer: Any) -> bool:
-    """Tells whether a layer is Keras's or ours, with plain weights."""
+    """Tells whether a layer is from Keras or from us, and is not quantized."""
     return (
         type(layer).__module__.startswith(_HOMES)
         and not is_quantized(layer.dtype_policy)

@@ -1,4 +1,4 @@
-"""What runs a convolution on the active backend, and why."""
+"""Which implementation runs a convolution on the active backend, and why."""
 
 import dataclasses
 from typing import Any
@@ -12,14 +12,16 @@ from keras_sepconv.tools.counts import CONVOLUTIONS
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """What runs a convolution.
+    """Which implementation runs a convolution.
 
     Attributes:
-        runs: An implementation's name, `"stock"` for the code of Keras, `None`
-            if nothing can, or if that is not known.
-        why: Why that one, in words.
-        accelerated: For a layer of Keras, what will run after `accelerate`.
-        refused: Why other implementations cannot, by name.
+        runs: The name of the implementation; `"stock"` for the code of Keras;
+            `None` if none supports the call or if it is not known.
+        why: The reason, in words.
+        accelerated: For a layer of Keras, the implementation that runs after
+            `accelerate`.
+        refused: The reasons why other implementations do not support the call,
+            by name.
     """
 
     runs: str | None
@@ -29,11 +31,11 @@ class Choice:
 
 
 def choice(layer: Any, shape: Shape | None) -> Choice | None:
-    """Returns what runs a layer, `None` if it is no convolution.
+    """Returns what runs a layer, or `None` if it is not a convolution.
 
     Args:
         layer: A layer of Keras or of this package.
-        shape: The shape of its input, `None` if unknown.
+        shape: The shape of its input, or `None` if unknown.
     """
     if not isinstance(layer, CONVOLUTIONS):
         return None
@@ -57,7 +59,7 @@ def _own(layer: Any, shape: Shape | None, asked: str | None) -> Choice:
     first = layer.data_format == "channels_first"
     if shape is None or shape[1 if first else -1] is None:
         return Choice(None, "the shape of its input is not known")
-    # As a call does it where sizes are unknown; they will be known one day.
+    # Unknown sizes become 1, because they are known when the layer runs.
     calls = operations(layer, tuple(size or 1 for size in shape))
     if not calls:
         return Choice("stock", "it is dense")
@@ -71,5 +73,5 @@ def _own(layer: Any, shape: Shape | None, asked: str | None) -> Choice:
         names = [kernels.choose(call, asked).name for call in calls]
     except ValueError as error:
         return Choice(None, str(error), refused=refused)
-    why = "the layer asks for it" if asked else "the first that can"
+    why = "chosen by name" if asked else "the first that supports the call"
     return Choice(" and ".join(dict.fromkeys(names)), why, refused=refused)

@@ -1,4 +1,4 @@
-"""Compiles the result of a conversion as the model before it is compiled."""
+"""Compiles the result of a conversion in the same way as the original model."""
 
 import re
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ import keras
 from keras_sepconv.tools._carry import own_objects, same
 from keras_sepconv.tools._words import said
 
-# What may be set after `compile` too, and then is not in its config.
+# Attributes that may be set after `compile`; then its config lacks them.
 _SETTINGS = ("run_eagerly", "jit_compile", "steps_per_execution")
 
-# What `exclude_from_weight_decay` leaves in an optimizer. Keras has no other
-# way to ask for it (3.6 to 3.15).
+# The attribute that `exclude_from_weight_decay` sets in an optimizer. Keras 3.6
+# to 3.15 has no public way to read it.
 _EXCLUDED = "_exclude_from_weight_decay"
 _CACHE = f"{_EXCLUDED}_cache"
 
@@ -21,14 +21,14 @@ _PLAIN = (bool, int, float, str, re.Pattern)
 
 
 def compile_alike(model: Any, other: Any) -> list[str]:
-    """Compiles `other` as `model` is.
+    """Compiles `other` in the same way as `model`.
 
     Args:
         model: The model before a conversion.
         other: The result, which has the same weights in the same order.
 
     Returns:
-        A sentence for whatever is not carried.
+        A sentence for each thing that `other` does not get.
     """
     if not model.compiled:
         return []
@@ -36,7 +36,7 @@ def compile_alike(model: Any, other: Any) -> list[str]:
         config = _config(model)
         with keras.saving.custom_object_scope(own_objects(model, config)):
             other.compile_from_config(config)
-    except Exception as error:  # Whatever a user's loss or metric raises.
+    except Exception as error:  # A user's loss or metric may raise anything.
         return [
             "Not compiled, because the compile state cannot be made again: "
             f"{said(error)}."
@@ -55,8 +55,8 @@ def compile_alike(model: Any, other: Any) -> list[str]:
 def _config(model: Any) -> dict[str, Any]:
     """Returns the compile config, with the optimizer that the model has now.
 
-    `compile` may have wrapped the one that it was given, or not been asked to,
-    which its config does not say; and a model may get another one later.
+    The config does not say whether `compile` wrapped the optimizer to scale the
+    loss. And a user may have replaced the optimizer afterwards.
     """
     config: dict[str, Any] = model.get_compile_config()
     plain = keras.Model.get_compile_config
@@ -71,14 +71,15 @@ def _carry_state(model: Any, other: Any) -> list[str]:
     if not before.built:
         return []
     try:
-        if not after.built:  # Those that scale the loss would build twice.
+        if not after.built:  # A loss-scaling one must not be built twice.
             after.build(other.trainable_variables)
         values = [
             keras.ops.copy(variable.value)
             for variable in same(before, after, "variables")
         ]
     except Exception as error:
-        # As after `predict` on JAX, which gives away an optimizer's averages.
+        # This happens after `predict` on JAX, if the optimizer keeps averages:
+        # `predict` donates their arrays.
         return [f"The optimizer's state begins anew, because: {said(error)}."]
     for variable, value in zip(after.variables, values, strict=True):
         variable.assign(value)
@@ -86,7 +87,11 @@ def _carry_state(model: Any, other: Any) -> list[str]:
 
 
 def _carry_attributes(model: Any, other: Any) -> list[str]:
-    """Gives an optimizer what its config has not; returns what it cannot."""
+    """Copies the attributes of an optimizer that its config lacks.
+
+    Returns:
+        A sentence for each attribute that cannot be copied.
+    """
     lost: list[str] = []
     for before, after in zip(
         _optimizers(model.optimizer), _optimizers(other.optimizer), strict=True
@@ -115,7 +120,7 @@ def _carry_attributes(model: Any, other: Any) -> list[str]:
 
 
 def _optimizers(optimizer: Any) -> Iterator[Any]:
-    """Yields an optimizer and those that it wraps."""
+    """Yields an optimizer and the optimizers that it wraps."""
     yield optimizer
     for value in list(vars(optimizer).values()):
         for one in value if isinstance(value, (list, tuple)) else [value]:

@@ -1,8 +1,9 @@
-"""Writes a depth multiplier as copies of the input.
+"""Replaces a depth multiplier by copies of the input.
 
-A depthwise convolution of multiplier m is one of multiplier 1 over m copies of
-its input, with its channels in another order, and whatever mixes the channels
-next takes the other order. Runtimes have fast loops for multiplier 1 alone.
+A depthwise convolution with multiplier m is computed by one with multiplier 1
+on m copies of the input. Its output channels are in another order, so the
+kernel of the next layer that mixes the channels is put in that order too.
+Many runtimes have fast loops only for multiplier 1.
 """
 
 import functools
@@ -24,7 +25,8 @@ from keras_sepconv.tools._channels import (
 from keras_sepconv.tools._tree import Node, Path, replaced
 from keras_sepconv.tools.report import Row
 
-# Where it was measured to help; docs/converting.md has the numbers.
+# By default, copies are made only where they were measured to help;
+# docs/converting.md has the numbers.
 _BACKENDS = ("tensorflow", "numpy")
 _MOST_COPIES = 4
 _FEWEST_CHANNELS = 16
@@ -38,13 +40,13 @@ def copied(
 
     Args:
         model: The model.
-        node: What Keras serialised of it.
-        wanted: Whether to do so wherever it is possible; `None` for where it
-            was measured to help.
+        node: The config of the model.
+        wanted: `True` to replace every layer that can be replaced, `False` for
+            none, `None` for those where it was measured to help.
 
     Returns:
         The model; a row for each layer with a multiplier; and the names of the
-        layers whose results differ, in their order alone.
+        layers whose output channels are in another order.
     """
     nodes: dict[Path, Node] = {}
     give: dict[Path, Give] = {}
@@ -95,7 +97,7 @@ def copied(
 
 
 def _multiplier(layer: Any) -> int:
-    """Returns how many channels a layer makes of each, depthwise."""
+    """Returns the depth multiplier of a layer, 1 for other layers."""
     if not is_known(layer) or kind(layer) not in ("depthwise", "separable"):
         return 1
     if not layer.built:
@@ -107,7 +109,7 @@ def _multiplier(layer: Any) -> int:
 
 
 def _why_not(place: Place, wanted: bool | None) -> str | None:
-    """Returns why a layer stays as it is, as far as it alone tells."""
+    """Returns why a layer stays, if the layer itself is the reason."""
     shape = place.node.get("build_config", {}).get("input_shape")
     if not shape:
         return "its input's shape is not known yet"
@@ -139,7 +141,7 @@ def _area(sizes: Any) -> int:
 
 
 def _node(place: Place) -> Node:
-    """Returns the node of a model that stands for a layer."""
+    """Returns the config of the model that replaces a layer."""
     layer, config = place.layer, dict(place.node["config"])
     shape = place.node["build_config"]["input_shape"]
     axis = 1 if layer.data_format == "channels_first" else -1
@@ -160,7 +162,7 @@ def _node(place: Place) -> Node:
 
 
 def _order(layer: Any) -> np.ndarray:
-    """Returns which channel stands where, copy by copy."""
+    """Returns the old channels in their new order, copy by copy."""
     copies = _multiplier(layer)
     kernel = getattr(layer, "depthwise_kernel", None)
     kernel = layer.kernel if kernel is None else kernel
@@ -169,7 +171,7 @@ def _order(layer: Any) -> np.ndarray:
 
 
 def _give_layer(old: Any, new: Any) -> None:
-    """Gives a model of copies the weights of the layer that it stands for."""
+    """Gives a model with copies the weights of the layer that it replaces."""
     order, twin = _order(old), new.layers[-1]
     is_alone = kind(old) == "depthwise"
     for weight, value in zip(twin.weights, _arrays(old), strict=True):
@@ -185,7 +187,7 @@ def _give_layer(old: Any, new: Any) -> None:
 
 
 def _give_rows(old: Any, new: Any, order: np.ndarray) -> None:
-    """Gives a convolution the weights for channels in another order."""
+    """Gives a convolution its weights for input channels in another order."""
     kernel, *bias = _arrays(old)
     values = (kernel[..., order, :], *bias)
     for weight, value in zip(new.weights, values, strict=True):

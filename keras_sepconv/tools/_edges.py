@@ -1,4 +1,4 @@
-"""Which layer comes before and after another in a model, as Keras lists it."""
+"""Finds the layers before and after another layer in the config of a model."""
 
 import collections
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from keras_sepconv.tools._tree import Node, name_of
 
 
 def edges(nodes: list[Node], config: dict[str, Any]) -> "Chain | Graph":
-    """Returns how the layers of a model follow each other.
+    """Returns the order of the layers of a model.
 
     Args:
-        nodes: What Keras serialised of the layers.
-        config: The model's config.
+        nodes: The configs of the layers.
+        config: The config of the model.
     """
     if "output_layers" in config:
         return Graph(nodes, config["output_layers"])
@@ -46,8 +46,8 @@ class Chain:
 class Graph:
     """The layers of a functional model.
 
-    A tensor is the name of the layer that made it, in which call, and which of
-    its outputs it is.
+    A tensor is described by its history: the name of the layer that computed
+    it, the number of the call, and the number of the output.
     """
 
     def __init__(self, nodes: list[Node], outputs: Any) -> None:
@@ -63,7 +63,7 @@ class Graph:
         return self._nodes[self._now(tensors[0])[0]]
 
     def after(self, name: str) -> Node | None:
-        """Returns the one layer that reads what a layer makes, once."""
+        """Returns the only reader of a layer's output, if it is called once."""
         readers = [
             node
             for node in self._nodes.values()
@@ -76,13 +76,13 @@ class Graph:
         return readers[0]
 
     def _now(self, history: Any) -> list[Any]:
-        """Returns where a tensor comes from, without what was removed."""
+        """Returns the history of a tensor, without the removed layers."""
         while history[0] in self._instead:
             history = self._instead[history[0]]
         return list(history)
 
     def uses(self, name: str) -> int:
-        """Returns how many read what a layer makes, in all of its calls."""
+        """Returns how many readers the outputs of all calls of a layer have."""
         found = collections.Counter(
             self._now(history)[0]
             for node in self._nodes.values()
@@ -133,7 +133,7 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _histories(value: Any) -> Iterator[list[Any]]:
-    """Yields where each tensor of a call's arguments comes from."""
+    """Yields the history of each tensor in the arguments of a call."""
     if _is_tensor(value):
         yield value["config"]["keras_history"]
     elif isinstance(value, dict):

@@ -1,13 +1,16 @@
-"""Makes the channels between two convolutions alike in range, for int8.
+"""Gives the channels between two convolutions similar ranges, for int8.
 
-A channel that one convolution makes smaller by `s` and the next one takes
-larger by `s` changes nothing: through nothing or a ReLU, which keeps factors
-above zero. Quantizers give all channels of a tensor one scale, so a channel
-that is much smaller than another keeps few of its bits, or none. The way is
-that of Nagel et al. (2019), https://arxiv.org/abs/1906.04721.
+A quantizer gives all channels of a tensor one scale. A channel that is much
+smaller than another then keeps few of its bits, or none.
 
-Every `s` is a power of two, so the products round as before and the results
-are the same to the last bit.
+So the first convolution is changed to make a channel smaller by a factor `s`,
+and the second one to multiply this channel by `s`. The result stays the same if
+there is nothing between the two, or a ReLU, since `relu(s * x)` is
+`s * relu(x)` for positive `s`. The method is from Nagel et al. (2019),
+https://arxiv.org/abs/1906.04721.
+
+Every `s` is a power of two. So the products are rounded as before, and the
+results are the same to the last bit.
 """
 
 import functools
@@ -34,11 +37,12 @@ def equalize(model: Any, node: Node) -> tuple[list[Row], set[str]]:
 
     Args:
         model: The model.
-        node: What Keras serialised of it.
+        node: The config of the model.
 
     Returns:
-        A row for each convolution with its reader, or the reason why not; and
-        the names of the layers whose results differ, by factors.
+        A row for each convolution with the convolution that reads it, or with
+        the reason why it stays; and the names of the layers whose results are
+        scaled.
     """
     rows: list[Row] = []
     changed: set[str] = set()
@@ -65,7 +69,7 @@ def equalize(model: Any, node: Node) -> tuple[list[Row], set[str]]:
 
 
 def _target(place: Place, found: Any) -> Any:
-    """Returns the path of what reads a convolution, and it, or why not."""
+    """Returns the path and the layer that reads a convolution, or a reason."""
     if not place.layer.built:
         return "it has no weights yet"
     target = reader(place, scales=True)
@@ -77,7 +81,7 @@ def _target(place: Place, found: Any) -> Any:
 
 
 def _equalize_inside(place: Place) -> bool:
-    """Equalizes the two kernels of a separable convolution, if it may."""
+    """Equalizes the two kernels of a separable convolution, if possible."""
     layer = place.layer
     between = getattr(layer, "depthwise_activation", None)
     if not layer.built or not (between is None or between in SCALING):
@@ -88,23 +92,23 @@ def _equalize_inside(place: Place) -> bool:
 
 
 def _makers(layer: Any) -> tuple[Any, Any]:
-    """Returns the kernel and the bias that make the outputs of a layer."""
+    """Returns the kernel and the bias that compute the outputs of a layer."""
     pointwise = getattr(layer, "pointwise_kernel", None)
     return layer.kernel if pointwise is None else pointwise, layer.bias
 
 
 def _balance(makers: tuple[Any, Any], rows: Any) -> None:
-    """Makes channels alike in range, in the kernels before and after them.
+    """Equalizes channels, in the kernels before and after them.
 
     Args:
-        makers: The kernel and the bias, or `None`, that make the channels.
-        rows: The kernel that takes them, along its last axis but one.
+        makers: The kernel and the bias (or `None`) that compute the channels.
+        rows: The kernel that reads the channels, along its last axis but one.
     """
     taken = _array(rows)
     channels = taken.shape[-2]
     made = [_array(weight) for weight in makers if weight is not None]
     flat = [np.abs(array).reshape(-1, channels) for array in made]
-    # What the channel reaches for inputs of size 1.
+    # The largest value of each channel for inputs of size 1.
     reach = sum(array.sum(axis=0, dtype="float64") for array in flat)
     wanted = np.abs(taken).max(
         axis=tuple(axis for axis in range(taken.ndim) if axis != taken.ndim - 2)

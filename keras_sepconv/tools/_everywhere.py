@@ -1,4 +1,4 @@
-"""Accelerates the layers that are still to be made, whoever makes them."""
+"""Accelerates all layers that any code creates from now on."""
 
 import functools
 import inspect
@@ -13,7 +13,7 @@ _LOCK = threading.RLock()
 
 
 class Everywhere:
-    """Accelerates each layer that is made, until it ends."""
+    """Accelerates each new layer until the context ends."""
 
     _active: ClassVar[list["Everywhere"]] = []
     _plain: ClassVar[dict[Any, Any]] = {}
@@ -39,7 +39,7 @@ class Everywhere:
 
     @classmethod
     def end_all(cls) -> None:
-        """Ends those that are active."""
+        """Ends all active contexts."""
         cls._end(cls._active)
 
     @classmethod
@@ -53,15 +53,15 @@ class Everywhere:
 
     @classmethod
     def _making(cls, plain: Callable[..., None]) -> Callable[..., None]:
-        """Returns the constructor that makes a layer and accelerates it."""
+        """Returns a constructor that also accelerates the new layer."""
 
         @functools.wraps(plain)
         def init(layer: Any, *args: Any, **kwargs: Any) -> None:
             plain(layer, *args, **kwargs)
-            active = cls._active[-1:]  # Another thread may end them.
+            active = cls._active[-1:]  # Another thread may empty the list.
             if active and obstacle(layer) is None:
                 layer.call = FastCall(layer, active[0].implementation)
 
-        # Keras makes configs from what it finds here.
+        # Keras reads this signature when it makes configs.
         init.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
         return init

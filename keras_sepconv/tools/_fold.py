@@ -1,10 +1,13 @@
-"""Folds what stands around convolutions into them, for inference.
+"""Folds layers into the convolutions beside them, for inference.
 
 In inference, batch normalisation is `scale * (x - mean) + beta` for each
 channel, with `scale = gamma / sqrt(variance + epsilon)` (Ioffe and Szegedy,
-2015). After a linear layer, that is the layer with its kernel times `scale`
-and the bias `(bias - mean) * scale + beta`. And zeros around an image of known
-size are the convolution's own padding, where they are those of `"same"`.
+2015). A normalisation after a linear layer can be removed: the kernel of the
+layer is multiplied by `scale`, and its bias becomes
+`(bias - mean) * scale + beta`.
+
+Padding with zeros before a convolution can be removed if padding `"same"` of
+the convolution adds the same zeros. This depends on the size of the image.
 """
 
 import collections
@@ -18,7 +21,7 @@ from keras_sepconv._spec import ConvSpec
 from keras_sepconv.tools import _edges
 from keras_sepconv.tools._tree import Node, Path, holders, is_node, name_of
 
-# The weight that makes the output, and what its axes are from its last ones on.
+# The weight that computes the output channels, by class.
 _KERNELS = {
     "Dense": "kernel",
     **{f"Conv{rank}D": "kernel" for rank in (1, 2, 3)},
@@ -35,11 +38,12 @@ class Folds:
     """What was folded, and what was not.
 
     Attributes:
-        into: The normalisations that each layer takes in, by its path.
-        away: The path and class of each layer folded away, with the path of
-            the one it went into.
-        left: The reason for each normalisation that stays, and for each model
-            that stays with all of its own, by path and class.
+        into: The normalisations that are folded into a layer, by the path of
+            that layer.
+        away: The path of the layer that each removed layer was folded into, by
+            path and class of the removed layer.
+        left: The reason why a normalisation stays, by path and class. A model
+            is listed instead if all its normalisations stay.
     """
 
     into: dict[Path, list[Any]] = dataclasses.field(default_factory=dict)
@@ -48,11 +52,11 @@ class Folds:
 
 
 def fold(model: Any, node: Node) -> tuple[Node, Folds]:
-    """Returns a model's node without the layers that can be folded.
+    """Returns the config of a model without the layers that can be folded.
 
     Args:
         model: The model.
-        node: What Keras serialised of it.
+        node: The config of the model.
     """
     folds = Folds()
     return _folded(model, node, (), folds, holders(model)), folds
@@ -65,7 +69,7 @@ def _folded(
     folds: Folds,
     held: collections.Counter[int],
 ) -> Node:
-    """Returns `node`, folded inside."""
+    """Returns `node` with the layers inside folded."""
     config = node["config"]
     if isinstance(layer, keras.layers.TimeDistributed) and is_node(
         config.get("layer")
@@ -136,18 +140,18 @@ _TRAINS = "it is called with training=True"
 
 
 def _trains(node: Node) -> bool:
-    """Tells whether a call of a layer normalises by what it takes."""
+    """Tells whether a call normalises with the statistics of its input."""
     calls = node.get("inbound_nodes", ())
     return any(call["kwargs"].get("training") for call in calls)
 
 
 def _why_not(before: Node, norm: Node, is_alone: bool) -> str | None:
-    """Returns why a normalisation cannot go into the layer before it.
+    """Returns why a normalisation cannot be folded into the layer before it.
 
     Args:
-        before: That layer.
+        before: The layer before.
         norm: The normalisation.
-        is_alone: Whether nothing else uses what that layer makes, or the layer.
+        is_alone: Whether nothing else uses the layer before or its output.
     """
     if _trains(norm):
         return _TRAINS
@@ -175,7 +179,7 @@ def _why_not(before: Node, norm: Node, is_alone: bool) -> str | None:
 
 
 def _is_same(zeros: Node, after: Node) -> bool:
-    """Tells whether zeros are what `after` would pad with for `"same"`."""
+    """Tells whether `after` would add the same zeros with `"same"`."""
     name, config = after["class_name"], after["config"]
     home = str(after.get("module")).startswith(_HOMES)
     shape = zeros.get("build_config", {}).get("input_shape")
@@ -210,7 +214,7 @@ def _is_same(zeros: Node, after: Node) -> bool:
 
 
 def apply(before: Any, after: Any, norms: list[Any]) -> None:
-    """Gives `after` the weights of `before` with `norms` behind it."""
+    """Gives `after` the weights of `before`, with `norms` folded in."""
     name = _KERNELS[type(after).__name__]
     wide = {
         weight.name: np.asarray(

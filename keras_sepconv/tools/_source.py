@@ -12,7 +12,7 @@ from typing import Any
 from keras_sepconv._arguments import PROGRAM
 from keras_sepconv.tools.load import load_model
 
-# What `load_model` advises, in the words of the command line.
+# Replaces the advice of `load_model` by the options of the command line.
 _WORDS = (
     (
         r"(, and|\.) [pP]ass compile=False to load (the model|it) without this "
@@ -58,7 +58,7 @@ def _imported(name: str, refuse: Callable[[str], object]) -> Any:
 
 
 def _objects(module: Any) -> dict[str, Any]:
-    """Returns what a module, or a package, defines itself."""
+    """Returns the classes and functions that a module or package defines."""
     own = f"{module.__name__}."
     return {
         name: value

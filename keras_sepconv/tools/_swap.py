@@ -1,4 +1,4 @@
-"""Which layer stands for which, in both directions."""
+"""Which layer of Keras and which of this package replace each other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ _OURS = {
     for name in layers.__all__
     if issubclass(getattr(layers, name), keras.layers.Layer)
 }
-# Those that Keras has too.
+# The layers of Keras with the same names.
 _STOCK = {
     name: getattr(keras.layers, name)
     for name in _OURS
@@ -25,17 +25,18 @@ _STOCK = {
 
 STOCK = tuple(_STOCK.values())
 
-AROUND = "the code of the layer around it makes it"
+AROUND = "another layer creates it in its own code"
 
-# What a node becomes, or why it cannot.
+# Returns the new config of a layer, or the reason why it stays, or `None` for a
+# layer of another kind.
 Swap = Callable[[Node], Node | str | None]
 
 
 def to_ours(implementation: str | None) -> Swap:
-    """Returns what makes of a stock layer's node that of ours.
+    """Returns a function from the config of a stock layer to that of ours.
 
     Args:
-        implementation: What our layers are to run by.
+        implementation: The implementation that our layers run.
     """
 
     def swap(node: Node) -> Node | str | None:
@@ -55,7 +56,7 @@ def to_ours(implementation: str | None) -> Swap:
 
 
 def to_stock(node: Node) -> Node | str | None:
-    """Returns the node of the stock layer that stands for one of ours."""
+    """Returns the config of the stock layer that replaces one of ours."""
     name = node["class_name"]
     if node.get("registered_name") != f"keras_sepconv>{name}":
         return None
@@ -71,7 +72,10 @@ def to_stock(node: Node) -> Node | str | None:
 
 
 def obstacle(layer: Any) -> str | None:
-    """Returns why a convolution of Keras cannot run our operations, if so."""
+    """Returns why a convolution of Keras cannot run our operations.
+
+    The result is `None` if it can run them.
+    """
     stock = next((one for one in STOCK if isinstance(layer, one)), None)
     if stock is None:
         return "it is transposed"
@@ -91,7 +95,7 @@ def obstacle(layer: Any) -> str | None:
 def candidate(layer: Any) -> str | None:
     """Returns why a convolution was not replaced by one of ours.
 
-    `None` if it is one of ours, or no convolution.
+    The result is `None` if the layer is one of ours or not a convolution.
     """
     if not isinstance(layer, CONVOLUTIONS) or is_ours(layer):
         return None
@@ -102,7 +106,7 @@ def candidate(layer: Any) -> str | None:
 
 
 def is_ours(layer: Any) -> bool:
-    """Tells whether a layer is one of ours."""
+    """Tells whether a layer is from this package."""
     return isinstance(layer, tuple(_OURS.values()))
 
 
@@ -110,12 +114,13 @@ _PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
 def is_quantized(policy: Any) -> bool:
-    """Tells whether a dtype policy is one of quantized layers."""
+    """Tells whether a dtype policy is for quantized layers."""
     return "Quantized" in type(policy).__name__
 
 
 def _may_be_cheap(layer: Any) -> bool:
-    # Without weights, groups may be as many as the channels will be.
+    # Before a layer is built, the number of channels is unknown; it may be the
+    # number of groups.
     return kind(layer) is not None or (layer.groups > 1 and not layer.built)
 
 

@@ -13,27 +13,27 @@ from keras_sepconv.tools.counts import Counts, Row, sum_counts
 
 _LEGEND = (
     "multiply-adds: of one example; the zeros of padding count, biases, "
-    "activations and normalisations do not. depthwise, pointwise: the part of "
-    "a layer's multiply-adds that such convolutions do. output: without the "
+    "activations and normalisations do not. depthwise, pointwise: the share of "
+    "such convolutions in the multiply-adds of the layer. output: without the "
     "batch."
 )
 _UNKNOWN = (
     "?: not known, because a size is unknown, or because the layer is of a "
     "kind that is not counted. --input-shape gives unknown sizes."
 )
-# So many layers are named for one reason.
+# The number of layers that are named for one reason.
 _NAMED = 3
 
 
 def report(
     console: Console, model: Any, found: list[tuple[Row, Choice | None]]
 ) -> None:
-    """Prints everything.
+    """Prints all tables and lines.
 
     Args:
-        console: Where to.
+        console: Where to print.
         model: The model.
-        found: The calls of its layers, with what runs them.
+        found: The calls of its layers, with the implementation that runs them.
     """
     rows = [row for row, _ in found]
     console.print(_layers(f"{model.name}: layers", rows, parameters(model)))
@@ -50,7 +50,7 @@ def report(
 
 
 def parameters(model: Any) -> int | None:
-    """Returns the numbers in a model's weights, `None` before it has any."""
+    """Returns the number of parameters, or `None` before a model is built."""
     return int(model.count_params()) if model.built else None
 
 
@@ -151,7 +151,7 @@ def _choices(found: list[tuple[Row, Choice | None]]) -> list[str]:
 
 
 def _refusals(found: list[tuple[Row, Choice | None]]) -> list[str]:
-    """Returns a line for each reason that an implementation cannot run."""
+    """Returns a line for each reason why an implementation does not run."""
     layers: dict[str, list[str]] = {}
     for row, choice in found:
         for name, reason in choice.refused.items() if choice else ():

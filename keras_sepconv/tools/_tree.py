@@ -1,4 +1,4 @@
-"""The layers inside a model: as its config lists them, and as they live."""
+"""The layers inside a model, and their configs inside its config."""
 
 import collections
 import copy
@@ -9,26 +9,27 @@ import keras
 
 from keras_sepconv._spec import wrong
 
-# The names on the way to a layer, from the model down.
+# The names of the layers from the model down to a layer.
 Path: TypeAlias = tuple[str, ...]
 
-# A layer's config with its class, as Keras serialises it.
+# The config of a layer with its class, as Keras serialises it.
 Node: TypeAlias = dict[str, Any]
 
-# How often one name may stand in a path.
+# How often one name may be in a path.
 _DEEPEST = 3
 
 
 def name_of(node: Node) -> str:
-    """Returns the name of what a node stands for, empty if it has none.
+    """Returns the name of a node's layer, or an empty text if it has none.
 
-    The config of a layer may lack it, and then the graph around it has it.
+    If the config of a layer does not contain its name, the config of the graph
+    around it does.
     """
     return str(node.get("name") or node["config"].get("name") or "")
 
 
 def is_node(value: Any) -> bool:
-    """Tells whether `value` is a layer, or another object, serialised."""
+    """Tells whether `value` is a serialised layer or other object."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("class_name"), str)
@@ -37,10 +38,10 @@ def is_node(value: Any) -> bool:
 
 
 def check(model: Any, kind: Any, what: str) -> None:
-    """Raises a `TypeError` if `model` is not of a class of Keras 3.
+    """Raises a `TypeError` if `model` is not an instance of a class of Keras 3.
 
     Args:
-        model: What a user gave as `model`.
+        model: The value that a user passed as `model`.
         kind: The class.
         what: The class in words.
     """
@@ -53,9 +54,9 @@ def check(model: Any, kind: Any, what: str) -> None:
 
 
 def is_graph(layer: Any) -> bool:
-    """Tells whether what a model computes is its graph of layers.
+    """Tells whether a model runs its graph of layers.
 
-    It is not if someone's own code calls the layers.
+    It does not if a `call` method of a user calls the layers.
     """
     if not isinstance(layer, (keras.Sequential, keras.Function)):
         return False
@@ -64,10 +65,10 @@ def is_graph(layer: Any) -> bool:
 
 
 def as_graph(model: Any) -> Any:
-    """Returns a model whose config lists its layers, which are the same ones.
+    """Returns a model whose config lists its layers.
 
-    The model itself, or a `keras.Model` of its graph, if its class has a config
-    of its own.
+    It is the model itself. If the class of the model has its own config, it is
+    a `keras.Model` with the same layers and the same graph.
     """
     if not isinstance(model, keras.Function) or not is_graph(model):
         return model
@@ -83,12 +84,12 @@ def as_graph(model: Any) -> Any:
 def replaced(
     data: Any, change: Callable[[Path, Node], Node | None], path: Path = ()
 ) -> Any:
-    """Returns a copy of what Keras serialised, with some nodes replaced.
+    """Returns a copy of a config in which some nodes are replaced.
 
     Args:
-        data: A node, or what stands in one.
-        change: Returns what a node is to be, `None` for itself with whatever
-            changes inside.
+        data: A node, or a part of one.
+        change: Returns the new node, or `None` to keep the node; then nodes
+            inside may be replaced.
         path: The names above `data`.
     """
     if is_node(data):
@@ -105,16 +106,16 @@ def replaced(
 
 
 def layers(layer: Any) -> Iterator[tuple[Path, Any]]:
-    """Yields every layer inside `layer`, each once, with its path.
+    """Yields every layer inside `layer` once, with its path.
 
-    Those too that a layer of someone's own keeps in an attribute.
+    This includes layers that a user's layer keeps in an attribute.
     """
     for paths, inner in _found(layer).values():
         yield paths[0], inner
 
 
 def by_path(layer: Any) -> dict[Path, Any]:
-    """Returns the layers inside by each of their paths, outer ones first."""
+    """Returns the layers inside, by all their paths, outer layers first."""
     found = sorted(
         _found(layer).values(), key=lambda item: max(map(len, item[0]))
     )
@@ -122,7 +123,7 @@ def by_path(layer: Any) -> dict[Path, Any]:
 
 
 def states(layer: Any) -> list[Any]:
-    """Returns what recurrent layers inside remember, which is no weight."""
+    """Returns the states of recurrent layers inside, which are not weights."""
     return [
         variable
         for _, inner in layers(layer)
@@ -132,7 +133,7 @@ def states(layer: Any) -> list[Any]:
 
 
 def shared(layer: Any) -> dict[Path, int]:
-    """Returns a number for each layer that has several paths, by path."""
+    """Returns a number for each layer with several paths, by path."""
     return {
         path: number
         for number, (paths, _) in enumerate(_found(layer).values())
@@ -142,7 +143,7 @@ def shared(layer: Any) -> dict[Path, int]:
 
 
 def holders(model: Any) -> collections.Counter[int]:
-    """Counts, by identity, in how many models or other layers each layer is."""
+    """Counts how many models or other layers contain each layer, by `id`."""
     found: collections.Counter[int] = collections.Counter()
 
     def count(layer: Any) -> None:
@@ -159,14 +160,14 @@ def holders(model: Any) -> collections.Counter[int]:
 
 
 def _found(layer: Any) -> dict[int, tuple[list[Path], Any]]:
-    """Returns the layers inside, with all their paths, by identity."""
+    """Returns the layers inside with all their paths, by `id`."""
     found: dict[int, tuple[list[Path], Any]] = {}
 
     def look(value: Any, path: Path) -> None:
         if isinstance(value, keras.layers.Layer):
             path = (*path, value.name)
             paths, _ = found.setdefault(id(value), ([], value))
-            # A layer may know the one around it.
+            # A layer may have a reference to the layer around it.
             if path in paths or path.count(value.name) > _DEEPEST:
                 return
             paths.append(path)

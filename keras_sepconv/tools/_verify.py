@@ -1,4 +1,4 @@
-"""Whether two models compute the same, up to rounding."""
+"""Checks whether two models compute the same, up to rounding."""
 
 import dataclasses
 from collections.abc import Collection, Sequence
@@ -12,7 +12,7 @@ from keras_sepconv.tools._calls import input_of, known_input
 from keras_sepconv.tools._tree import layers
 from keras_sepconv.tools._words import said
 
-# What a size is that a model leaves open; the first that it can take.
+# The values to try for an unknown size, until the model accepts one.
 _SIZES = (32, 64, 128, 224)
 _BATCH = 2
 
@@ -23,14 +23,14 @@ _EPSILON = {
     "float16": 2.0**-11,
     "bfloat16": 2.0**-8,
 }
-# How many of them the layers of a deep model add up to, beside what differs
-# from example to example, and beside the output itself.
+# The allowed number of roundoffs: of the difference between the examples, which
+# allows for a deep model, and of the output itself.
 _DEPTH = 2**14
 _ROUNDOFFS = 64
 
 
 class CannotPredictError(Exception):
-    """Why there is nothing to compare, though a conversion may be right."""
+    """Nothing can be compared, although a conversion may be right."""
 
     def __str__(self) -> str:
         return f"Not verified, because {self.args[0]}."
@@ -38,13 +38,13 @@ class CannotPredictError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a model computes for a random batch.
+    """The outputs of a model for a random batch.
 
     Attributes:
         inputs: The batch.
-        nearby: The batch, off by one rounding.
-        outputs: The model's, as arrays.
-        moved: The model's for the batch nearby.
+        nearby: The batch, changed by one rounding.
+        outputs: The outputs of the model for `inputs`, as arrays.
+        moved: The outputs of the model for `nearby`.
         epsilon: The unit roundoff of the model's least precise layer.
     """
 
@@ -55,11 +55,11 @@ class Prediction:
     epsilon: float
 
     def differs(self, other: Any) -> str | None:
-        """Returns how another model differs by more than rounding, if so.
+        """Returns how another model differs by more than rounding, or `None`.
 
-        A difference is rounding if it is small beside what distinguishes the
-        examples of the batch from each other, or beside what one rounding of
-        the inputs does to the outputs.
+        A difference counts as rounding if it is small compared with the
+        differences between the examples of the batch, or with the change that
+        one rounding of the inputs causes.
         """
         try:
             (found,) = _outputs(other, self.inputs)
@@ -69,7 +69,7 @@ class Prediction:
 
     @property
     def notes(self) -> list[str]:
-        """What to say of the comparison, in sentences."""
+        """Sentences about the comparison for the report."""
         if disagreement(self.outputs, self.moved, self.epsilon) is None:
             return []
         return [
@@ -79,7 +79,7 @@ class Prediction:
 
 
 def predict(model: Any) -> Prediction:
-    """Returns what a model or a layer computes; it stays as it was.
+    """Returns what a model or a layer computes; it does not change.
 
     Raises:
         CannotPredictError: It cannot predict a random batch.
@@ -109,12 +109,12 @@ def difference(
 
     Args:
         model: The model.
-        other: What should compute the same.
+        other: The model that should compute the same.
         changed: The names of layers whose results differ by design.
 
     Returns:
-        The difference, `None` if there is none; and what to say besides, in
-        sentences.
+        The difference, or `None` if there is none; and sentences for the
+        report.
 
     Raises:
         CannotPredictError: `model` cannot predict a random batch.
@@ -187,9 +187,10 @@ def _random(
 def _outputs(model: Any, *batches: Any) -> list[list[np.ndarray]]:
     """Returns what a model predicts for batches, in float32 or wider.
 
-    The model stays as it was. `predict` would leave a compiled function in it,
-    which no longer sees what is changed in a layer; and the scope keeps every
-    variable, as a random layer's seed or the state of a recurrent one.
+    The model does not change. `predict` is not used, because it would leave a
+    compiled function in the model, which does not see later changes of a layer.
+    The scope keeps all variables unchanged, such as the seed of a random layer
+    or the state of a recurrent one.
     """
 
     def call(values: list[Any], inputs: Any) -> list[Any]:
@@ -203,7 +204,7 @@ def _outputs(model: Any, *batches: Any) -> list[list[np.ndarray]]:
     if keras.backend.backend() == "jax":
         import jax
 
-        # It would compile each operation by itself, which takes longer.
+        # Without `jit`, JAX compiles each operation alone, which takes longer.
         call = jax.jit(call)
     values = [variable.value for variable in model.variables]
     return [_arrays(call(values, inputs)) for inputs in batches]
@@ -223,14 +224,14 @@ def disagreement(
     epsilon: float = _EPSILON["float32"],
     moved: list[np.ndarray] | None = None,
 ) -> str | None:
-    """Returns how the outputs of a batch differ, `None` for rounding alone.
+    """Returns how the outputs differ by more than rounding, or `None`.
 
     Args:
-        expected: What one model returns.
-        found: What the other returns.
+        expected: The outputs of one model.
+        found: The outputs of the other.
         epsilon: The unit roundoff.
-        moved: What the first returns for inputs off by one rounding; `None`
-            if that is not known.
+        moved: The outputs of the first model for inputs that were changed by
+            one rounding; `None` if they are not known.
     """
     for one, other, near in zip(
         expected, found, moved or expected, strict=True
@@ -244,7 +245,7 @@ def disagreement(
         bound += _ROUNDOFFS * epsilon * np.max(np.abs(one))
         bound += _ROUNDOFFS * np.max(np.abs(one - near))
         far = float(np.max(np.abs(one - other)))
-        # A NaN is beyond any bound, unless both are.
+        # A NaN is above any bound, unless both outputs have it.
         if not far <= bound and not np.array_equal(one, other, equal_nan=True):
             return (
                 f"its output is off by {far:.2g}, and rounding explains "
@@ -262,7 +263,7 @@ def epsilon(model: Any) -> float:
 def _first(
     model: Any, other: Any, expected: Prediction, changed: Collection[str]
 ) -> str | None:
-    """Returns the first layer that computes something else, and how."""
+    """Returns the first layer that differs, and by how much."""
     theirs = {layer.name for layer in model.layers if _has_output(layer)}
     names = [
         layer.name
@@ -279,7 +280,7 @@ def _first(
                 (other, (expected.inputs,)),
             )
         )
-    except Exception:  # Then the whole model is what differs.
+    except Exception:  # Then the message names the whole model.
         return None
     # One layer may have several outputs.
     if not len(before[0]) == len(after) == len(names):
@@ -292,7 +293,7 @@ def _first(
 
 
 def _has_output(layer: Any) -> bool:
-    # Of a model used as a layer, it is a tensor of its own graph.
+    # The output of a model inside is a tensor of another graph.
     if isinstance(layer, keras.Model):
         return False
     try:

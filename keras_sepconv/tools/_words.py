@@ -1,14 +1,14 @@
-"""What errors say, in one line."""
+"""Shortens the messages of errors to one line."""
 
 import re
 
-# What makes an error bold in a terminal.
+# The codes that make text bold in a terminal.
 _STYLE = re.compile(r"\x1b\[\d*m")
 _LONGEST = 400
 
 
 def said(error: Exception) -> str:
-    """Returns what an error says; Keras's put whole configs around it."""
+    """Returns the message of an error, without what Keras puts around it."""
     text = str(error).split("Exception encountered: ")[-1]
     text = text.split("Example:")[0]  # What follows is a class in full.
     text = " ".join(_STYLE.sub("", text).split()) or type(error).__name__

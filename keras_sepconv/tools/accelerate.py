@@ -1,4 +1,4 @@
-"""Lets the layers of a model run our operations in place, and the way back."""
+"""Makes the layers of a model run our operations, in place; and undoes it."""
 
 import threading
 from contextlib import AbstractContextManager
@@ -43,33 +43,33 @@ def accelerate(
     implementation: str | None = None,
     verify: bool = True,
 ) -> AccelerationReport | AbstractContextManager[Any]:
-    """Lets the convolutions of a model run fast, in place.
+    """Makes the convolutions of a model fast, in place.
 
-    Every `SeparableConv1D/2D` and `DepthwiseConv1D/2D` of Keras in the model,
-    and every `Conv1D/2D/3D` that is depthwise (as many groups as channels) or
-    pointwise (a kernel of size 1), runs the operations of this package from
-    then on, wherever it stands: in models of any class, in models and layers
+    Every `SeparableConv1D/2D` and `DepthwiseConv1D/2D` of Keras in the model
+    then runs the operations of this package. So does every `Conv1D/2D/3D` that
+    is depthwise (as many groups as channels) or pointwise (a kernel of size 1).
+    The layers may be anywhere: in models of any class, in models and layers
     inside, in attributes, lists and dictionaries, in wrappers.
 
-    Nothing else changes: the classes, the weights, the names, the config, the
-    compile and optimizer state, and the file that `save` writes, which loads
-    where this package is not installed. Copies, by `copy.deepcopy`,
-    `keras.models.clone_model` or `pickle`, and loaded files are plain models of
-    Keras: accelerate them again. What Keras has compiled for `fit`, `evaluate`
-    and `predict` of this model, and of models inside, is made anew; accelerate
-    the outermost model.
+    Nothing else changes. The model keeps its classes, weights, names, config,
+    and its compile and optimizer state. The file that `save` writes loads
+    without this package. Copies made by `copy.deepcopy`,
+    `keras.models.clone_model` or `pickle`, and loaded files, are plain models
+    of Keras: accelerate them again. Keras compiles the functions of `fit`,
+    `evaluate` and `predict` again, for this model and for models inside. So
+    accelerate the outermost model.
 
-    Without a model, it holds for each layer that is made from then on, by
-    whoever's code and in every thread: constructed, loaded, or read from a
-    config. Such a layer stays accelerated. `decelerate()` ends it; so does the
-    end of a `with` block, `with keras_sepconv.accelerate(): ...`.
+    Without a model, it applies to each layer that any code creates from then
+    on, in every thread: in a constructor, from a file, or from a config. Such a
+    layer stays accelerated. `decelerate()` ends this; so does the end of a
+    `with` block, `with keras_sepconv.accelerate(): ...`.
 
     Args:
-        model: A `keras.Model` or a layer; `None` for the layers to come.
-        implementation: What the operations are to run by; see
+        model: A `keras.Model` or a layer; `None` for all new layers.
+        implementation: The implementation that the operations run; see
             `keras_sepconv.ops.implementations`. `None` for the fastest.
         verify: Whether to compare what the model computes for a random batch
-            before and after. Where its input cannot be guessed, the report says
+            before and after. If the input cannot be guessed, the report says
             so. Without a model there is nothing to compare.
 
     Returns:
@@ -77,9 +77,9 @@ def accelerate(
         manager.
 
     Raises:
-        TypeError: `model` is no layer of Keras 3, or `verify` is no flag.
-        ValueError: The results differ by more than rounding; then the message
-            names the layer, and the model is as it was before.
+        TypeError: `model` is not a layer of Keras 3, or `verify` is not a bool.
+        ValueError: The results differ by more than rounding. The message names
+            the layer, and the model is as it was before.
 
     Example:
 
@@ -118,12 +118,12 @@ def decelerate(model: keras.layers.Layer | None = None) -> None:
     """Undoes `accelerate` with the same argument.
 
     Args:
-        model: The model or layer, whose layers run Keras's own code again.
-            `None` ends `accelerate()`: layers to come are plain again, and what
-            was made in between stays accelerated.
+        model: The model or layer. Its layers run Keras's own code again. `None`
+            ends `accelerate()`: new layers are plain again, and the layers that
+            were created in between stay accelerated.
 
     Raises:
-        TypeError: `model` is no layer of Keras 3.
+        TypeError: `model` is not a layer of Keras 3.
 
     Example:
 
@@ -150,7 +150,7 @@ def _every(model: Any) -> list[tuple[Path, Any]]:
 
 
 def _sorted(model: Any) -> tuple[dict[Path, Any], list[Row]]:
-    """Returns the layers to accelerate, and those to leave with the reason."""
+    """Returns the layers to accelerate, and the others with the reason."""
     reached, left = {}, []
     for path, layer in _every(model):
         if is_ours(layer) or not isinstance(layer, CONVOLUTIONS):
@@ -173,7 +173,7 @@ def _exchange(
     implementation: str | None,
     verify: bool,
 ) -> list[str]:
-    """Accelerates the layers; returns what to say of it."""
+    """Accelerates the layers; returns sentences for the report."""
     for layer in reached.values():
         set_call(layer, None)
     before, notes = None, []
@@ -197,7 +197,7 @@ def _exchange(
 
 
 def _where(reached: dict[Path, Any]) -> str:
-    """Returns which layers differ by themselves, in words."""
+    """Returns in words which layers differ when they run alone."""
     names = []
     for path, layer in reached.items():
         fast = vars(layer)["call"]
@@ -214,7 +214,7 @@ def _where(reached: dict[Path, Any]) -> str:
 
 
 def _compile_anew(model: Any) -> None:
-    """Lets Keras trace the layers again in models that it has compiled."""
+    """Makes Keras compile its functions again, where it has compiled them."""
     for _, layer in _every(model):
         if not isinstance(layer, keras.Model):
             continue

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.restore and (options.inference or options.implementation):
         refuse(
-            "argument --restore: must stand without --inference and "
+            "argument --restore: must be used without --inference and "
             "--implementation"
         )
     try:
@@ -64,9 +64,9 @@ def _convert(options: argparse.Namespace) -> Any:
 
 
 def _write(model: Any, target: pathlib.Path) -> None:
-    """Saves a model so that the file is whole or as it was before."""
-    # The name is known before the file is there, so that an interrupt at any
-    # moment leaves nothing behind.
+    """Saves a model; the file is then whole, or as it was before."""
+    # The name is known before the file exists. So an interrupt at any moment
+    # leaves nothing behind.
     path = target.with_name(f".{uuid.uuid4().hex}.keras")
     try:
         model.save(path)

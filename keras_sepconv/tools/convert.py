@@ -1,4 +1,4 @@
-"""Makes a model that exists faster, and the way back."""
+"""Makes a faster model from an existing one, and restores it."""
 
 import functools
 import warnings
@@ -33,49 +33,49 @@ def convert_model(
     copies: bool | None = None,
     equalize: bool = False,
 ) -> keras.Model:
-    """Returns a model that computes the same, faster.
+    """Returns a new model that computes the same, faster.
 
-    The separable and depthwise convolutions of Keras in it, the plain ones with
-    as many groups as channels, and those with a kernel of size 1 become the
-    layers of this package, wherever they stand: in Sequential and functional
-    models, nested and shared ones, and in wrappers. The result has its own copy
-    of the weights, and the names, trainable flags, dtype policies,
-    regularizers, constraints, compile state and optimizer state of `model`,
-    which stays as it was.
+    These layers of Keras become layers of this package: separable and depthwise
+    convolutions, `Conv1D/2D/3D` with as many groups as channels, and those with
+    a kernel of size 1. They may be in Sequential and functional models, in
+    nested and shared models, and in wrappers. The result has its own copy of
+    the weights, and the names, trainable flags, dtype policies, regularizers,
+    constraints, compile state and optimizer state of `model`. `model` does not
+    change.
 
-    What cannot be replaced stays as it is and is listed, with the reason, in
-    the result's `conversion_report`: layers of a class of its own, those that
-    the code of another layer makes, quantized ones, and those with an argument
-    that ours refuse, as a stride together with a dilation.
+    Layers that cannot be replaced stay. The `conversion_report` of the result
+    lists them with the reason: layers of a user's class, layers that another
+    layer creates in its own code, quantized layers, and layers with an argument
+    that ours do not support, for example a stride together with a dilation.
 
     Args:
         model: A `keras.Model`.
         inference: Whether to fold `BatchNormalization` into the convolution or
-            `Dense` before it, which is exact in inference, and `ZeroPadding`
-            into the convolution after it where that is padding `"same"`. The
-            result predicts only: it is not compiled, nothing in it is
-            trainable, and fitting it warns. To train, use a conversion without
-            this.
+            `Dense` before it, which is exact in inference. `ZeroPadding` is
+            folded into the convolution after it if padding `"same"` gives the
+            same zeros. The result only predicts: it is not compiled, nothing in
+            it is trainable, and `fit` warns. To train, convert without this
+            option.
         verify: Whether to compare the results of both models on a random
             batch.
-        implementation: What our layers are to run by; see
+        implementation: The implementation that our layers run; see
             `keras_sepconv.ops.implementations`. `None` for the fastest.
-        copies: Whether to write a depth multiplier m as m copies of the input
-            and a convolution of multiplier 1, which many runtimes compute
-            faster; `None` for where it was measured to help. `True` demands
-            `inference`.
-        equalize: Whether to make the channels between two convolutions alike
-            in range, by powers of two, which changes no result and helps a
-            quantizer to int8. Demands `inference`.
+        copies: Whether to replace a depth multiplier m by m copies of the input
+            and a convolution with multiplier 1, which many runtimes compute
+            faster. `None` does so where it was measured to help. `True`
+            requires `inference=True`.
+        equalize: Whether to give the channels between two convolutions similar
+            ranges. They are scaled by powers of two. This changes no result,
+            and helps a quantizer to int8. Requires `inference=True`.
 
     Returns:
         The new model, with a `keras_sepconv.tools.ConversionReport` as its
         `conversion_report`.
 
     Raises:
-        TypeError: `model` is no model of Keras 3, or a flag is no flag.
-        ValueError: `model` cannot be made again from its config; or the results
-            differ by more than rounding, and then the message names the layer.
+        TypeError: `model` is not a model of Keras 3, or a flag is not a bool.
+        ValueError: `model` cannot be made again from its config. Or the results
+            differ by more than rounding; then the message names the layer.
 
     Example:
 
@@ -108,12 +108,11 @@ reason=None),)
 
 
 def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
-    """Returns a model of the layers of Keras that computes the same.
+    """Returns a new model with layers of Keras that computes the same.
 
-    It is the way back from `convert_model`: what this package's layers do
-    becomes Keras's own again, with the same weights, names and compile state.
-    What Keras has no layer for stays and is listed in `conversion_report`. What
-    was folded stays folded.
+    It undoes `convert_model`: layers of this package become layers of Keras
+    with the same weights, names and compile state. A layer that Keras lacks
+    stays, and `conversion_report` lists it. Folded layers stay folded.
 
     Args:
         model: A `keras.Model`.
@@ -121,8 +120,8 @@ def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
             batch.
 
     Raises:
-        TypeError: `model` is no model of Keras 3, or `verify` is no flag.
-        ValueError: As `convert_model`.
+        TypeError: `model` is not a model of Keras 3, or `verify` is not a bool.
+        ValueError: As for `convert_model`.
 
     Example:
 
@@ -220,7 +219,7 @@ def _converted(
 def _deployed(
     model: Any, copies: bool | None, equalize: bool
 ) -> tuple[Any, list[Row], list[Row], set[str]]:
-    """Returns a model that only predicts, and what was done for that."""
+    """Returns a model that only predicts, and the rows for the report."""
     equalized: list[Row] = []
     changed: set[str] = set()
     node = serialized(model)
@@ -244,8 +243,8 @@ def _what_accelerate_keeps(model: Any, left: Iterable[Row]) -> list[str]:
     ]
     if any(row.reason == _swap.AROUND for row in left):
         notes.append(
-            "`keras_sepconv.accelerate` reaches the layers that other code "
-            "makes."
+            "`keras_sepconv.accelerate` also reaches layers that another layer "
+            "creates in its own code."
         )
     return notes
 
@@ -264,7 +263,7 @@ def _verified(model: Any, other: Any, folded: set[str]) -> list[str]:
 
 
 def _predict_only(model: Any) -> None:
-    """Freezes a model, and lets it warn where someone trains it."""
+    """Freezes a model, and makes it warn when it is trained."""
     model.trainable = False
     for name in ("fit", "train_on_batch"):
         method = getattr(model, name)

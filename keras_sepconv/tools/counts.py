@@ -1,9 +1,9 @@
-"""Counts the multiply-adds of layers and models, and how they split.
+"""Counts the multiply-adds of layers and models, by kind.
 
-A multiply-add is the multiplication of an input by a weight together with the
-addition of the product to a sum. They are counted for one example, and as the
-papers on separable convolutions count them: the zeros that padding adds count
-as inputs do; biases, activations, normalisations and pooling count nothing.
+A multiply-add multiplies an input by a weight and adds the product to a sum.
+The counts are for one example, as in the papers on separable convolutions: the
+zeros of padding count as inputs; biases, activations, normalisations and
+pooling do not count.
 """
 
 import dataclasses
@@ -37,7 +37,8 @@ _TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 CONVOLUTIONS = (*_SEPARABLE, *_DEPTHWISE, *_PLAIN, *_TRANSPOSED)
-# All of Keras that multiply; what is here only is not counted.
+# All layers of Keras that multiply by weights. `layer_counts` counts only the
+# convolutions and the dense layers.
 _MULTIPLYING = (
     *CONVOLUTIONS,
     keras.layers.Dense,
@@ -51,8 +52,8 @@ _MULTIPLYING = (
     keras.layers.AdditiveAttention,
     keras.layers.Dot,
 )
-# Operations in a functional model that may multiply by weights, or by what
-# stands for them.
+# Parts of the names of operations in a functional model that may multiply by
+# weights, or by tensors that act as weights.
 _OPERATIONS = ("conv", "dot", "einsum", "matmul", "attention", "inner", "outer")
 
 
@@ -61,9 +62,9 @@ class Counts:
     """The multiply-adds of one example.
 
     Attributes:
-        depthwise: Those of filters that see one channel each.
+        depthwise: Those of filters that read one channel each.
         pointwise: Those of matrix products at each position.
-        other: Those of other convolutions, and of dense layers.
+        other: Those of other convolutions and of dense layers.
     """
 
     depthwise: int = 0
@@ -72,7 +73,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all kinds."""
         return self.depthwise + self.pointwise + self.other
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -93,19 +94,19 @@ def layer_counts(
 ) -> Counts | None:
     """Returns the multiply-adds of one call of a layer.
 
-    A convolution whose kernel has size 1 counts as pointwise, one with as many
-    groups as channels as depthwise. A layer that multiplies nothing by weights
-    counts nothing.
+    A convolution with a kernel of size 1 counts as pointwise. One with as many
+    groups as channels counts as depthwise. A layer that does not multiply by
+    weights counts as 0.
 
     Args:
         layer: A layer of Keras or of this package.
-        input_shape: The shape of its input, with a batch of whatever size.
+        input_shape: The shape of its input, with a batch of any size.
         output_shape: The shape of its result.
 
     Returns:
-        `None` if a size is unknown that matters, or if the layer is of a kind
-        that is not counted: a recurrent one, attention, or one of someone's
-        own with more than vectors for weights.
+        The counts. `None` if a size that is needed is unknown, or for layers
+        that are not counted: recurrent ones, attention, and layers of a user
+        whose weights are not all vectors.
 
     Example:
 
@@ -135,8 +136,9 @@ def _convolution(
 ) -> Counts | None:
     axis = 1 if layer.data_format == "channels_first" else -1
     channels = input_shape[axis]
-    # Each input of a transposed convolution goes to as many outputs as there
-    # are taps, before any are cut off; else each output is a sum over taps.
+    # In a transposed convolution, each input is added to one output for each
+    # tap, before the result is cropped. In others, each output is a sum over
+    # the taps.
     transposed = isinstance(layer, _TRANSPOSED)
     sizes = list(input_shape if transposed else output_shape)[1:]
     del sizes[0 if axis == 1 else -1]
@@ -162,7 +164,7 @@ def _convolution(
 def _einsum(
     equation: str, input_shape: Shape, output_shape: Shape
 ) -> int | None:
-    """Returns the product of the sizes of all the axes but the batch."""
+    """Returns the product of the sizes of all axes except the batch."""
     left, result = equation.replace(" ", "").split("->")
     known: dict[str, int | None] = {}
     for labels, shape in (
@@ -170,7 +172,7 @@ def _einsum(
         (result, output_shape),
     ):
         before, dots, after = labels.partition("...")
-        # The axes that the dots stand for are the same in both.
+        # The dots mean the same axes in both.
         rest = len(shape) - len(before) - len(after)
         names = [*before, *(f"...{i}" for i in range(rest) if dots), *after]
         for name, size in zip(names, shape, strict=True):
@@ -188,8 +190,8 @@ def _multiplies_nothing(layer: Any) -> bool:
     own = layer.__class__
     if getattr(keras.layers, own.__name__, None) is own:
         return True
-    # Vectors scale and shift; matrices, and what has more axes, multiply. What
-    # layers inside do is counted where they are called.
+    # Weights that are vectors scale or shift; weights with more axes multiply.
+    # Layers inside are counted where they are called.
     inside = {id(w) for _, inner in layers_in(layer) for w in inner.weights}
     flat = all(
         len(weight.shape) < 2
@@ -204,14 +206,14 @@ class Row:
     """One call of one layer in a model.
 
     Attributes:
-        path: The layer's name, after the names of the models around it.
+        path: The name of the layer, after the names of the models around it.
         layer: The layer, or another operation of Keras.
-        input_shapes: The shapes of what it takes; none if unknown.
-        output_shapes: The shapes of its results, likewise.
+        input_shapes: The shapes of its inputs; empty if unknown.
+        output_shapes: The shapes of its results; empty if unknown.
         steps: How often it runs for one example; more than once in a
             `TimeDistributed`. `None` if unknown.
-        parameters: The numbers in those of its weights that no earlier row
-            has; `None` before it is built.
+        parameters: The number of its parameters, without weights that belong to
+            an earlier row; `None` before it is built.
         counts: The multiply-adds of all its steps; `None` if unknown.
     """
 
@@ -229,16 +231,16 @@ def model_counts(
 ) -> list[Row]:
     """Returns the multiply-adds of each call of a layer in a model.
 
-    Nested models come as their layers, and a layer that is called twice comes
-    twice.
+    A nested model is replaced by its layers. A layer that is called twice has
+    two rows.
 
     Args:
         model: A `keras.Model`.
-        input_shapes: For each input a shape without the batch, where the model
-            leaves sizes unknown; `None` for the shapes that the model has.
+        input_shapes: A shape without the batch for each input, if the model has
+            unknown sizes; `None` for the shapes of the model.
 
     Raises:
-        ValueError: Shapes that the model cannot take.
+        ValueError: The model does not accept inputs of these shapes.
 
     Example:
 
@@ -288,7 +290,7 @@ def _counts(call: LayerCall) -> Counts | None:
 
 
 def sum_counts(rows: Sequence[Row]) -> tuple[Counts, bool]:
-    """Returns the counts that are known, and whether those are all."""
+    """Returns the sum of the known counts, and whether all are known."""
     known = [row.counts for row in rows if row.counts is not None]
     return sum(known, Counts()), len(known) == len(rows)
 
@@ -296,14 +298,14 @@ def sum_counts(rows: Sequence[Row]) -> tuple[Counts, bool]:
 def multiply_adds(
     model: Any, where: Callable[[Any], bool] = lambda layer: True
 ) -> tuple[int | None, int | None]:
-    """Returns the multiply-adds of one example of some layers, and of all.
+    """Returns the multiply-adds of some layers and of all, for one example.
 
     Args:
         model: A model or a layer.
-        where: Tells whether a layer is one of the some.
+        where: Tells whether a layer counts in the first number.
 
     Returns:
-        Each is `None` if it is unknown.
+        Two numbers; each is `None` if it is unknown.
     """
     rows = model_counts(model)
     some, all_of_them = (

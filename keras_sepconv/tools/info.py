@@ -44,7 +44,7 @@ def as_json(
 
     Args:
         model: The model.
-        found: The calls of its layers, with what runs them.
+        found: The calls of its layers, with the implementation that runs them.
     """
     counts, complete = sum_counts([row for row, _ in found])
     return {

@@ -1,4 +1,4 @@
-"""Loads models that Keras 3 wrote, and those of tf.keras before it."""
+"""Loads models that were saved by Keras 3 or by tf.keras."""
 
 import os
 import warnings
@@ -21,32 +21,34 @@ def load_model(
     weights: str | os.PathLike[str] | None = None,
     convert: bool = False,
 ) -> keras.Model:
-    """Returns the model of a file, of Keras 3 or of tf.keras up to 2.15.
+    """Loads a model from a file of Keras 3, or of tf.keras up to 2.15.
 
-    What Keras 3 wrote, `keras.models.load_model` loads. What tf.keras wrote is
-    put in the terms of Keras 3 first, which by itself refuses every model of
-    tf.keras with a separable or depthwise convolution. The file's first bytes
-    say what it is, not its name:
+    Files of Keras 3 are loaded by `keras.models.load_model`. Files of tf.keras
+    are first translated for Keras 3, which by itself refuses every tf.keras
+    model with a separable or depthwise convolution. The first bytes of the file
+    decide what it is, not its name:
 
     - `.h5` and `.keras`: a whole model.
-    - `.json`: what `model.to_json()` returned. `weights` then names the file of
-      `model.save_weights()`, or one of a whole model.
+    - `.json`: the result of `model.to_json()`. Then `weights` must name the
+      file of `model.save_weights()`, or of a whole model.
 
-    The result has the layers that the file names, so the stock ones, and it
-    predicts what the model predicted when it was saved. Some things have no
-    equal in Keras 3 and load as the nearest that computes the same, with a
-    warning where the layer is of this package: a `SeparableConv1D` with causal
-    padding, Keras 2's `hard_sigmoid`, arithmetic and activations that tf.keras
-    wrote as `TFOpLambda`. The state of tf.keras's optimizer is not restored.
+    The result has the layers that the file names, so stock layers. It predicts
+    what the model predicted when it was saved. Some things do not exist in
+    Keras 3, and are replaced by something that computes the same: a
+    `SeparableConv1D` with causal padding (a layer of this package, with a
+    warning), the `hard_sigmoid` of Keras 2, and arithmetic and activations that
+    tf.keras saved as `TFOpLambda`. The state of a tf.keras optimizer is not
+    restored.
 
     Args:
-        filepath: The file. What has a scheme, such as `hf://`, goes to Keras.
+        filepath: The file. A path with a scheme, such as `hf://`, is passed on
+            to Keras.
         custom_objects: Classes and functions by the names in the file.
         compile: Whether to compile the model as it was. If that fails, the
-            model is left uncompiled, with a warning.
-        safe_mode: Whether to refuse Python code that a file carries, as in a
-            `Lambda` layer.
-        weights: The file of the weights of an architecture in JSON.
+            model is not compiled, and there is a warning.
+        safe_mode: Whether to refuse Python code that a file contains, for
+            example in a `Lambda` layer.
+        weights: The file with the weights, if `filepath` is a JSON file.
         convert: Whether to return `keras_sepconv.convert_model(model)`.
 
     Returns:
@@ -54,11 +56,12 @@ def load_model(
 
     Raises:
         FileNotFoundError: There is no such file.
-        IsADirectoryError: A directory that is no model of Keras 3, as a
-            SavedModel.
-        TypeError: An argument of the wrong type.
-        ValueError: A file that is no model, is damaged, or has what Keras 3
-            lacks; the message says which, and Keras's own error is the cause.
+        IsADirectoryError: A directory that is not a model of Keras 3, for
+            example a SavedModel.
+        TypeError: An argument has the wrong type.
+        ValueError: The file is not a model, is damaged, or contains something
+            that Keras 3 lacks. The message says which, and the error of Keras
+            is the cause.
 
     Example:
 

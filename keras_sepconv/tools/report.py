@@ -1,4 +1,4 @@
-"""What a change did to a model, and what it left alone."""
+"""Reports of what was changed in a model, and what was not."""
 
 import collections
 import dataclasses
@@ -11,30 +11,30 @@ from rich.table import Table
 
 
 def console(**options: Any) -> Console:
-    """Returns where to print; what names contain is not markup.
+    """Returns a console that does not treat brackets in names as markup.
 
     Args:
-        **options: As `rich.console.Console` takes them.
+        **options: Those of `rich.console.Console`.
     """
     return Console(markup=False, emoji=False, highlight=False, **options)
 
 
-# Those of the layers that run our operations, and of the whole model.
+# The multiply-adds of the layers that run our operations, and of the model.
 MultiplyAdds: TypeAlias = tuple[int | None, int | None]
 
-# So many layers are named for one reason.
+# The number of layers that are named for one reason.
 _NAMED = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What became of one layer.
+    """What happened to one layer.
 
     Attributes:
         layer: Its name, after the names of the models around it.
         before: Its class.
-        after: The class that took its place; for what was folded, the layer it
-            went into. `None` if it stays.
+        after: The class that replaced it; for a folded layer, the layer that it
+            was folded into. `None` if it stays.
         reason: Why it stays.
     """
 
@@ -45,7 +45,7 @@ class Row:
 
 
 class _Report:
-    """What both reports say. Their fields are those of the subclass."""
+    """The common part of both reports. The subclasses have the fields."""
 
     model: str
     left: tuple[Row, ...]
@@ -53,12 +53,12 @@ class _Report:
 
     @property
     def share(self) -> float | None:
-        """The part of the multiply-adds that runs our operations."""
+        """The share of the multiply-adds that our operations compute."""
         fast, total = self.multiply_adds
         return fast / total if fast is not None and total else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the report in plain types, as for JSON."""
+        """Returns the report in plain types, for example for JSON."""
         fields: Any = self
         return {**dataclasses.asdict(fields), "share": self.share}
 
@@ -75,21 +75,21 @@ class ConversionReport(_Report):
     """What a conversion did.
 
     Attributes:
-        model: The model's name.
+        model: The name of the model.
         converted: The layers that were replaced.
-        left: The convolutions that were not, with the reason.
-        folded: The normalisations that went into the layer before them, and
-            the zeros that went into the one after.
-        unfolded: The normalisations that could not, with the reason.
-        multiply_adds: Those of one example: of the layers of this package, and
-            of the whole model; `None` where a size or a layer of someone's own
-            leaves them unknown.
-        notes: Whatever else a user should know, in sentences.
-        copied: The layers with a depth multiplier: those that are written with
+        left: The convolutions that were not replaced, with the reason.
+        folded: The normalisations that were folded into the layer before them,
+            and the paddings that were folded into the layer after them.
+        unfolded: The normalisations that were not folded, with the reason.
+        multiply_adds: The multiply-adds of the layers of this package and of
+            the whole model, for one example. `None` if a size or a user's layer
+            makes them unknown.
+        notes: Other sentences for the user.
+        copied: The layers with a depth multiplier: those that were replaced by
             copies of their input, and those that stay, with the reason.
-        equalized: The convolutions whose channels were made alike in range,
-            each with the one that reads them as `after`; and the depthwise
-            ones that were not, with the reason.
+        equalized: The convolutions whose output channels were equalized, with
+            the convolution that reads them as `after`; and the depthwise ones
+            that were not, with the reason.
     """
 
     model: str
@@ -144,14 +144,14 @@ class AccelerationReport(_Report):
     """Which layers of a model run our operations.
 
     Attributes:
-        model: The model's name.
-        accelerated: The convolutions that do, each with its kind as `after`:
+        model: The name of the model.
+        accelerated: The convolutions that run them, with their kind as `after`:
             separable, depthwise or pointwise.
-        left: The convolutions that do not, with the reason.
-        multiply_adds: Those of one example: of the layers that run our
-            operations, and of the whole model; `None` where a size or a layer
-            of someone's own leaves them unknown.
-        notes: Whatever else a user should know, in sentences.
+        left: The convolutions that do not run them, with the reason.
+        multiply_adds: The multiply-adds of the layers that run our operations
+            and of the whole model, for one example. `None` if a size or a
+            user's layer makes them unknown.
+        notes: Other sentences for the user.
     """
 
     model: str

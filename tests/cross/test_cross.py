@@ -1,5 +1,6 @@
-"""Save under one backend, load in a fresh process under another."""
+"""Saves under one backend and loads in a new process under another."""
 
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 BACKENDS = ("jax", "tensorflow", "torch")
+LOADERS = (*BACKENDS, "numpy")
 NAMES = ("sequential", "functional", "mixed")
 
 SAVE = """
@@ -58,7 +60,7 @@ for path in sorted(glob.glob("*.keras")):
 print(json.dumps(differences))
 """
 
-# What a process gets that has not imported keras_sepconv.
+# The error in a process that has not imported keras_sepconv.
 LOAD_WITHOUT = """
 import json, sys, numpy as np, keras
 try:
@@ -90,20 +92,36 @@ def run(code, backend, folder):
     return done.stdout
 
 
+def in_parallel(code, backends, folder):
+    """Returns what the code prints under each backend; two run at a time."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        printed = pool.map(lambda backend: run(code, backend, folder), backends)
+        return dict(zip(backends, printed, strict=True))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Models that each backend saved, and what it predicted with them."""
+    """A folder with models that each backend saved, and their predictions."""
     folder = tmp_path_factory.mktemp("saved")
     images = np.random.default_rng(0).standard_normal((4, 13, 12, 3))
     np.save(folder / "images.npy", images.astype("float32"))
-    for backend in BACKENDS:
-        run(SAVE, backend, folder)
+    in_parallel(SAVE, BACKENDS, folder)
     return folder
 
 
-@pytest.mark.parametrize("backend", [*BACKENDS, "numpy"])
-def test_predictions_agree(folder, backend):
-    differences = json.loads(run(LOAD, backend, folder))
+@pytest.fixture(scope="module")
+def loaded(folder):
+    """What each backend finds, without this package at first, then with it."""
+    printed = in_parallel(LOAD_WITHOUT + LOAD, LOADERS, folder)
+    return {
+        backend: [json.loads(line) for line in lines.splitlines()]
+        for backend, lines in printed.items()
+    }
+
+
+@pytest.mark.parametrize("backend", LOADERS)
+def test_predictions_agree(loaded, backend):
+    differences = loaded[backend][1]
     assert set(differences) == {
         f"{saver}_{name}" for saver in BACKENDS for name in NAMES
     }
@@ -112,9 +130,9 @@ def test_predictions_agree(folder, backend):
         assert difference < (0.01 if "mixed" in name else 1e-5), name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_without_importing_keras_sepconv(folder, backend):
-    module, difference = json.loads(run(LOAD_WITHOUT, backend, folder))
+@pytest.mark.parametrize("backend", LOADERS)
+def test_without_importing_keras_sepconv(loaded, backend):
+    module, difference = loaded[backend][0]
     assert module.startswith("keras.")
     assert difference < 1e-5
 

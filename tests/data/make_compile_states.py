@@ -1,9 +1,10 @@
-"""Writes what tf.keras saves of `compile`, and what it evaluates and trains to.
+"""Writes the compile states that tf.keras saves, with results of training.
 
-Run in an environment with one version of TensorFlow, such as `pip install
-tensorflow-cpu==2.4.*`, and after that with the next; each adds its cases to
-`legacy/compile_states.zip`. The archive in the repository has 2.4, which is the
-oldest with these formats, 2.10, the last with the old optimizers, and 2.15.
+Run it in an environment with one version of TensorFlow, such as `pip install
+tensorflow-cpu==2.4.*`, and then with the next version. Each run adds its cases
+to `legacy/compile_states.zip`. The archive in the repository has three
+versions: 2.4, the oldest with these formats; 2.10, the last with the old
+optimizers; and 2.15.
 """
 
 import json
@@ -54,13 +55,13 @@ def two():
 
 
 def old(name, **options):
-    """An optimizer as 2.10 and before had it."""
+    """An optimizer of 2.10 or older."""
     module = getattr(K.optimizers, "legacy", K.optimizers)
     return getattr(module, name)(**options)
 
 
 def cases():
-    """Yields a name, the targets and what `compile` gets."""
+    """Yields a name, the targets and the arguments of `compile`."""
     losses, metrics, optimizers = K.losses, K.metrics, K.optimizers
     schedules = optimizers.schedules
     yield (
@@ -165,7 +166,7 @@ def fresh(targets):
 
 
 def states(model):
-    """Returns what the files of a compiled model say of it."""
+    """Returns the compile state in the files of a compiled model."""
     model.save(FOLDER / "m.h5")
     with h5py.File(FOLDER / "m.h5", "r") as file:
         found = [json.loads(file.attrs["training_config"])]

@@ -1,10 +1,10 @@
 """Writes small models as tf.keras 2.15 saves them, with what they predict.
 
-Run with `pip install tensorflow-cpu==2.15.*`, anywhere; the results go to an
-archive in the folder `legacy` beside this script, so that no test needs that
-old version. With `pip install keras==2.13.1` after that,
-`python make_legacy_models.py 2.13` writes the one model whose weights are laid
-out as 2.12 to 2.14 did.
+Run it after `pip install tensorflow-cpu==2.15.*`, in any folder. The results go
+to an archive in the folder `legacy` beside this script, so no test needs the
+old version. Then, after `pip install keras==2.13.1`, `python
+make_legacy_models.py 2.13` writes one model with the layout of weights of 2.12
+to 2.14.
 """
 
 import os
@@ -30,7 +30,7 @@ RNG = np.random.default_rng(0)
 
 
 def finish(name, model, dtype="float32"):
-    """Gives every weight its own values, and notes what `model` predicts."""
+    """Gives every weight its own values, and stores what `model` predicts."""
     weights = [
         w + RNG.uniform(0.05, 0.3, w.shape).astype(w.dtype)
         for w in model.get_weights()
@@ -43,7 +43,7 @@ def finish(name, model, dtype="float32"):
 
 
 def sequential():
-    """An Xception in small, trained for one step, so that it has a state."""
+    """A small Xception, trained for one step, so that it has a state."""
     model = keras.Sequential(
         [
             layers.SeparableConv2D(
@@ -89,7 +89,8 @@ def functional():
     x = layers.Conv2DTranspose(3, 2, padding="same")(x)
     x = inner(inner(x))
     x = tf.nn.relu6(1.0 - x / 2.0) * 3.0 + layers.LeakyReLU(0.1)(x)
-    # Two of one class and shape, made in the other order than they are used.
+    # Two layers of one class and shape. They are created in one order and used
+    # in the other.
     last = layers.SeparableConv2D(3, 3, padding="same", name="last")
     x = layers.SeparableConv2D(3, 3, padding="same", name="a/before")(x)
     x = last(x)
@@ -112,7 +113,7 @@ def functional():
 
 
 def causal():
-    """What stock Keras 3 has no layer for, and recurrent layers after it."""
+    """A layer that stock Keras 3 lacks, and recurrent layers after it."""
     model = keras.Sequential(
         [
             layers.SeparableConv1D(
@@ -129,7 +130,7 @@ def causal():
 
 
 def mixed():
-    """A policy of mixed precision in each layer."""
+    """Each layer has a policy of mixed precision."""
     keras.mixed_precision.set_global_policy("mixed_float16")
     inputs = keras.Input((6, 6, 2))
     x = layers.SeparableConv2D(3, 3)(inputs)
@@ -141,7 +142,7 @@ def mixed():
 
 
 def adapted():
-    """A layer that computes with what it makes of its weights."""
+    """A layer that computes with numbers derived from its weights."""
     normalization = layers.Normalization()
     normalization.adapt(RNG.uniform(size=(8, 4, 4, 2)))
     inputs = keras.Input((4, 4, 2))
@@ -166,7 +167,7 @@ def with_lambda():
 
 
 def layout_2_13():
-    """Two of one class, which that version numbers 0 and 2."""
+    """Two layers of one class, which that version numbers 0 and 2."""
     inner_inputs = keras.Input((4, 4, 2))
     x = layers.SeparableConv2D(2, 3, padding="same")(inner_inputs)
     x = layers.SeparableConv2D(2, 3, padding="same")(x)
@@ -180,7 +181,7 @@ def layout_2_13():
 
 
 def main(name, makers):
-    """Writes an archive of what the makers save, and what they expect."""
+    """Writes an archive of the models and their predictions."""
     for make in makers:
         keras.backend.clear_session()
         make()

@@ -1,6 +1,6 @@
-"""Writes a model of TensorFlow's operations, and what it computes.
+"""Writes a model with TensorFlow's operations, and what it computes.
 
-Run with `pip install tensorflow-cpu==2.15.*`; the result is
+Run it after `pip install tensorflow-cpu==2.15.*`. The result is
 `legacy/operations.zip`.
 """
 
@@ -18,7 +18,7 @@ FOLDER = pathlib.Path(tempfile.mkdtemp())
 
 
 def outputs(x, y):
-    """Returns each operation's result, as networks of strangers call it."""
+    """Returns the result of each operation, called as in real networks."""
     return [
         tf.concat([x, y], axis=-1),
         tf.concat([x, y, x], 1),

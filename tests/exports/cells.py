@@ -1,7 +1,7 @@
-"""What is exported, and how it is compared.
+"""The layers that are exported, and the comparison of the results.
 
-A cell is one layer as a model. `run` exports it, opens the file in the runtime
-that the format is for, and compares with float64 loops.
+A cell is a model with one layer. `run` exports it, opens the file in the
+runtime of the format, and compares the result with loops in float64.
 """
 
 import importlib
@@ -21,8 +21,8 @@ from formats import FORMATS
 from reference import Convolution
 
 BATCH, CHANNELS, FILTERS = 2, 3, 8
-# What a model is asked for: the sizes it was built with, or where those are
-# unknown, several.
+# The sizes of the inputs: those that the model was built with, or several sizes
+# if they are unknown.
 SIZES = {1: [(12,)], 2: [(12, 10)], 3: [(6, 8, 7)]}
 MORE_SIZES = {
     1: [(12,), (9,), (16,)],
@@ -32,7 +32,7 @@ MORE_SIZES = {
 
 
 class Cell(NamedTuple):
-    """A layer by its class, its options, and whether its sizes are unknown."""
+    """A layer: its class, its options, and whether its sizes are unknown."""
 
     layer: str
     options: Mapping[str, Any] = types.MappingProxyType({})
@@ -44,7 +44,7 @@ class Cell(NamedTuple):
         return int(self.layer[-2])
 
     def model(self, home) -> keras.Model:
-        """Returns the layer of a module as a model with drawn weights."""
+        """Returns a model with the layer of a module and random weights."""
         options = dict(self.options)
         if self.layer.startswith("Separable"):
             options["filters"] = FILTERS
@@ -53,12 +53,12 @@ class Cell(NamedTuple):
         model = keras.Sequential([keras.Input(self._shape(sizes)), layer])
         rng = np.random.default_rng(0)
         layer.set_weights([rng.standard_normal(w.shape) for w in layer.weights])
-        # Keras writes no model as ONNX that was never called.
+        # Keras cannot export a model to ONNX that was never called.
         model(self.inputs()[0])
         return model
 
     def inputs(self) -> list[np.ndarray]:
-        """Returns batches to ask a model for."""
+        """Returns batches for the model."""
         rng = np.random.default_rng(1)
         every = MORE_SIZES if self.unknown else SIZES
         return [
@@ -67,7 +67,7 @@ class Cell(NamedTuple):
         ]
 
     def reference(self, inputs: np.ndarray, weights: list) -> Convolution:
-        """Returns the layer in float64 loops."""
+        """Returns the same layer, computed by loops in float64."""
         *kernels, bias = weights
         if len(kernels) == 1:
             kernels.append(None)
@@ -86,7 +86,7 @@ class Cell(NamedTuple):
 
 SAME = {"padding": "same"}
 HALVING = {"padding": "same", "strides": 2}
-# What stock Keras has, too.
+# Layers that stock Keras has too.
 CELLS = {
     "separable_2d": Cell("SeparableConv2D"),
     "separable_2d_same": Cell("SeparableConv2D", SAME),
@@ -123,7 +123,7 @@ CELLS = {
     "unknown_separable_1d_same_stride": Cell("SeparableConv1D", HALVING, True),
     "unknown_depthwise_2d_same_stride": Cell("DepthwiseConv2D", HALVING, True),
 }
-# What it has not.
+# Layers that stock Keras does not have.
 CELLS_OF_OURS = {
     "unequal_strides": Cell("SeparableConv2D", {**SAME, "strides": (2, 1)}),
     "explicit_padding": Cell("SeparableConv2D", {"padding": ((1, 0), (2, 1))}),
@@ -139,16 +139,16 @@ CELLS_OF_OURS = {
 def run(
     cell: Cell, home: str, form: str, folder: pathlib.Path
 ) -> tuple[str | None, int]:
-    """Exports a cell and runs it where the format is for.
+    """Exports a cell and runs it in the runtime of the format.
 
     Args:
         cell: The layer.
-        home: The module that it comes from.
+        home: The module of the layer.
         form: The name of the format.
-        folder: An empty one to write to.
+        folder: An empty folder to write to.
 
     Returns:
-        What went wrong, in a line, or None; and the number of operations.
+        The error in one line, or None; and the number of operations.
     """
     model = cell.model(importlib.import_module(home))
     weights = model.layers[-1].get_weights()
@@ -173,7 +173,7 @@ def run(
 
 
 def line(error: Exception) -> str:
-    """Returns an error in a line."""
+    """Returns an error in one line."""
     text = " ".join(re.sub(r"\x1b\[\d*m", "", str(error)).split())
     text = text.split("Exception encountered when calling ")[-1]
     return f"{type(error).__name__}: {text[:110]}"

@@ -1,7 +1,7 @@
 """The formats under each backend: how a model is written, and then run.
 
-A format's function writes a model into an empty folder, opens the file in the
-runtime that it is for, and returns how to run it there.
+The function of a format writes a model into an empty folder, opens the file in
+the runtime of the format, and returns a function that runs it there.
 """
 
 import pathlib
@@ -16,10 +16,11 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 
 class Exported(NamedTuple):
-    """A file in its runtime: how to run it, of how many operations it is made.
+    """A file in its runtime.
 
-    And how exact the runtime is; the OpenVINO backend computes in bfloat16
-    where the processor has it.
+    It has a function that runs the file, the number of operations, and the
+    precision of the runtime. The OpenVINO backend computes in bfloat16 if the
+    processor supports it.
     """
 
     run: Run
@@ -106,7 +107,7 @@ def litert(model: keras.Model, folder: pathlib.Path) -> Exported:
 
 
 def torch_keras(model: keras.Model, folder: pathlib.Path) -> Exported:
-    """Opens in torch what Keras wrote, from an image of 2x2 where unknown."""
+    """Opens a file of Keras in torch; unknown sizes are 2 in the example."""
     path = folder / "model.pt2"
     unknown = (_unknown(model),)
     model.export(path, format="torch", verbose=False, dynamic_shapes=unknown)
@@ -114,7 +115,7 @@ def torch_keras(model: keras.Model, folder: pathlib.Path) -> Exported:
 
 
 def torch_export(model: keras.Model, folder: pathlib.Path) -> Exported:
-    """Opens in torch what `torch.export` wrote, from an image of the cell's."""
+    """Opens a file of `torch.export`; the example has the cell's sizes."""
     import torch
 
     class Module(torch.nn.Module):
@@ -134,7 +135,7 @@ def torch_export(model: keras.Model, folder: pathlib.Path) -> Exported:
 
 
 def _unknown(model: keras.Model) -> dict[int, Any]:
-    """Returns the axes of unknown size as `torch.export` wants them."""
+    """Returns the axes of unknown size in the form of `torch.export`."""
     import torch
 
     axes = [i for i, size in enumerate(model.input_shape) if size is None]
@@ -157,7 +158,7 @@ def _program(path: pathlib.Path) -> Exported:
 
 
 def torch_compile(model: keras.Model, folder: pathlib.Path) -> Exported:
-    """Compiles it, with sizes as torch finds them, in one piece."""
+    """Compiles it without graph breaks; torch decides which sizes vary."""
     import torch
 
     torch.compiler.reset()
@@ -171,7 +172,7 @@ def torch_compile(model: keras.Model, folder: pathlib.Path) -> Exported:
 
 
 def jax_export(model: keras.Model, folder: pathlib.Path) -> Exported:
-    """Opens in JAX what `jax.export` wrote, unknown sizes as symbols."""
+    """Opens a file of `jax.export`; unknown sizes are symbols."""
     import jax
     from jax import export
 
@@ -204,7 +205,7 @@ def jax_export(model: keras.Model, folder: pathlib.Path) -> Exported:
 
 
 def _large(sizes: str) -> list[str]:
-    """Says of the unknown sizes that the images are no smaller than these."""
+    """Returns constraints: the images are at least as large as these."""
     names = [name for name in sizes.split(", ") if name.startswith("size_")]
     return [f"{name} >= 5" for name in names if name != "size_0"]
 

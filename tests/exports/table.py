@@ -2,9 +2,9 @@
 
     python tests/exports/table.py
 
-writes what came of it into docs/export.md: under each backend and in each
-format how many of the cells are right in the runtime, how many operations the
-files have, and what went wrong. `tox run -e exports` has what it needs.
+This writes the results into docs/export.md: for each backend and format, how
+many cells are right in the runtime, how many operations the files have, and the
+errors. `tox run -e exports` has all packages that it needs.
 """
 
 import json
@@ -21,7 +21,7 @@ MARK = "<!-- made by tests/exports/table.py: -->\n"
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
 HOMES = {"stock": "keras.layers", "ours": "keras_sepconv"}
 
-# Of one format: by home and cell, what went wrong and how many operations.
+# For one format, by home and cell: the error and the number of operations.
 Results = dict[str, dict[str, tuple[str | None, int]]]
 
 
@@ -86,13 +86,13 @@ def table(found: dict[str, dict[str, Results]]) -> Iterator[str]:
 
 
 def right(results: dict[str, tuple[str | None, int]], names: set[str]) -> str:
-    """Says how many of the cells were right."""
+    """Returns in words how many of the cells were right."""
     good = sum(results[name][0] is None for name in names)
     return f"{good} of {len(names)}"
 
 
 def operations(results: Results) -> tuple[str, str]:
-    """Returns the sums over the cells that are right with both."""
+    """Returns the numbers of operations, for cells that are right with both."""
     both = [
         name
         for name, (problem, nodes) in results["stock"].items()
@@ -103,7 +103,7 @@ def operations(results: Results) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Runs each backend in a process of its own, and writes the page."""
+    """Runs each backend in a new process, and writes the page."""
     if sys.argv[1:]:
         pathlib.Path(sys.argv[1]).write_text(json.dumps(tried()))
         return

@@ -1,4 +1,4 @@
-"""Each exported file, run in the runtime that its format is for."""
+"""Runs each exported file in the runtime of its format."""
 
 import os
 import re
@@ -16,11 +16,11 @@ from subjects import OPERATIONS, Subject
 
 import keras_sepconv
 
-# What exporters have to warn of is theirs.
+# The warnings of exporters do not matter here.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# What Keras, or the converter that it calls, cannot write with any layer, or
-# makes of an example that is too small: cells, and what is said, as patterns.
+# Known errors of Keras or of its converters, which happen with any layer or
+# with an example that is too small: patterns of cells and of the messages.
 CANNOT = {
     ("jax", "tf_saved_model"): {r"unknown_.*stride": "tracing gradients"},
     ("jax", "onnx"): {
@@ -39,7 +39,7 @@ CANNOT = {
 
 
 def cannot(form, name):
-    """Returns what is known to go wrong with a cell, or None."""
+    """Returns the known error of a cell, or None."""
     for pattern, message in CANNOT.get((BACKEND, form), {}).items():
         if re.fullmatch(pattern, name):
             return message
@@ -47,7 +47,7 @@ def cannot(form, name):
 
 
 def pytest_generate_tests(metafunc):
-    """Gives each format a third of the layers, and all by `--every-cell`."""
+    """Runs a third of the layers in each format; all with `--every-cell`."""
     if "name" in metafunc.fixturenames:
         every = metafunc.config.getoption("every_cell")
         metafunc.parametrize(
@@ -88,7 +88,7 @@ if BACKEND == "jax":
 
     @pytest.mark.parametrize("layer", ["SeparableConv2D", "DepthwiseConv2D"])
     def test_t5_jax2onnx_with_a_known_batch(layer):
-        """Where the batch is known, the kernel's own primitives are written."""
+        """If the batch is known, the primitives of the kernel are exported."""
         import jax
         import jax2onnx
         import onnxruntime
@@ -123,7 +123,7 @@ if BACKEND == "jax":
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
     def test_the_mode_in_which_layers_are_flax_modules():
-        """Keras reads when it starts whether they are to be."""
+        """Keras reads this setting only when it starts."""
         code = """if True:
             import keras, numpy as np
             from flax import nnx

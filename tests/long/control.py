@@ -1,9 +1,9 @@
-"""Stock Keras against itself, timed as the benchmark times ours against it.
+"""Times stock Keras against itself, in the same way as the benchmark.
 
     KERAS_BACKEND=tensorflow python tests/long/control.py
 
-prints how far from 1 the ratios of equals come out, for all cases with two
-spatial axes. What is within that is no gain and no loss.
+This prints how far the ratios are from 1, for all cases with two spatial axes.
+A ratio within this range is neither a gain nor a loss.
 """
 
 from typing import Any

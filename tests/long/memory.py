@@ -1,10 +1,11 @@
-"""Two thousand training steps, and predictions of many sizes: what stays.
+"""Measures the growth of memory in training and predictions.
 
     KERAS_BACKEND=torch python tests/long/memory.py
 
-prints how much the process has grown between the 200th step and the 2000th, in
-MiB of resident memory, with our layers and with stock Keras's, each in a
-process of its own, and ends with 1 if ours grew by more than stock and 16 MiB.
+This trains for 2000 steps, with predictions of several sizes. It prints how
+much the resident memory grows from the 200th to the 2000th step, in MiB, with
+our layers and with those of stock Keras, each in a new process. The exit code
+is 1 if ours grows by 16 MiB more than stock Keras.
 """
 
 import gc
@@ -43,7 +44,7 @@ def growth(who: str) -> float:
     model.compile("adam", "mse")
     rng = np.random.default_rng(0)
     y = rng.random((4, 8), dtype="float32")
-    # A few sizes: each is compiled anew on JAX, which keeps what it compiled.
+    # Only a few sizes: JAX compiles each one and keeps the result.
     images = [
         rng.random((4, side, side + 3, 8), dtype="float32")
         for side in (24, 29, 33)
@@ -60,7 +61,7 @@ def growth(who: str) -> float:
 
 
 def main() -> int:
-    """Prints both, from processes of their own."""
+    """Prints both; each runs in a new process."""
     grown = {}
     for who in ("stock", "ours"):
         run = subprocess.run(

@@ -1,11 +1,11 @@
-"""A depthwise convolution before a 1x1 one, converted, and a separable layer.
+"""Times a depthwise and a 1x1 convolution against a separable layer.
 
     KERAS_BACKEND=jax python tests/long/pairs.py
 
-prints the median milliseconds of `predict_on_batch` and `train_on_batch`, taken
-in turns, for 8 images of 56x56 with 128 channels: the pair with stock layers
-and converted, alone and with a normalisation and an activation between, and a
-separable layer of ours.
+This prints the median milliseconds of `predict_on_batch` and `train_on_batch`
+for 8 images of 56x56 with 128 channels, measured in turns. It measures the pair
+with stock layers and converted, each with nothing between and with a
+normalisation and an activation between; and a separable layer of this package.
 """
 
 import statistics
@@ -35,7 +35,7 @@ def pair(*between: keras.Layer) -> keras.Model:
 
 
 def normalised() -> keras.Model:
-    """Returns the pair as MobileNet has it."""
+    """Returns the pair with normalisations and activations, as MobileNet."""
     return pair(keras.layers.BatchNormalization(), keras.layers.ReLU())
 
 

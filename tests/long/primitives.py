@@ -1,11 +1,11 @@
-"""What the primitives of the JAX kernel are worth.
+"""Measures how much faster the primitives of the JAX kernel are.
 
     KERAS_BACKEND=jax python tests/long/primitives.py
 
-prints, for a few shapes, the median milliseconds of a separable convolution
-with all its gradients: by the primitives, and by the plain operations that run
-on a mesh of devices, which JAX differentiates by itself. Taken in turns, after
-the results were compared.
+This prints, for a few shapes, the median milliseconds of a separable
+convolution with all its gradients. It measures the primitives, and the plain
+operations that run on a mesh of devices and that JAX differentiates itself. The
+results are compared first, and then both run in turns.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""Does what README says, line by line, in an empty folder.
+"""Follows README line by line in an empty folder.
 
     python tests/long/readme.py jax tensorflow torch
 

@@ -2,8 +2,8 @@
 
     python tests/long/stock_defects.py
 
-runs tests/test_stock_defects.py on each backend twice, once with the stock
-layer and operations in place of ours, and writes what came of each row into
+This runs tests/test_stock_defects.py twice on each backend, once with the stock
+layer and operations instead of ours. It writes the results of each row into
 docs/stock_defects.md. It needs all backends in one environment.
 """
 
@@ -21,7 +21,7 @@ import tables
 TESTS = pathlib.Path(__file__).parent.parent
 MARK = "<!-- as run: -->\n"
 
-# Names of columns, and what the environment says.
+# The columns of the table, with their environment variables.
 RUNS = {
     "numpy": {"KERAS_BACKEND": "numpy"},
     "JAX": {"KERAS_BACKEND": "jax"},
@@ -32,7 +32,8 @@ RUNS = {
     },
     "torch": {"KERAS_BACKEND": "torch"},
 }
-# What only ours has, or what starts all the others anew.
+# Leaves out tests of what only this package has, and the test that starts all
+# others again.
 LEFT_OUT = "not helper and not weights and not without_onednn and not groups"
 
 Counts = dict[str, collections.Counter[str]]
@@ -76,14 +77,14 @@ class StockOps:
 
 
 class Plugin:
-    """Counts what comes of the tests of a row."""
+    """Counts the results of the tests of each row."""
 
     def __init__(self, who: str) -> None:
         self.who = who
         self.counts: Counts = collections.defaultdict(collections.Counter)
 
     def pytest_configure(self) -> None:
-        """Puts stock Keras in the place that the tests import ours from."""
+        """Replaces our layers and operations by those of stock Keras."""
         if self.who == "stock":
             import keras
 
@@ -120,7 +121,7 @@ def tried(who: str) -> Counts:
 
 
 def cell(counts: dict[str, int]) -> str:
-    """Says what came of a row's tests."""
+    """Returns the results of the tests of a row in words."""
     bad = {k: n for k, n in counts.items() if k != "right"}
     if not counts:
         return ""
@@ -158,7 +159,7 @@ def _number(row: str) -> int:
 
 
 def main() -> int:
-    """Runs everything, each in a process of its own; 1 if ours is not right."""
+    """Runs everything in new processes; returns 1 if a test of ours fails."""
     if sys.argv[1:]:
         who, path = sys.argv[1:]
         pathlib.Path(path).write_text(json.dumps(tried(who)))

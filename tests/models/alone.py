@@ -1,8 +1,8 @@
-"""Loads a saved model where `keras_sepconv` cannot be imported; predicts.
+"""Loads a saved model without `keras_sepconv` and predicts.
 
     python tests/models/alone.py NAME FILE.keras ARRAYS.npz
 
-The batch lies beside the model, as FILE.npy.
+The batch is in a file beside the model, FILE.npy.
 """
 
 import pathlib
@@ -14,7 +14,7 @@ import subjects
 
 
 def main() -> None:
-    """Predicts the batch beside a file."""
+    """Predicts the batch beside a model's file."""
     name, file, arrays = sys.argv[1:]
     if "keras_sepconv" in sys.modules:
         raise ImportError("`keras_sepconv` was imported before")

@@ -1,8 +1,8 @@
-"""One model on one backend: what `accelerate` reaches, is it right, how fast.
+"""Checks or times one accelerated model on one backend.
 
     python tests/models/check.py checks|times NAME FILE
 
-writes what it finds into a file, as JSON.
+This writes the results into a file, as JSON.
 """
 
 import contextlib
@@ -32,14 +32,14 @@ from keras_sepconv.layers import _call
 
 HERE = pathlib.Path(__file__).parent
 
-# One unit roundoff of float32, and how many of them, in parts of what
-# distinguishes the examples of the batch, a network may add up.
+# The unit roundoff of float32, and how many of them a network may add up,
+# relative to the difference between the examples of the batch.
 _EPSILON = 2.0**-24
 _DEPTH = 2**10
 
 
 def _apart(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Returns how far predictions are apart, in parts of their spread."""
+    """Returns the difference of predictions, relative to their spread."""
     return max(
         float(np.max(np.abs(one - other)) / np.max(np.ptp(other, axis=0)))
         for one, other in zip(found, expected, strict=True)
@@ -54,7 +54,7 @@ def _judged(far: float, moved: float) -> dict[str, Any]:
 def _members(path: pathlib.Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as archive:
         found = {name: archive.read(name) for name in archive.namelist()}
-    # It has the time of day.
+    # It contains the time of day.
     del found["metadata.json"]
     return found
 
@@ -62,7 +62,7 @@ def _members(path: pathlib.Path) -> dict[str, bytes]:
 def _loaded(
     name: str, file: pathlib.Path, inputs: np.ndarray
 ) -> list[np.ndarray]:
-    """Returns what a saved model predicts where this package is not."""
+    """Returns what a saved model predicts without this package."""
     arrays = file.with_suffix(".npz")
     np.save(file.with_suffix(".npy"), inputs)
     subprocess.run(
@@ -75,7 +75,7 @@ def _loaded(
 
 @contextlib.contextmanager
 def _noted() -> Iterator[set[int]]:
-    """Yields the layers that run our operations, as they do."""
+    """Yields a set, which gets the `id` of each layer that runs our code."""
     seen: set[int] = set()
     plain = _call.call
 
@@ -92,16 +92,16 @@ def _noted() -> Iterator[set[int]]:
 
 @dataclasses.dataclass(frozen=True)
 class _Stock:
-    """A model with what it computes by Keras's own code.
+    """A model with the results of Keras's own code.
 
     Attributes:
         made: The model.
         inputs: A batch.
-        labels: What it is to learn for the batch.
-        outputs: What it predicts.
-        moved: How far those move with one rounding.
+        labels: The targets for the batch.
+        outputs: The predictions.
+        moved: How much the predictions change by one rounding.
         step: What a training step adds to the weights.
-        step_moved: How far that moves with one rounding.
+        step_moved: How much the step changes by one rounding.
     """
 
     made: Any
@@ -133,7 +133,7 @@ def _stock(name: str) -> _Stock:
 
 
 def checks(name: str) -> dict[str, Any]:
-    """Returns what is reached, and whether all is as stock Keras has it."""
+    """Returns what is accelerated, and whether all is as in stock Keras."""
     try:
         stock = _stock(name)
     except Exception as error:
@@ -172,7 +172,7 @@ def _said(error: Exception) -> str:
 
 
 def main() -> None:
-    """Asks one question of one model."""
+    """Checks or times one model."""
     question, name, file = sys.argv[1:]
     run = {"checks": checks, "times": speed.times}[question]
     try:

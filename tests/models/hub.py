@@ -1,4 +1,4 @@
-"""Small models of KerasHub: its own architectures, and a task."""
+"""Small models with the architectures of KerasHub, and a task."""
 
 from typing import Any
 
@@ -120,7 +120,7 @@ def _hgnet() -> Any:
         stem_channels=[3, 16, 16],
         hidden_act="relu",
         use_learnable_affine_block=True,
-        # Those of B0.
+        # The options of B0.
         stackwise_stage_filters=[
             (16, 16, 64, 1, 3, 3),
             (64, 32, 256, 1, 3, 3),

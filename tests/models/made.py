@@ -1,4 +1,4 @@
-"""The models of the table with signal, compiled, and what they learn."""
+"""The models of the table, with useful random weights, compiled."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import subjects
 
 
 def model(name: str) -> Any:
-    """Returns a model with signal, compiled for training, and a batch."""
+    """Returns a model with useful weights, compiled, and a batch."""
     keras.utils.set_random_seed(0)
     made = subjects.SUBJECTS[name]()
     shape = (64, 128, 1) if "EEGNet" in name else subjects.SHAPE
@@ -18,7 +18,7 @@ def model(name: str) -> Any:
     if not getattr(made, "inputs", None):
         made(inputs[:1])
     _give_signal(made)
-    # A task of KerasHub brings metrics that suit classes alone.
+    # A task of KerasHub has metrics that are only for classes.
     made.compile(keras.optimizers.SGD(0.01), _loss(made), metrics=[])
     return made, inputs
 
@@ -34,21 +34,22 @@ def _has_own_step(made: Any) -> bool:
 
 
 def _structure(made: Any) -> Any:
-    """Returns the outputs of a graph, whatever one of another model."""
+    """Returns the outputs of a graph, or "" for any other model."""
     return made.output if getattr(made, "outputs", None) else ""
 
 
 def _give_signal(made: Any) -> None:
-    """Gives random weights that tell one image from another.
+    """Sets random weights with which predictions differ between images.
 
-    The kernels are those of He et al. (2015); normalisations have statistics
-    as if they had learned some.
+    The kernels are those of He et al. (2015). Normalisations get random
+    statistics, as after training.
     """
     rng = np.random.default_rng(0)
     for variable in made.weights:
         name, shape = variable.name, tuple(variable.shape)
         if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
-            # Depthwise kernels have few filters a channel for their last axis.
+            # The last axis of a depthwise kernel is short: the filters of one
+            # channel.
             alone = name != "pointwise_kernel"
             alone = alone and len(shape) == 4 and shape[-1] <= 2
             fan_in = np.prod(shape[: -2 if alone else -1])
@@ -63,7 +64,7 @@ def _give_signal(made: Any) -> None:
 
 
 def targets(made: Any, outputs: list[np.ndarray]) -> Any:
-    """Returns what to learn; nothing for what has its own training step."""
+    """Returns targets; none for a model with its own training step."""
     if _has_own_step(made):
         return None
     rng = np.random.default_rng(2)

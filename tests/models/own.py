@@ -1,4 +1,4 @@
-"""Models as users write them: one functional, two of classes of their own."""
+"""Models as users write them: one functional, two with their own classes."""
 
 from typing import Any
 
@@ -102,10 +102,10 @@ def _discriminator() -> Any:
 
 @_package
 class Gan(keras.Model):
-    """Makes images of images, with a training step of its own.
+    """Makes images from images, with its own training step.
 
-    The generator learns to please the discriminator, and this one to tell the
-    generator's images from what it is given.
+    The generator learns to deceive the discriminator. The discriminator learns
+    to distinguish the generator's images from the real ones.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -119,13 +119,13 @@ class Gan(keras.Model):
         return self.generator(inputs, training=training)
 
     def losses_of(self, real: Any, fake: Any) -> Any:
-        """Returns the sum of both losses, with the signs of a game."""
+        """Returns the loss; the generator raises it, the other lowers it."""
         ops = keras.ops
         # Least squares, where the fake's gradient reaches both.
         return ops.mean(ops.square(real - 1)) + ops.mean(ops.square(fake))
 
     def train_step(self, *args: Any) -> Any:
-        """Does one step on each backend; each has another way."""
+        """Makes one step; each backend does it differently."""
         backend = keras.backend.backend()
         return getattr(self, f"_{backend}_step")(*args)
 
@@ -134,10 +134,10 @@ class Gan(keras.Model):
         return self.losses_of(self.discriminator(images, training=True), fake)
 
     def _signed(self, gradients: Any) -> Any:
-        """Turns the generator's gradients, which climbs where the other falls.
+        """Reverses the signs of the generator's gradients.
 
         Args:
-            gradients: Those of all trainable weights, in order.
+            gradients: The gradients of all trainable weights, in order.
         """
         mine = {id(w) for w in self.generator.trainable_variables}
         return [
@@ -182,7 +182,7 @@ class Gan(keras.Model):
         with tf.GradientTape() as tape:
             loss = self._loss(data[0])
         weights = self.trainable_variables
-        # A gradient of a Keras variable is that of its value.
+        # The gradient of a Keras variable is the gradient of its value.
         gradients = tape.gradient(loss, [weight.value for weight in weights])
         self.optimizer.apply(self._signed(gradients), weights)
         return {"loss": loss}

@@ -1,4 +1,4 @@
-"""Writes docs/models.md of what the runs in docs/models/ found."""
+"""Writes docs/models.md from the runs in docs/models/."""
 
 import json
 import math
@@ -18,18 +18,19 @@ _HEAD = """\
 
 <!-- made by tests/models/table.py -->
 
-What [`keras_sepconv.accelerate`](converting.md) makes of networks of Keras, of
-three libraries of models, and of models as users write them. The weights are
-random, the normalisations have statistics of their own, the images have 96 x 96
+This page is for those who want to know what
+[`keras_sepconv.accelerate`](converting.md) gains for real models: networks of
+Keras, of three libraries of models, and models as users write them. The weights
+and the statistics of the normalisations are random, and the images have 96 x 96
 pixels. `tox run -e models` makes this page.
 """
 
 _RIGHT = """\
 ## Is it right?
 
-The column "layers" says how many of the separable, depthwise and pointwise
-layers run our operations. The column "share" says how much of the multiply-adds
-of a prediction these layers do. Under a backend, "yes" means all of this:
+The column "layers" shows how many of the separable, depthwise and pointwise
+layers run our operations. The column "share" shows the share of these layers in
+the multiply-adds of a prediction. Under a backend, "yes" means all of this:
 
 - The predictions for a batch of 8 are equal to those of stock Keras, up to
   rounding. The largest difference is at most 2^-14 of the spread between the
@@ -37,7 +38,7 @@ of a prediction these layers do. Under a backend, "yes" means all of this:
   changes in stock Keras. It is never more than a tenth of the spread.
 - A training step changes the weights as in stock Keras, with the same bound,
   relative to the step.
-- `save` writes the same bytes before and after `accelerate`, but for the date.
+- `save` writes the same bytes before and after `accelerate`, except the date.
 - The saved file loads in a process that cannot import `keras_sepconv`, and
   predicts the same.
 
@@ -64,7 +65,7 @@ def write() -> None:
 
 
 def text() -> str:
-    """Returns the page, of the runs beside it."""
+    """Returns the page, made from the runs beside it."""
     found = {
         backend: json.loads(path.read_text())
         for backend in BACKENDS
@@ -138,7 +139,7 @@ def _runs(row: dict[str, Any]) -> bool:
 
 
 def _wrong(row: dict[str, Any]) -> str | None:
-    """Returns what is not as with stock Keras, empty if that is not known."""
+    """Returns what differs from stock Keras; empty if it is not known."""
     checks = row.get("checks")
     if checks is None:
         return ""
@@ -161,7 +162,7 @@ def _wrong(row: dict[str, Any]) -> str | None:
 
 
 def _times(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the times of a row that is right."""
+    """Returns the times, if the results are right."""
     times = row.get("times")
     if times is None or "error" in times or _wrong(row) is not None:
         return None

@@ -1,4 +1,4 @@
-"""How much faster the accelerated model is."""
+"""Measures how much faster the accelerated model is."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from keras_sepconv import accelerate
 from keras_sepconv.bench import clock
 from keras_sepconv.bench.networks import NetworkContest
 
-# A measurement ends when its median is known as well as this, or after so
-# many seconds.
+# A measurement ends when its median is as precise as this, or after this many
+# seconds.
 _NOISE = 0.02
 _SECONDS = 2.5
 
 
 def times(name: str) -> dict[str, Any]:
-    """Returns stock's time divided by ours, for each kind of call."""
+    """Returns the time of stock Keras divided by ours, by kind of call."""
     stock, inputs = made.model(name)
     fast, _ = made.model(name)
     accelerate(fast, verify=False)
@@ -38,7 +38,7 @@ def times(name: str) -> dict[str, Any]:
 
 
 def _speedup(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Times both in turns until their ratio is known well enough."""
+    """Times both in turns until their ratio is precise enough."""
     for run in runs.values():
         run()
         run()
@@ -48,7 +48,7 @@ def _speedup(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
             taken[name] += more
         low, middle, high = clock.ratios(taken["stock"], taken["ours"])
         rounds = len(taken["ours"])
-        # The standard error of a median, by the quartiles.
+        # The standard error of a median, computed from the quartiles.
         noise = 0.93 * (high - low) / math.sqrt(rounds) / middle
         if noise < _NOISE or 2 * sum(map(sum, taken.values())) > _SECONDS:
             return {

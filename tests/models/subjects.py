@@ -1,7 +1,7 @@
-"""The models of the table: those of libraries, and some as users write them.
+"""The models of the table: models of libraries, and some as users write them.
 
-Each is made with random weights, for small images, so that a row is quick.
-What loads a saved one imports this file without `keras_sepconv`.
+Each has random weights and small images, so that a row is quick. The script
+that loads a saved model imports this file without `keras_sepconv`.
 """
 
 import functools
@@ -27,8 +27,8 @@ def _drawn(self: Any, shape: Any, dtype: Any = None) -> Any:
     return keras.ops.convert_to_tensor(size, dtype or "float32")
 
 
-# JAX compiles a draw for each shape, which takes longer than all else; the
-# table gives kernels other weights anyway.
+# JAX compiles a random function for each shape, which takes longer than
+# everything else. The table gives the kernels other weights anyway.
 for _kind in (
     keras.initializers.VarianceScaling,
     keras.initializers.RandomNormal,
@@ -60,7 +60,7 @@ def _kimm(name: str) -> Any:
 
 
 def import_kecam() -> Any:
-    """Imports kecam, which knows Keras 3 by the name of its preview."""
+    """Imports kecam, which uses the name of the preview of Keras 3."""
     os.environ["KECAM_BACKEND"] = "keras_core"
     sys.modules.setdefault("keras_core", keras)
     sys.modules.setdefault("keras_core.utils", keras.utils)
@@ -73,7 +73,7 @@ def own_classes(name: str) -> dict[str, Any]:
     """Imports a subject's library, which registers its classes.
 
     Returns:
-        Those that it does not register, by name.
+        The classes that it does not register, by name.
     """
     library, model = name.split(maxsplit=1)
     if library == "kecam":
@@ -125,7 +125,7 @@ _KECAM = {
     "RepViT_M09": "repvit.RepViT_M09",
 }
 
-# By library and name, as in `keras_hub MiTBackbone`.
+# By library and name, for example `keras_hub MiTBackbone`.
 SUBJECTS: dict[str, Make] = {
     **{
         f"keras.applications {name}": functools.partial(_application, name)

@@ -1,11 +1,12 @@
-"""What `accelerate` makes of models that others wrote, as a page.
+"""Checks and times `accelerate` with other people's models, and writes a page.
 
     python tests/models/table.py --backends jax torch
 
-asks each model on each backend, in a process of its own, what docs/models/
-does not say yet, and writes docs/models.md from that. `tox run -e models` has
-what it needs. `--again` asks everything anew, `--no-times` and `--no-checks`
-leave questions out, and names, or parts of them, choose models.
+This checks and times each model on each backend in a new process, unless
+docs/models/ already has the result. Then it writes docs/models.md. `tox run -e
+models` has all packages that it needs. `--again` repeats everything,
+`--no-times` and `--no-checks` leave a part out, and names or parts of names
+choose models.
 """
 
 import argparse
@@ -29,7 +30,7 @@ QUESTIONS = ("checks", "times")
 
 
 def names() -> list[str]:
-    """Returns the models' names; who asks needs Keras for it."""
+    """Returns the names of the models, from a process that imports Keras."""
     code = "import subjects; print(*subjects.SUBJECTS, sep='\\n')"
     found = subprocess.run(
         [sys.executable, "-c", code],
@@ -43,7 +44,7 @@ def names() -> list[str]:
 
 
 def asked(backend: str, question: str, name: str) -> dict[str, Any]:
-    """Returns what one process finds; it may crash."""
+    """Returns the result of one process, which may crash."""
     try:
         found: dict[str, Any] = tables.run(
             str(HERE / "check.py"),
@@ -57,7 +58,7 @@ def asked(backend: str, question: str, name: str) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the times are of."""
+    """Returns the machine and the versions that were timed."""
     code = (
         "import json; from keras_sepconv.bench.machine import machine; "
         "from importlib.metadata import version as v; names = ['keras', 'jax', "
@@ -81,7 +82,7 @@ def run(
     questions: list[str],
     again: bool,
 ) -> None:
-    """Asks what is not known yet, and keeps each answer at once."""
+    """Runs what has no result yet, and stores each result at once."""
     path = FOLDER / f"{backend}.json"
     kept = json.loads(path.read_text()) if path.exists() else {"rows": {}}
     rows = {name: kept["rows"].get(name, {}) for name in every}
@@ -101,7 +102,7 @@ def run(
 
 
 def main() -> None:
-    """Runs what is asked for, and writes the page."""
+    """Runs the chosen models, and writes the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", help="parts of models' names")
     parser.add_argument(

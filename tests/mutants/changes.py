@@ -37,12 +37,13 @@ _WORDS = {
     "inputs": "outputs",
     "outputs": "inputs",
 }
-# Functions and methods whose first argument, or owner, will do as well.
+# Calls that are replaced by their first argument, or by their object.
 _WRAPPERS = re.compile(
     "abs|astype|cast|copy|deepcopy|flip|lower|max|min|moveaxis|pad|rev|"
     "reversed|set|sorted|stop_gradient|strip|transpose|wide"
 )
-# Without them there is only more to compute, or no function.
+# Decorators that are not removed: this would only make the code slower, or
+# there would be no function.
 _KEPT_DECORATORS = re.compile(
     "abstractmethod|cache|cached_property|classmethod|contextmanager|"
     "dataclass|lru_cache|overload|property|setter|staticmethod|wraps"
@@ -55,13 +56,13 @@ class Mutant:
     """A module with one change.
 
     Attributes:
-        module: The module's path.
+        module: The path of the module.
         where: The function or class around the change.
-        first: The number of the first line of what is changed.
-        last: That of the last one.
-        line: The first line.
-        change: What is changed, in short.
-        source: The whole module, changed.
+        first: The number of the first changed line.
+        last: The number of the last changed line.
+        line: The text of the first line.
+        change: A short description of the change.
+        source: The whole changed module.
         scopes: The lines of the functions and classes around it, the innermost
             first.
     """
@@ -122,7 +123,7 @@ def _short(text: str) -> str:
 
 
 def _nodes(node: ast.AST, scopes: tuple) -> Iterator[tuple[ast.AST, tuple]]:
-    """Yields what runs, and the functions and classes around it."""
+    """Yields nodes that run, with the functions and classes around them."""
     yield node, scopes
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         scopes = (node, *scopes)
@@ -132,7 +133,7 @@ def _nodes(node: ast.AST, scopes: tuple) -> Iterator[tuple[ast.AST, tuple]]:
         if isinstance(node, ast.keyword) and node.arg == "strict":
             continue
         for child in value if isinstance(value, list) else [value]:
-            # Words are for people; messages have tests of their own.
+            # Texts are for people; other tests check messages.
             is_words = isinstance(child, (ast.JoinedStr, ast.Assert))
             if isinstance(child, ast.AST) and not (
                 is_words or _is_alias(child)
@@ -151,7 +152,7 @@ def _is_alias(node: ast.AST) -> bool:
 
 
 def _changes(node: ast.AST, text) -> Iterator[tuple[ast.AST, str]]:
-    """Yields pairs of a node and what to put in its place."""
+    """Yields pairs of a node and its replacement."""
     match node:
         case ast.Compare():
             sides = [node.left, *node.comparators]

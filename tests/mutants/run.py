@@ -1,11 +1,12 @@
-"""Changes the package a little, many times; tests should notice each time.
+"""Makes small changes to the package; for each, a test should fail.
 
     python tests/mutants/run.py [--seed N] [--parts N] [MODULE[:LINE] ...]
 
-A run takes a part of all changes; the seeds from 0 to the number of parts less
-one take them all. `table.toml` says which tests are there for which module, and
-`equivalent.toml` which changes make no difference, and why. In the end come the
-changes that no test noticed. The exit code is 1 where these are too many.
+A run uses a part of all changes. The seeds from 0 to the number of parts minus
+one use all of them. `table.toml` lists the tests for each module.
+`equivalent.toml` lists changes that make no difference, with the reason. At the
+end, the changes that no test noticed are printed. The exit code is 1 if they
+are too many.
 """
 
 import argparse
@@ -26,12 +27,12 @@ from changes import mutants as mutants_of
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
-# Which test runs which lines, kept from run to run.
+# The lines that each test runs; stored for the next run.
 TRACES = ROOT / "build" / "mutants"
 BACKENDS = ("numpy", "torch", "jax", "tensorflow")
-# Of what can be told apart, so much must be noticed.
+# This share of the changes must be noticed, without equivalent ones.
 IN_ALL, IN_A_MODULE = 0.9, 0.8
-# What pytest says where a test fails; above, nothing could be run at all.
+# pytest's exit code if a test fails. With a larger one, nothing could run.
 NOTICED = (1, None)
 
 
@@ -63,7 +64,7 @@ def main():
 
 
 def sample(options):
-    """Returns a part of the mutants, and the tests for each module."""
+    """Returns a part of the mutants, with the tests for each module."""
     table = tomllib.loads((HERE / "table.toml").read_text())
     chosen, tests = [], {}
     for path in sorted(ROOT.glob("keras_sepconv/**/*.py")):
@@ -73,7 +74,7 @@ def sample(options):
         asked = [place for place in asked if fnmatch.fnmatch(module, place[0])]
         if not rows or (options.modules and not asked):
             continue
-        # The first row that fits.
+        # The first row that matches.
         tests[module] = table[rows[0]]
         found = mutants_of(module, path.read_text())
         random.Random(module).shuffle(found)
@@ -85,9 +86,9 @@ def sample(options):
 
 
 def equivalents():
-    """Returns which mutants cannot be told from what they change.
+    """Returns the mutants that behave like the original.
 
-    For each the module, the line, and how the change begins.
+    For each there is the module, the line, and the beginning of the change.
     """
     entries = tomllib.loads((HERE / "equivalent.toml").read_text())
     found = [
@@ -118,7 +119,7 @@ def copy_to(folder):
 
 
 def run(backend, mutants, tests, folders):
-    """Returns what becomes of mutants under the tests of one backend."""
+    """Returns the results of mutants under the tests of one backend."""
     if not mutants:
         return {}
     orders = [

@@ -1,7 +1,8 @@
-"""Runs tests on mutants, each in a child of a process that is warm.
+"""Runs tests on mutants, each in a fork of one process.
 
-Importing a framework takes seconds, so it is imported once. Each mutant is then
-a fork, which imports the package, changed, from a copy of the repository.
+Importing a framework takes seconds, so this process imports it once. For each
+mutant it forks a child, which imports the changed package from a copy of the
+repository.
 """
 
 import gc
@@ -22,7 +23,7 @@ import keras
 import numpy as np  # noqa: F401
 import pytest
 
-# The tests of one mutant, those that take long left out.
+# The time for the tests of one mutant; tests that take longer are left out.
 SECONDS = 30
 EVERY_LINE = 10**6
 FRAMEWORKS = ("jax", "tensorflow", "torch")
@@ -34,7 +35,7 @@ OPTIONS = (
 
 
 class Recorder:
-    """Runs tests in a drawn order; keeps their times and the lines they run."""
+    """Runs tests in random order; records their times and their lines."""
 
     def __init__(self, folder):
         self.cov = coverage.Coverage(
@@ -75,7 +76,7 @@ class Chosen:
 
 
 def trace(folder, file, result):
-    """Writes which lines each test of a file runs, and how long it takes."""
+    """Writes the lines and the time of each test of a file."""
     recorder = Recorder(folder)
     recorder.cov.start()
     code = pytest.main([*OPTIONS, file], [recorder])
@@ -116,7 +117,7 @@ def attack(folder, mutant, names):
 
 
 def choose(mutant, traces):
-    """Returns the tests that run a mutant's lines, the quick ones first."""
+    """Returns the tests that run a mutant's lines, quick ones first."""
     ranges = [
         (mutant["first"], mutant["last"]),
         *mutant["scopes"],
@@ -136,7 +137,7 @@ def choose(mutant, traces):
         for traced in traces:
             found |= dict(zip(traced["names"], traced["seconds"], strict=True))
     found = {name: s for name, s in found.items() if s is not None}
-    # First one of each test, then the next of each.
+    # First one case of each test, then the next case of each.
     turns, order = {}, {}
     for name, seconds in sorted(found.items(), key=lambda item: item[1]):
         function = name.split("[")[0]
@@ -144,7 +145,7 @@ def choose(mutant, traces):
         order[name] = turns[function] * (seconds + 0.05)
     chosen, total = [], 0.0
     for name in sorted(order, key=order.get):
-        # What a module does when it is imported concerns many tests.
+        # Code that runs at import concerns many tests.
         most = SECONDS if last < EVERY_LINE else 4 * SECONDS
         if not chosen or total + found[name] <= most:
             chosen.append(name)
@@ -153,10 +154,10 @@ def choose(mutant, traces):
 
 
 def in_children(jobs, folders):
-    """Runs jobs side by side, each in a folder; yields names and exit codes.
+    """Runs jobs in parallel, each in its folder; yields names and exit codes.
 
-    A job is a name, a limit in seconds, and a function of the folder. A code of
-    `None` means that the limit was reached.
+    A job is a name, a limit in seconds, and a function of the folder. An exit
+    code of `None` means that the time was over.
     """
     jobs, free, running = iter(jobs), list(folders), {}
     while True:
@@ -200,7 +201,7 @@ def _fork(function, folder):
 
 
 def traces_of(files, folders, kept):
-    """Returns the trace of each file, from an earlier run where it is there."""
+    """Returns the trace of each file, from an earlier run if there is one."""
     kept.mkdir(parents=True, exist_ok=True)
     paths = {file: kept / _trace_name(file) for file in files}
     missing = [file for file in files if not paths[file].exists()]
@@ -229,7 +230,7 @@ def _trace_name(file):
 
 
 def main():
-    """Reads mutants from standard input, writes what became of each."""
+    """Reads mutants from standard input, and writes the result of each."""
     kept, *folders = sys.argv[1:]
     mutants = json.load(sys.stdin)
     modules = {mutant["module"] for mutant in mutants}

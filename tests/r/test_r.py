@@ -36,7 +36,7 @@ def test_a_model_from_r(tmp_path):
 
 
 def test_the_page_runs_in_r(tmp_path):
-    """What docs/r.md shows of R, in one session."""
+    """Runs all R code of docs/r.md in one session."""
     code = "".join(
         block.text
         for block in blocks((DOCS / "r.md").read_text())

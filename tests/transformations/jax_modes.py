@@ -1,4 +1,4 @@
-"""What JAX can do with a function."""
+"""The transformations of JAX."""
 
 import contextlib
 import functools
@@ -17,7 +17,7 @@ WRAPPERS: dict[str, object] = {}
 
 
 def mode(function):
-    """Puts a mode on the list, under its own name."""
+    """Adds a mode to the list, by its name."""
     MODES[function.__name__] = function
     return function
 
@@ -35,9 +35,10 @@ def derived(function, tensors):
 
 
 def energy(function):
-    """Returns a function of the same tensors to one number.
+    """Returns a function of the same tensors that computes one number.
 
-    Its terms have one sign: where they cancel, rounding is all that is left.
+    Its terms have the same sign. Otherwise they could cancel, and only rounding
+    errors would be left.
     """
 
     def to_number(*tensors):
@@ -158,7 +159,7 @@ for _policy in (
 
 
 def over_examples(f):
-    """Returns `f`, example by example."""
+    """Returns a function that runs `f` on one example at a time."""
 
     def one(inputs, *weights):
         return f(inputs[None], *weights)[0]
@@ -494,12 +495,12 @@ def export_with_gradients(f, t):
 
 
 STOCK_CANNOT: dict[str, str] = {}
-# XLA 0.10.2 ends the process, with stock Keras's operations and with ours.
+# XLA 0.10.2 crashes, with stock Keras's operations and with ours.
 NOT_TRIED: dict[str, str] = {
     "hessian_the_other_way": "(separable|depthwise)-volume"
 }
-# Where XLA's partitioner multiplies the gradient of a depthwise kernel by the
-# size of the axis that the batch is not split along (docs/stock_defects.md).
+# Here XLA's partitioner multiplies the gradient of a depthwise kernel by the
+# size of the axis along which the batch is not split (docs/stock_defects.md).
 STOCK_IS_WRONG: dict[str, str] = dict.fromkeys(
     (
         "auto_mesh_of_two_axes",
@@ -508,7 +509,7 @@ STOCK_IS_WRONG: dict[str, str] = dict.fromkeys(
     ),
     "(separable|depthwise)-.*",
 )
-# The mode of one device that gives the same.
+# The mode on one device with the same results.
 RIGHT: dict[str, Mode] = {
     name: lambda f, t: [f(*t), *gradients(f, t)] for name in STOCK_IS_WRONG
 }

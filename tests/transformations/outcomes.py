@@ -1,4 +1,4 @@
-"""What came of a convolution under a transformation: right or wrong."""
+"""Runs a convolution under a transformation, and compares the results."""
 
 import contextlib
 import importlib
@@ -11,34 +11,35 @@ import numpy as np
 from backends import BACKEND, KERAS, array
 from subjects import OPERATIONS, SPECS, Function, Mode, Subject
 
-# Of how many cells to try one. It divides no count of operations or specs, so
-# that each mode meets one or two subjects, and each subject several modes.
+# One in this many cells runs. The number has no common divisor with the numbers
+# of operations and specs. So each mode runs with one or two subjects, and each
+# subject with several modes.
 _EVERY = 17
 
-# How far apart two results may be, as a part of the largest number among them:
-# sums of a few hundred terms in another order.
+# The largest allowed error, divided by the largest number of the result. The
+# numbers are sums of a few hundred terms, added in different orders.
 TOLERANCE = {"float32": 2e-5, "bfloat16": 4e-2}
 
-# The modes of the active backend; what stock Keras cannot do in them, as
-# {mode: pattern of subjects}.
+# The modes of the active backend, and the subjects for which stock Keras raises
+# an error, as {mode: pattern of subjects}.
 _HOME = importlib.import_module(f"{BACKEND}_modes")
 MODES: dict[str, Mode] = _HOME.MODES
 STOCK_CANNOT: dict[str, str] = _HOME.STOCK_CANNOT
-# What makes of a function another of the same tensors.
+# Each wrapper turns a function into another one of the same tensors.
 WRAPPERS: dict[str, Callable[[Function], Function]] = _HOME.WRAPPERS
-# What would end the process.
+# Cells that would crash the process.
 NOT_TRIED: dict[str, str] = getattr(_HOME, "NOT_TRIED", {})
-# Older versions can do less with stock Keras, which no list says.
+# With older versions stock Keras fails for more cells, which are not listed.
 IS_LISTED_VERSION = KERAS >= (3, 15)
-# Where stock Keras is wrong, in the same form, and modes that give the right
-# results with it.
+# The cells where stock Keras gives wrong numbers, in the same form, and for
+# each such mode another mode in which stock Keras is right.
 STOCK_IS_WRONG: dict[str, str] = getattr(_HOME, "STOCK_IS_WRONG", {})
 RIGHT: dict[str, Mode] = getattr(_HOME, "RIGHT", {})
 
 
 @contextlib.contextmanager
 def as_if_large() -> Iterator[None]:
-    """Sends small images through the code that is there for large ones."""
+    """Makes small images run the code that is meant for large ones."""
     limits = {
         "jax": {"_jax_blocks._BLOCK_BYTES": 1},
         "torch": {
@@ -55,7 +56,7 @@ def as_if_large() -> Iterator[None]:
 
 
 def is_listed(names: dict[str, str], mode: str, subject: Subject) -> bool:
-    """Says whether a list names a cell."""
+    """Tells whether a list contains a cell."""
     return re.fullmatch(names.get(mode, "(?!)"), str(subject)) is not None
 
 
@@ -71,7 +72,7 @@ def every_cell() -> list[tuple[str, Subject]]:
 
 
 def some_cells() -> list[tuple[str, Subject]]:
-    """Returns some of the cells: each mode, and each subject, a few times."""
+    """Returns a sample with every mode and every subject."""
     return every_cell()[::_EVERY]
 
 
@@ -92,7 +93,7 @@ def outcome(
 def problem(
     subject: Subject, found: list[np.ndarray], expected: list[np.ndarray]
 ) -> str | None:
-    """Says how `found` differs from `expected`, or returns None."""
+    """Returns how `found` differs from `expected`, or `None`."""
     if len(found) != len(expected):
         return f"{len(found)} results instead of {len(expected)}"
     pairs = zip(found, expected, strict=True)
@@ -104,5 +105,5 @@ def problem(
         scale = max(np.abs(other).max(initial=0), 1e-30)
         error = np.abs(one - other).max(initial=0) / scale
         if not error <= TOLERANCE[subject.dtype]:
-            return f"result {number} is off by {error:.2g} of the largest"
+            return f"result {number} is off by {error:.2g} times its maximum"
     return None

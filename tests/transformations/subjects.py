@@ -1,4 +1,4 @@
-"""What the transformations are applied to: one convolution, stock and ours."""
+"""The functions that are transformed: one convolution, stock and ours."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from cases import Case
 
 from keras_sepconv import ops
 
-# From tensors (inputs, then the weights) to a tensor.
+# A function of tensors (the inputs, then the weights) that returns a tensor.
 Function = Callable[..., Any]
 
-# From a function and its tensors to results. A mode runs the function on the
-# tensors under one transformation of the framework. It returns the value and
-# the gradient of every tensor, or what the transformation has in their place.
+# A mode runs a function on its tensors under one transformation of the
+# framework. It returns the value and the gradient of every tensor, or the
+# results that the transformation gives instead.
 Mode = Callable[[Function, list[Any]], list[Any]]
 
 OPERATIONS = ("separable", "depthwise", "pointwise")
@@ -82,7 +82,7 @@ class Subject:
 
     @property
     def ours(self) -> Function:
-        """Our operation, of as many tensors as `arrays` has."""
+        """Our operation, as a function of the tensors from `tensors`."""
         options = self.case.options()
         if self.operation == "separable":
             return lambda x, d, p, b: ops.separable_conv(
@@ -94,7 +94,7 @@ class Subject:
 
     @property
     def stock(self) -> Function:
-        """The same in Keras's own operations."""
+        """The same, computed by Keras's own operations."""
         if self.operation == "separable":
             return lambda x, d, p, b: _add_bias(
                 keras.ops.conv(_stock_depthwise(self.case, x, d), p), b

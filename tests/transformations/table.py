@@ -1,10 +1,10 @@
-"""Tries every mode with every subject, with stock Keras and with ours.
+"""Runs every mode with every subject, with stock Keras and with ours.
 
     python tests/transformations/table.py
 
-writes what came of it into docs/reliability.md. It needs all three frameworks
+This writes the results into docs/reliability.md. It needs all three frameworks
 and takes about an hour on two cores. With the name of a backend and a file, it
-tries that backend alone and writes JSON:
+runs only that backend and writes JSON:
 
     KERAS_BACKEND=jax python tests/transformations/table.py jax found.json
 """
@@ -12,6 +12,7 @@ tries that backend alone and writes JSON:
 import json
 import pathlib
 import sys
+import textwrap
 from collections.abc import Iterator
 
 TESTS = pathlib.Path(__file__).parent.parent
@@ -23,13 +24,13 @@ MARK = "<!-- made by tests/transformations/table.py: -->\n"
 BACKENDS = ("jax", "tensorflow", "torch")
 FLAGS = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
 
-# By mode and subject: what is wrong with stock Keras's result, and with ours;
-# "" if nothing is.
+# For each mode and subject: what is wrong with the result of stock Keras, and
+# with ours. An empty text means that nothing is wrong.
 Found = dict[str, dict[str, tuple[str, str]]]
 
 
 def tried() -> Found:
-    """Tries every cell under the active backend."""
+    """Runs every cell under the active backend."""
     from backends import use_several_devices
     from outcomes import (
         MODES,
@@ -61,9 +62,12 @@ WHO = ("stock", "ours")
 
 
 def table(found: dict[str, Found]) -> Iterator[str]:
-    """Yields the lines of the page."""
-    yield "| backend | transformation | stock | ours | not, and why |"
+    """Yields the transformations that fail for some cell, then the others."""
+    yield "These transformations do not work for every cell:"
+    yield ""
+    yield "| backend | transformation | stock | ours | the errors |"
     yield "|---|---|---|---|---|"
+    right: dict[str, list[str]] = {}
     for backend, modes in found.items():
         for mode, subjects in modes.items():
             counts = [
@@ -80,26 +84,37 @@ def table(found: dict[str, Found]) -> Iterator[str]:
                 }
             )
             words = mode.replace("_", " ")
+            if not reasons:
+                right.setdefault(backend, []).append(words)
+                continue
             yield (
                 f"| {backend} | {words} | {counts[0]} | {counts[1]} "
                 f"| {'; '.join(reasons[:2])} |"
             )
+    yield ""
+    yield "All others work for every cell, with stock Keras and with ours:"
+    yield ""
+    for backend, names in right.items():
+        line = f"- {backend}: {', '.join(names)}"
+        yield textwrap.fill(line, 80, subsequent_indent="  ")
 
 
 def totals(found: dict[str, Found]) -> Iterator[str]:
-    """Yields a line a backend: how many cells are right."""
+    """Yields a table of how many cells are right under each backend."""
+    yield (
+        "| backend | transformations | cells | right with stock Keras "
+        "| right with ours |"
+    )
+    yield "|---|---|---|---|---|"
     for backend, modes in found.items():
         cells = [said for mode in modes.values() for said in mode.values()]
         stock, ours = (sum(not said[who] for said in cells) for who in (0, 1))
-        yield (
-            f"{backend}: {len(modes)} transformations, {len(cells)} cells; "
-            f"right with stock Keras {stock}, with ours {ours}."
-        )
-        yield ""
+        yield f"| {backend} | {len(modes)} | {len(cells)} | {stock} | {ours} |"
+    yield ""
 
 
 def main() -> None:
-    """Runs each backend in a process of its own, and writes the page."""
+    """Runs each backend in a new process, and writes the page."""
     if sys.argv[2:]:
         pathlib.Path(sys.argv[2]).write_text(json.dumps(tried()))
         return

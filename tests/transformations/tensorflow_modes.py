@@ -1,4 +1,4 @@
-"""What TensorFlow can do with a function and its gradients."""
+"""The transformations of TensorFlow."""
 
 import functools
 import tempfile
@@ -60,7 +60,7 @@ def _second(function, tensors):
 
 
 def _penalty(function, tensors):
-    """Differentiates a loss with the norm of the inputs' gradient in it."""
+    """Differentiates a loss that contains the norm of the input gradient."""
     with tf.GradientTape() as outer:
         outer.watch(tensors)
         with tf.GradientTape() as tape:
@@ -137,7 +137,7 @@ def _eagerly(function, tensors):
 
 
 class _StochasticDepth(keras.layers.Layer):
-    """A branch of the function, which some batches skip."""
+    """A branch with the function that some batches skip."""
 
     def __init__(self, function, weights):
         super().__init__(
@@ -205,7 +205,7 @@ MODES: dict[str, Mode] = {
     "fit": _fit,
     "fit_xla": functools.partial(_fit, jit=True),
 }
-# A volume's groups have no kernel in eager mode, and no rule for maps.
+# Grouped convolutions of volumes do not work in eager mode or in maps.
 _VOLUMES = "(separable|depthwise)-volume"
 STOCK_CANNOT: dict[str, str] = {
     "vectorized_map": _VOLUMES,

@@ -1,4 +1,4 @@
-"""What TensorFlow makes of a function: another of the same tensors."""
+"""TensorFlow's wrappers, from a function to another of the same tensors."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from subjects import Function
 
 
 def _is_first(inputs):
-    """Says which branch a conditional takes, at run time alone."""
+    """Returns a condition whose value is known only at run time."""
     return tf.reduce_sum(tf.cast(inputs, "float32")) > 0
 
 
@@ -58,7 +58,7 @@ def while_loop(function):
 
 
 def _each(mapper):
-    """Wraps by `mapper`, over the examples."""
+    """Wraps a function with `mapper`, which maps it over the examples."""
 
     def wrap(function):
         return lambda x, *weights: mapper(
@@ -99,12 +99,12 @@ WRAPPERS: dict[str, Callable[[Function], Function]] = {
 
 
 def squares(value):
-    """Returns their sum, in float32."""
+    """Returns the sum of squares, in float32."""
     return tf.reduce_sum(tf.cast(value, "float32") ** 2)
 
 
 def pulled(function, tensors):
-    """Returns the value and, of the sum of its squares, each gradient."""
+    """Returns the value and the gradients of the sum of its squares."""
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         value = function(*tensors)
@@ -115,8 +115,8 @@ def pulled(function, tensors):
 def graph(function, tensors, known="examples", **options):
     """Returns `function` as a graph.
 
-    It knows all sizes ("all"), those of one example ("examples"), or of the
-    inputs no more than the channels ("nothing").
+    In the graph all sizes are known ("all"), all but the batch ("examples"), or
+    only the channels of the inputs ("nothing").
     """
     shapes = [list(tensor.shape) for tensor in tensors]
     open_axes = {"all": 0, "examples": 1, "nothing": len(shapes[0]) - 1}[known]
@@ -129,7 +129,7 @@ def graph(function, tensors, known="examples", **options):
 
 
 def in_graph(mode, known="examples", **options):
-    """Returns the mode, all of it in one graph."""
+    """Returns a mode that runs `mode` in one graph."""
 
     def run(function, tensors):
         def whole(*tensors):

@@ -1,4 +1,4 @@
-"""Transformations of transformations, drawn at random."""
+"""Random chains of transformations."""
 
 import functools
 import math
@@ -15,13 +15,13 @@ few = settings(max_examples=max(settings.default.max_examples // 6, 1))
 
 
 def chained(names):
-    """Returns the mode that wraps a function, the first name innermost."""
+    """Returns a mode that wraps a function; the first name is innermost."""
 
     def mode(function, tensors):
         whole = functools.reduce(
             lambda inner, name: WRAPPERS[name](inner), names, function
         )
-        # Small whole numbers, which every dtype has.
+        # Small whole numbers, which are exact in every dtype.
         shape = function(*tensors).shape
         count = math.prod(shape)
         numbers = keras.ops.reshape(keras.ops.arange(count) % 7 % 3, shape)

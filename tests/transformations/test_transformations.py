@@ -1,4 +1,4 @@
-"""What a framework can do with stock operations, it can do with ours."""
+"""Transformations that work with stock Keras's operations work with ours."""
 
 import pytest
 from outcomes import (
@@ -30,10 +30,12 @@ def test_ours_does_what_stock_does(mode, subject):
     if expected is None:
         listed = is_listed(STOCK_CANNOT, mode, subject)
         assert listed or not IS_LISTED_VERSION, (
-            f"stock Keras cannot, which no list says: {error}"
+            f"stock Keras fails, but STOCK_CANNOT does not list it: {error}"
         )
         return
-    assert not is_listed(STOCK_CANNOT, mode, subject), "stock Keras can"
+    assert not is_listed(STOCK_CANNOT, mode, subject), (
+        "stock Keras works, but STOCK_CANNOT lists it"
+    )
     if mode in RIGHT:
         right, _ = outcome(RIGHT[mode], subject, "stock")
         is_wrong = problem(subject, expected, right) is not None

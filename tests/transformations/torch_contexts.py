@@ -1,4 +1,4 @@
-"""What torch can run a function in, and tensors can be laid out like."""
+"""The contexts of torch, and the memory layouts of tensors."""
 
 import contextlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 Context = Callable[[], AbstractContextManager[Any]]
 
-# The same numbers in other places of memory.
+# The same numbers in other memory layouts.
 LAYOUTS = {
     "transposed": lambda t: t.mT.contiguous().mT,
     "turned": lambda t: t.transpose(0, -1).contiguous().transpose(0, -1),
@@ -25,7 +25,7 @@ LAYOUTS = {
 
 @contextlib.contextmanager
 def group_of_one() -> Any:
-    """A process group; `examples/ddp_torch.py` has one of two."""
+    """A group with one process; `examples/ddp_torch.py` has two."""
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group(
         "gloo", store=store, rank=0, world_size=1
@@ -37,7 +37,7 @@ def group_of_one() -> Any:
 
 
 class Watched(TorchDispatchMode):
-    """Sees every operation that runs."""
+    """A dispatch mode that sees every operation."""
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         return operation(*args, **(kwargs or {}))

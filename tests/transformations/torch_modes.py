@@ -1,4 +1,4 @@
-"""What torch can do with a function."""
+"""The transformations of torch."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,12 +28,12 @@ from torch_wrappers import (
 
 
 def wrapped(wrapper: Wrapper) -> Mode:
-    """Returns the mode that differentiates what the wrapper returns."""
+    """Returns a mode that differentiates the result of a wrapper."""
     return lambda function, tensors: gradients(wrapper(function), tensors)
 
 
 def in_context(context: Context) -> Mode:
-    """Returns the mode that calls and differentiates in a context."""
+    """Returns a mode that calls and differentiates in a context."""
 
     def mode(function: Function, tensors: Tensors) -> Tensors:
         with context():
@@ -43,12 +43,12 @@ def in_context(context: Context) -> Mode:
 
 
 def whole(tensors: Tensors) -> Tensors:
-    """Returns -1, 0 and 1, of which half precision has the sums exactly."""
+    """Returns numbers from -1, 0 and 1; their sums are exact."""
     return [tensor.sign() for tensor in tensors]
 
 
 def with_width(results: Tensors) -> Tensors:
-    """Adds a result whose shape is the width of the dtype of the value."""
+    """Adds a result whose shape is the size of the value's dtype."""
     return [*results, torch.zeros(results[0].element_size())]
 
 
@@ -173,7 +173,7 @@ def data_parallel(function: Function, tensors: Tensors) -> Tensors:
 
 
 def sharded(function: Function, tensors: Tensors) -> Tensors:
-    """Has the batch spread over processes, of which there is one."""
+    """Shards the batch over processes; there is only one."""
     with group_of_one():
         mesh = init_device_mesh("cpu", (1,))
         over = [[Shard(0)], *[[Replicate()]] * (len(tensors) - 1)]
@@ -186,7 +186,7 @@ def sharded(function: Function, tensors: Tensors) -> Tensors:
 
 
 def some_frozen(first: int) -> Mode:
-    """Returns the mode where every second tensor has no gradient."""
+    """Returns a mode in which every second tensor has no gradient."""
 
     def mode(function: Function, tensors: Tensors) -> Tensors:
         tensors = leaves(tensors)
@@ -200,7 +200,7 @@ def some_frozen(first: int) -> Mode:
 
 
 def saved_is_changed(function: Function, tensors: Tensors) -> Tensors:
-    """What changes in the meantime is refused, or changes no gradient."""
+    """Changes a tensor before backward: an error, or no effect."""
     changed = leaves([tensor.clone() for tensor in tensors])
     value = function(*changed)
     with torch.no_grad():
@@ -212,14 +212,14 @@ def saved_is_changed(function: Function, tensors: Tensors) -> Tensors:
 
 
 def shapes(function: Function, tensors: Tensors) -> Tensors:
-    """On a device without memory."""
+    """Runs on the device "meta", which has no memory."""
     with keras.device("meta"):
         found = gradients(function, [tensor.to("meta") for tensor in tensors])
     return [torch.zeros(one.shape) for one in found]
 
 
 def fake(function: Function, tensors: Tensors) -> Tensors:
-    """On what claims to have memory."""
+    """Runs on fake tensors, which claim to have memory."""
     with FakeTensorMode() as mode:
         fakes = [mode.from_tensor(tensor) for tensor in tensors]
         found = [one.shape for one in gradients(function, fakes)]
@@ -229,7 +229,7 @@ def fake(function: Function, tensors: Tensors) -> Tensors:
 def laid_out(
     function: Function, tensors: Tensors, layout: Callable[..., Any]
 ) -> Tensors:
-    """Has tensors, and the gradient that comes in, in a layout."""
+    """Gives the tensors and the incoming gradient a memory layout."""
     found = [layout(t) if t.ndim > 1 else t.detach() for t in tensors]
     found = [t.requires_grad_() for t in found]
     value = function(*found)
@@ -237,7 +237,7 @@ def laid_out(
 
 
 class Tagged(torch.Tensor):
-    """A subclass of no rules of its own."""
+    """A subclass without its own rules."""
 
 
 MODES: dict[str, Mode] = {
@@ -280,8 +280,8 @@ MODES: dict[str, Mode] = {
     },
 }
 
-# Stock Keras asks for the channels last in memory, which `vmap` cannot, except
-# of one spatial axis.
+# Stock Keras asks for channels_last memory, which `vmap` does not support. With
+# one spatial axis it does not ask.
 OF_SEVERAL_AXES = "(?!.*causal).*"
 STOCK_CANNOT = dict.fromkeys(
     (

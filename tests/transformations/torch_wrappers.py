@@ -1,4 +1,4 @@
-"""What torch makes of a function: another function of the same tensors."""
+"""torch's wrappers, from a function to another of the same tensors."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Wrapper = Callable[[Function], Function]
 
 
 def cotangent(value: torch.Tensor) -> torch.Tensor:
-    """Returns small whole numbers, which every dtype has."""
+    """Returns small whole numbers, which are exact in every dtype."""
     numbers = torch.arange(value.numel(), device=value.device) % 7 % 3
     return numbers.reshape(value.shape).to(value.dtype)
 
@@ -28,7 +28,7 @@ def gradients(function: Function, tensors: Tensors) -> Tensors:
     """Returns the value, then the gradients."""
     tensors = leaves(tensors)
     value = function(*tensors)
-    # Unlike `torch.autograd.grad`, it can do reentrant checkpoints.
+    # Unlike `torch.autograd.grad`, it supports reentrant checkpoints.
     value.backward(cotangent(value))
     found = [
         t.new_zeros(t.shape) if t.grad is None else t.grad for t in tensors
@@ -37,7 +37,7 @@ def gradients(function: Function, tensors: Tensors) -> Tensors:
 
 
 def energy(function: Function) -> Function:
-    """Returns a number of the same tensors, which curves."""
+    """Returns a function with one number as its result; it is not linear."""
     return lambda *tensors: (function(*tensors).square() / 8).sum()
 
 
@@ -50,7 +50,7 @@ def all_of(tensors: Any) -> tuple[int, ...]:
 
 
 class Module(torch.nn.Module):
-    """The function, as the `forward` of a module that owns the weights."""
+    """A module with the weights; the function is its `forward`."""
 
     def __init__(self, function: Function, weights: Tensors) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def autocast_off(function: Function) -> Function:
     return called
 
 
-# Each takes a function and returns one of the same tensors, to a tensor.
+# Each turns a function into another one of the same tensors.
 WRAPPERS: dict[str, Wrapper] = {
     "vmap_examples": over_examples,
     "vmap_weights": over_weights,
@@ -185,8 +185,8 @@ WRAPPERS: dict[str, Wrapper] = {
     "functionalize": torch.func.functionalize,
     "autocast_off": autocast_off,
 }
-# These write a program down. torch may end the process where one of them is
-# within another, with stock Keras's operations, too.
+# These record a program. If one of them is inside another, torch may crash,
+# with stock Keras's operations too.
 PROGRAMS: dict[str, Wrapper] = {
     "compile": functools.partial(as_compiled, dynamic=False),
     "compile_dynamic": functools.partial(as_compiled, dynamic=True),

@@ -1,4 +1,4 @@
-"""A caller that `mypy --strict` checks; what it must refuse is marked."""
+"""Code that `mypy --strict` checks; lines that it must refuse are marked."""
 
 import keras
 import numpy as np

@@ -1,9 +1,9 @@
-"""Reads the files of models, those of tf.keras up to 2.15 too.
+"""Reads files of models, including those of tf.keras up to 2.15.
 
-`reading` opens a file as what it is (`files`) and hands it to Keras, or, where
-it is an old one, makes the model itself: the layers (`config`, `tables`), the
-graph between them (`graph`, `ops`, `operations`), the weights (`weights`), and
-what `compile` had made (`compile`).
+`reading` finds out the format of a file (`files`). It passes files of Keras 3
+on to Keras. From older files it makes the model itself: the layers (`config`,
+`tables`), the graph between them (`graph`, `ops`, `operations`), the weights
+(`weights`), and the compile state (`compile`).
 """
 
 from keras_sepconv.tools.legacy.reading import no_weights, read

@@ -8,13 +8,13 @@ from keras_sepconv.tools.legacy.files import array, below, names
 
 Node = dict[str, Any]
 
-# Of tf.keras's optimizers; none changes a step that Keras 3 makes.
+# Options of tf.keras's optimizers that do not change a step of Keras 3.
 _DROPPED = ("is_legacy_optimizer", "jit_compile", "schedule_decay")
-# Metrics that `compile` chooses by the shapes of the outputs. What tf.keras
-# wrote of them as their function, in a file of before training, is a guess.
+# Metrics that `compile` chooses by the shapes of the outputs. If a file was
+# saved before training, the function that tf.keras wrote for them is a guess.
 _ACCURACY = ("acc", "accuracy")
 _CROSSENTROPY = ("ce", "crossentropy")
-# What Keras 3 calls otherwise.
+# Names that differ in Keras 3.
 _LOSSES = {
     "huber_loss": "huber",
     "kullback_leibler_divergence": "kl_divergence",
@@ -34,19 +34,19 @@ def compile_alike(model: Any, config: Any, objects: dict[str, Any]) -> None:
     """Compiles `model`.
 
     Args:
-        model: It.
-        config: What the file says of it: optimizer, loss and metrics.
-        objects: As `keras.models.load_model` takes `custom_objects`.
+        model: The model.
+        config: The optimizer, loss and metrics in the file.
+        objects: The `custom_objects` of `keras.models.load_model`.
 
     Raises:
-        Exception: Whatever Keras does not understand there.
+        Exception: Keras does not understand something in the config.
     """
     with keras.saving.custom_object_scope(objects):
         optimizer = config.get("optimizer_config") or config["optimizer"]
         loss = config.get("loss")
         weights = config.get("loss_weights")
         if len(model.outputs) == 1:
-            # Keras 3 takes no name of the output of a Sequential.
+            # Keras 3 does not accept the name of a Sequential's output.
             loss, weights = _lone(loss), _lone(weights)
         metrics = _Metrics(model, loss)
         model.compile(
@@ -62,13 +62,14 @@ def compile_alike(model: Any, config: Any, objects: dict[str, Any]) -> None:
 def renew_optimizer(model: Any, file: Any, objects: dict[str, Any]) -> None:
     """Gives a model that Keras 3 loaded from HDF5 an optimizer that can train.
 
-    Keras builds it for no variables, and so neither restores its state nor can
-    it take a step: `legacy_h5_format` in 3.6 to 3.15.
+    Keras 3.6 to 3.15 builds the optimizer without variables (in
+    `legacy_h5_format`). So its state is not restored, and it cannot take a
+    step.
 
     Args:
-        model: It, compiled or not.
-        file: The HDF5 file it is from.
-        objects: As `keras.models.load_model` takes `custom_objects`.
+        model: The model, compiled or not.
+        file: The HDF5 file of the model.
+        objects: The `custom_objects` of `keras.models.load_model`.
     """
     old = getattr(model, "optimizer", None)
     if old is None:
@@ -90,7 +91,7 @@ def _optimizer(config: Any) -> Any:
         return keras.optimizers.get(config)
     options = _options(config)
     if "inner_optimizer" in options:
-        # Keras 3 scales the loss by itself where the policy asks for it.
+        # Keras 3 scales the loss itself if the dtype policy needs it.
         return _optimizer(options["inner_optimizer"])
     for key in _DROPPED:
         options.pop(key, None)
@@ -106,7 +107,7 @@ def _optimizer(config: Any) -> Any:
 
 
 def _from_before_2_11(config: Node, options: Node) -> None:
-    """Puts the options of an older optimizer in the terms of the new ones."""
+    """Translates the options of an older optimizer to those of Keras 3."""
     decay, rate = options.pop("decay", 0), options.get("learning_rate")
     if decay:
         if not isinstance(rate, float):
@@ -118,14 +119,14 @@ def _from_before_2_11(config: Node, options: Node) -> None:
         del options["epsilon"]
     new = "weight_decay" in options or options.get("momentum")
     if str(config["class_name"]).endswith("RMSprop") and not new:
-        # It was added to the root, and is now to what is under it.
+        # It was added to the root; now it is added before the root is taken.
         options["epsilon"] = options.get("epsilon", 1e-7) ** 2
 
 
 def _loss(config: Any) -> Any:
     if not isinstance(config, dict):
         custom = keras.saving.get_registered_object(config)
-        # Raises for what Keras does not know, which `compile` would not yet.
+        # This raises an error for an unknown name; `compile` would not yet.
         return custom or keras.losses.get(_LOSSES.get(config, config))
     if config["class_name"] == "function":
         return _loss(config["config"])
@@ -139,19 +140,19 @@ def _loss(config: Any) -> Any:
 
 
 class _Metrics:
-    """Makes the metrics of a model, by the names that tf.keras gave them."""
+    """Makes the metrics of a model, with the names that tf.keras gave them."""
 
     def __init__(self, model: Any, loss: Any) -> None:
         self._model = model
         self._loss = loss
 
     def of(self, config: Any) -> Any:
-        """Returns what `compile` takes for what a file has."""
+        """Returns the argument of `compile` for the metrics in a file."""
         if config is None:
             return None
         if len(self._model.outputs) == 1:
             config = _lone(config)
-            # One list for each output, as tf.keras writes it for one, too.
+            # tf.keras writes a list for each output, even if there is only one.
             if isinstance(config, list) and len(config) == 1:
                 config = config[0] if isinstance(config[0], list) else config
             return self._listed(config)
@@ -160,7 +161,7 @@ class _Metrics:
         outputs = self._model.output_names
         config = config if isinstance(config, list) else [config]
         if not any(isinstance(item, list) for item in config):
-            # tf.keras means each of the outputs.
+            # In tf.keras the metrics are for every output.
             config = [config] * len(outputs)
         return [
             self._listed(item, output)
@@ -195,7 +196,7 @@ class _Metrics:
         return self._by_name(function, name, options)
 
     def _by_name(self, function: Any, name: Any, options: Node) -> Any:
-        """Returns the metric of a function, or of a class, that has a name."""
+        """Returns the metric with the name of a function or of a class."""
         if function in _ACCURACY:
             return function
         custom = keras.saving.get_registered_object(function)
@@ -228,17 +229,17 @@ def _nested(read: Any, config: Any) -> Any:
 
 
 def _is_named(config: Any) -> bool:
-    """Tells whether it goes by the names of outputs, so is no object."""
+    """Tells whether a dict has the names of outputs, and is not an object."""
     return isinstance(config, dict) and "class_name" not in config
 
 
 def _lone(config: Any) -> Any:
-    """Returns what stands under the name of the only output."""
+    """Returns the value for the only output."""
     return next(iter(config.values())) if _is_named(config) else config
 
 
 def _short(config: Any, output: str) -> Any:
-    """Returns a metric without the output's name, which Keras adds."""
+    """Removes the name of the output from a metric; Keras adds it again."""
     if not isinstance(config, dict) or not isinstance(config["config"], dict):
         return config
     options = dict(config["config"])
@@ -248,7 +249,7 @@ def _short(config: Any, output: str) -> Any:
 
 
 def _made(module: Any, config: Node, options: Node) -> Any:
-    """Returns an object of a class of the user's, or of one of `module`.
+    """Returns an object of a user's class, or of a class in `module`.
 
     Raises:
         ValueError: There is no such class.
@@ -265,7 +266,7 @@ def _made(module: Any, config: Node, options: Node) -> Any:
 
 
 def _options(node: Node) -> Node:
-    """Returns a copy of an object's config; Keras 3 takes no name of None."""
+    """Returns a copy of a config; Keras 3 does not accept None as a name."""
     config = dict(node["config"])
     if config.get("name", "") is None:
         del config["name"]

@@ -1,8 +1,8 @@
-"""Makes of a config of tf.keras up to 2.15 one that Keras 3 takes.
+"""Translates a config of tf.keras up to 2.15 to one of Keras 3.
 
-Nothing that the file says is imported: the modules it names are dropped, and
-each class is looked up anew, in Keras's public namespaces and among the objects
-that the caller knows.
+Nothing that a file names is imported. The names of modules are dropped. Each
+class is looked up in Keras's public namespaces and in the objects that the
+caller passed or registered.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ Node = dict[str, Any]
 
 
 def base_name(node: Node) -> str:
-    """Returns the class a node names, without its package."""
+    """Returns the name of a node's class without its package."""
     return str(node["class_name"]).split(">")[-1]
 
 
 def without_slashes(data: Any) -> Any:
-    """Returns a config with no `/` in a name, which Keras 3 refuses."""
+    """Returns a config without `/` in names, which Keras 3 refuses."""
     if isinstance(data, dict):
         result = {key: without_slashes(item) for key, item in data.items()}
         if isinstance(result.get("name"), str):
@@ -31,7 +31,7 @@ def without_slashes(data: Any) -> Any:
     if not isinstance(data, list):
         return data
     if len(data) in (3, 4) and isinstance(data[1], int) and data[1] >= 0:
-        # What one layer takes from another, which the name begins.
+        # A reference to a tensor of another layer. It starts with the name.
         data = [slashless(item) for item in data[:1]] + data[1:]
     return [without_slashes(item) for item in data]
 
@@ -40,18 +40,18 @@ class Rewriter:
     """Rewrites one model.
 
     Args:
-        custom_objects: As `keras.models.load_model` takes them.
-        safe_mode: Whether to refuse code that the file carries.
+        custom_objects: Those of `keras.models.load_model`.
+        safe_mode: Whether to refuse code that the file contains.
     """
 
     def __init__(self, custom_objects: dict[str, Any], safe_mode: bool) -> None:
         self.custom_objects = custom_objects
         self.safe_mode = safe_mode
-        # What the user should be told.
+        # Messages for the user.
         self.notes: list[str] = []
 
     def known(self, name: Any) -> bool:
-        """Tells whether the caller gave, or registered, this name."""
+        """Tells whether the caller passed or registered this name."""
         return isinstance(name, str) and bool(
             keras.saving.get_registered_object(name, self.custom_objects)
         )
@@ -60,7 +60,7 @@ class Rewriter:
         """Returns the node of a layer or model, rewritten.
 
         Raises:
-            RefusedError: What Keras 3 lacks, or what is unsafe.
+            RefusedError: Keras 3 lacks something, or something is unsafe.
         """
         base = base_name(node)
         if base == "Lambda" and self._given(node["config"]):
@@ -88,7 +88,7 @@ class Rewriter:
         return self._class(base, config)
 
     def _check_owner(self, node: Node) -> None:
-        """Refuses a user's class that has the name of one of Keras's."""
+        """Refuses a user's class with the name of a class of Keras."""
         module = str(node.get("module") or "keras").split(".")[0]
         name = str(node.get("registered_name") or node["class_name"])
         package = name.rpartition(">")[0]
@@ -107,7 +107,7 @@ class Rewriter:
             )
             return _named(base, config, f"keras_sepconv>{base}")
         if base == "LayerScale":
-            # Of ConvNeXt; Keras 3 has it where it is not public.
+            # ConvNeXt has this layer; in Keras 3 it is not public.
             channels = config.pop("projection_dim")
             config.pop("init_values")
             scaled = {"equation": "...d,d->...d", "output_shape": [channels]}
@@ -142,7 +142,7 @@ class Rewriter:
             config_of_input = {"batch_shape": shape}
             layers.insert(0, self._class("InputLayer", config_of_input))
         if isinstance(config, list):
-            # A name is where a functional model gave one.
+            # It has a name only if a functional model around it has given one.
             config = {"name": node["name"]} if "name" in node else {}
         result = {"name": None, **config, "layers": layers}
         if isinstance(build, dict) and "input_shape" in build:
@@ -167,11 +167,11 @@ class Rewriter:
                 config["axis"] = axis[0]
 
     def _given(self, config: Node) -> bool:
-        """Tells whether the caller gave a function by this Lambda's name."""
+        """Tells whether the caller passed a function for this Lambda."""
         return callable(self.custom_objects.get(str(config.get("name"))))
 
     def _replaced(self, config: Node) -> Node:
-        """Returns a Lambda's config with the caller's function; no code."""
+        """Returns a Lambda's config with the caller's function as its code."""
         kept = ("name", "trainable", "dtype", "arguments")
         result = self._values({k: v for k, v in config.items() if k in kept})
         name = config["name"]
@@ -179,7 +179,7 @@ class Rewriter:
 
     def _check_lambda(self, config: Node) -> None:
         functions = [config.get(k) for k in ("function", "output_shape")]
-        # As legacy files have it: the code, its defaults and its closure.
+        # Old files have a list of the code, its defaults and its closure.
         is_list = isinstance(functions[0], list)
         if self.safe_mode and (is_list or any(map(_is_lambda, functions))):
             raise RefusedError(
@@ -202,7 +202,7 @@ class Rewriter:
             config.pop(key, None)
 
     def _function(self, key: str, name: Any) -> Any:
-        """Returns a function that a config names, never one of Python's."""
+        """Returns a function that a config names, never a builtin of Python."""
         if self.known(name):
             return _named("function", name, name)
         if key.endswith("activation") and hasattr(keras.activations, name):
@@ -230,7 +230,7 @@ class Rewriter:
         return self._object(key, value)
 
     def _object(self, key: str, value: Node) -> Any:
-        """Returns an object inside a layer's config, rewritten."""
+        """Returns a rewritten object from inside the config of a layer."""
         base = base_name(value)
         if base in ("__tuple__", "TensorShape"):
             return self._value(key, value["items"])
@@ -281,14 +281,14 @@ def _named(base: str, config: Any, registered: Any) -> Node:
 
 
 def _layers(node: Node) -> list[Node]:
-    """Returns a model's layers; Keras before 2.2.3 wrote the bare list."""
+    """Returns a model's layers. Keras before 2.2.3 wrote only the list."""
     config = node["config"]
     layers = config if isinstance(config, list) else config.get("layers", [])
     return list(layers)
 
 
 def _input_shape(node: Node) -> Any:
-    """Returns what the first layer says of its input, models looked into."""
+    """Returns the input shape of the first layer, also inside a model."""
     layers = _layers(node)
     if layers:
         return _input_shape(layers[0])

@@ -1,4 +1,4 @@
-"""Opens files that nobody vouches for, and reads them as what they are."""
+"""Opens files that may be damaged or malicious, and finds their format."""
 
 import contextlib
 import io
@@ -15,27 +15,28 @@ import numpy as np
 
 from keras_sepconv._spec import shown
 
-# No genuine file stores so little of so much.
+# A file is refused if its content is larger than both limits: this many bytes,
+# and this many times the bytes that are stored. No real model is like that.
 _FLOOR_BYTES = 1 << 28
 _MAX_EXPANSION = 100
 
 
 class RefusedError(Exception):
-    """Why a file does not load; the message completes "cannot load, since"."""
+    """Why a file is not loaded; the message is the end of a sentence."""
 
 
 def check(name: str, path: Any) -> str:
-    """Returns the path of a file, or a folder of Keras 3, that exists.
+    """Returns the path of an existing file, or of a folder of Keras 3.
 
     Args:
-        name: The argument's name.
+        name: The name of the argument.
         path: Its value.
 
     Raises:
-        FileNotFoundError: Nothing is there.
-        IsADirectoryError: Another directory.
-        TypeError: No path.
-        ValueError: A pipe or a device.
+        FileNotFoundError: The file does not exist.
+        IsADirectoryError: It is another directory.
+        TypeError: It is not a path.
+        ValueError: It is a pipe or a device.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
@@ -63,7 +64,7 @@ def check(name: str, path: Any) -> str:
             f"Received: {name}={shown(text)}"
         )
     if not os.path.isdir(text) and not os.path.isfile(text):
-        # To open a pipe waits for whoever writes to it.
+        # Opening a pipe would wait until another process writes to it.
         raise ValueError(
             f"`{name}` must be a regular file, not a pipe or a device. "
             f"Received: {name}={shown(text)}"
@@ -72,17 +73,17 @@ def check(name: str, path: Any) -> str:
 
 
 def is_folder_of_keras(path: str) -> bool:
-    """Tells whether this is a folder as Keras 3 saves a model, or Orbax."""
+    """Tells whether this is a folder that Keras 3 or Orbax has saved."""
     return os.path.isdir(path) and any(
         name == "config.json" or name.isdigit() for name in os.listdir(path)
     )
 
 
 def kind(path: str) -> str:
-    """Returns `"zip"`, `"hdf5"`, `"json"` or `"folder"`, whatever the name.
+    """Returns `"zip"`, `"hdf5"`, `"json"` or `"folder"` by the content.
 
     Raises:
-        RefusedError: None of these.
+        RefusedError: It is none of these.
     """
     if os.path.isdir(path):
         return "folder"
@@ -106,7 +107,7 @@ def parsed(text: str | bytes, what: str) -> dict[str, Any]:
     """Returns a JSON object.
 
     Raises:
-        RefusedError: Something else; `what` names it.
+        RefusedError: `text` is not a JSON object; `what` names it.
     """
     try:
         result = json.loads(text)
@@ -118,7 +119,7 @@ def parsed(text: str | bytes, what: str) -> dict[str, Any]:
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """Returns what a JSON file of a model's architecture says."""
+    """Returns the config in a JSON file of a model's architecture."""
     config = parsed(pathlib.Path(path).read_bytes(), "it")
     if "class_name" not in config or "config" not in config:
         raise RefusedError(
@@ -129,10 +130,10 @@ def read_json(path: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def archive(path: str) -> Iterator[zipfile.ZipFile]:
-    """Opens a `.keras` archive, with every member's name and size checked.
+    """Opens a `.keras` archive; checks the name and size of every member.
 
     Raises:
-        RefusedError: A broken archive, or one that is no model.
+        RefusedError: The archive is broken or not a model.
     """
     try:
         opened = zipfile.ZipFile(path)
@@ -178,7 +179,7 @@ def hdf5(file: Any) -> Iterator[h5py.File]:
 
 
 def with_slashes(content: bytes) -> io.BytesIO:
-    """Returns HDF5 in memory; on Windows, backslashes stood between names."""
+    """Returns HDF5 in memory; replaces the backslashes that Windows wrote."""
     result = io.BytesIO(content)
     try:
         with h5py.File(result, "r+") as opened:
@@ -197,7 +198,7 @@ def text(attribute: Any) -> str:
 
 
 def names(group: h5py.Group, key: str) -> list[str]:
-    """Returns a list of names, which HDF5 may have split in pieces."""
+    """Returns a list of names; HDF5 may have split it into pieces."""
     pieces = [key] if key in group.attrs else []
     while not pieces or f"{key}{len(pieces)}" in group.attrs:
         if f"{key}{len(pieces)}" not in group.attrs:
@@ -207,15 +208,15 @@ def names(group: h5py.Group, key: str) -> list[str]:
 
 
 def slashless(name: Any) -> Any:
-    """Returns a layer's name as Keras 3 takes it; whatever else as it is."""
+    """Returns a name without slashes, for Keras 3; others stay unchanged."""
     return name.replace("/", "_") if isinstance(name, str) else name
 
 
 def below(group: h5py.Group, path: str) -> Any:
-    """Returns what `path` names in a group of this same file.
+    """Returns the item at `path` in a group of this file.
 
     Raises:
-        RefusedError: Nothing is there, or a link leads elsewhere.
+        RefusedError: There is no such item, or it is a link.
     """
     found: Any = group
     for part in path.split("/"):
@@ -231,7 +232,8 @@ def array(group: h5py.Group, path: str) -> np.ndarray:
     """Returns the numbers at `path`.
 
     Raises:
-        RefusedError: No numbers, numbers of another file, or far too many.
+        RefusedError: There are no numbers, they are in another file, or there
+            are far too many.
     """
     dataset = below(group, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":

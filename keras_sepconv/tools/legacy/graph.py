@@ -1,8 +1,9 @@
 """Rewrites the graph of a functional model of tf.keras.
 
-tf.keras counts the calls of a nested model from 1, since making one is a call
-too, and lists a call's inputs with the other arguments on each. Keras 3 counts
-from 0, but for a nested model's outputs, and writes arguments as such.
+tf.keras counts the calls of a nested model from 1, because its creation is a
+call too. It lists the inputs of a call, and each input has the other arguments.
+Keras 3 counts from 0, except for the outputs of a nested model, and writes the
+inputs and the arguments separately.
 """
 
 from typing import Any, Protocol
@@ -14,24 +15,25 @@ Node = dict[str, Any]
 
 
 class Rewrites(Protocol):
-    """What rewrites the layers of the graph."""
+    """An object that rewrites the layers of the graph."""
 
     def layer(self, node: Node) -> Node:
-        """Returns a layer's node, rewritten."""
+        """Returns the rewritten node of a layer."""
 
     def known(self, name: Any) -> bool:
-        """Tells whether the caller has this class."""
+        """Tells whether the caller passed this class."""
 
 
 def functional(config: Node, rewriter: Rewrites) -> Node:
-    """Returns the config of a functional model, rewritten.
+    """Returns the rewritten config of a functional model.
 
     Args:
-        config: That of tf.keras.
-        rewriter: What rewrites the layers.
+        config: The config of tf.keras.
+        rewriter: The object that rewrites the layers.
 
     Raises:
-        RefusedError: A graph that has loops, or an operation without a layer.
+        RefusedError: The graph has loops, or Keras 3 has no layer for an
+            operation.
     """
     graph = _Graph(config)
     layers = []
@@ -55,7 +57,7 @@ def functional(config: Node, rewriter: Rewrites) -> Node:
 
 
 class _Graph:
-    """Knows where the calls of each layer begin to count."""
+    """Knows the number of each layer's first call."""
 
     def __init__(self, config: Node) -> None:
         self.names = {node["name"] for node in config["layers"]}
@@ -65,7 +67,7 @@ class _Graph:
             if isinstance(node["config"], dict)
             and "input_layers" in node["config"]
         }
-        # Every call that the config keeps is one that something refers to.
+        # Something refers to every call in the config.
         self.first: dict[str, int] = {}
         self._scan([node.get("inbound_nodes") for node in config["layers"]])
         self._scan([config["input_layers"], config["output_layers"]])
@@ -93,12 +95,12 @@ class _Graph:
     def _tensor(self, reference: list[Any]) -> Node:
         name, index, output = reference[:3]
         history = [name, index - self.first[name], output]
-        # The shape is a stand-in: Keras puts the real tensor here.
+        # Keras ignores this shape; it puts the real tensor here.
         config = {"shape": [], "dtype": "float32", "keras_history": history}
         return {"class_name": "__keras_tensor__", "config": config}
 
     def _arguments(self, data: Any, others: Node) -> Any:
-        """Returns an argument with its tensors; puts the other ones aside."""
+        """Returns an argument with its tensors; adds others to `others`."""
         if self._is_reference(data):
             others.update(data[3] if len(data) == 4 else {})
             return self._tensor(data)
@@ -112,7 +114,7 @@ class _Graph:
         return data
 
     def call(self, data: Any) -> Node:
-        """Returns the arguments of one call, as Keras 3 writes them."""
+        """Returns the arguments of one call in the form of Keras 3."""
         others: Node = {}
         inputs = self._arguments(data, others)
         if isinstance(inputs, list) and len(inputs) == 1:
@@ -125,7 +127,7 @@ class _Graph:
         return {"args": [inputs], "kwargs": kwargs}
 
     def ends(self, data: Any) -> Any:
-        """Returns the model's inputs or outputs, counted as Keras 3 does."""
+        """Returns the inputs or outputs, with call numbers of Keras 3."""
         if isinstance(data, list) and len(data) == 1:
             data = data[0]
         return self._ends(data)
@@ -158,7 +160,7 @@ def _operation(node: Node, calls: list[Node]) -> tuple[Node, list[Node]]:
 
 
 def _check_order(layers: list[Node]) -> None:
-    """Refuses loops, on which old versions of Keras 3 do not end."""
+    """Refuses loops: old versions of Keras 3 would run for ever."""
     waiting = [
         ((layer["name"], index), _needs(call))
         for layer in layers

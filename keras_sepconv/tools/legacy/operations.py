@@ -1,8 +1,9 @@
-"""TensorFlow's operations that an old model may call, in Keras's own.
+"""TensorFlow operations of old models, computed with `keras.ops`.
 
-A model has each as a `Lambda` of `tensorflow_operation`, whose arguments say
-which; so it saves and loads, in safe mode too. What a file says chooses from
-the tables here and is never run.
+In the loaded model, each operation is a `Lambda` layer that runs
+`tensorflow_operation`; its arguments name the operation. So the model can be
+saved and loaded, also in safe mode. A file only chooses from the tables here;
+nothing in it is run.
 """
 
 import inspect
@@ -27,7 +28,7 @@ def _getitem(x: Tensor, slice_spec: Any) -> Tensor:
     found = []
     for axis, part in enumerate(p for p in slice_spec if p is not None):
         if isinstance(part, dict) and part["step"] == -1:
-            # torch has no slices that go backwards.
+            # torch does not support slices with a negative step.
             x = ops.flip(x, axis)
     for part in slice_spec:
         if isinstance(part, dict):
@@ -88,7 +89,7 @@ def _split(x: Tensor, num_or_size_splits: Any, axis: int = 0) -> Any:
     return ops.split(x, sizes, axis=axis)
 
 
-# Of one tensor, or of a list; the arguments have TensorFlow's names.
+# Operations on one tensor or a list; the arguments have TensorFlow's names.
 _OF_ONE: dict[str, Callable[..., Any]] = {
     "abs": ops.abs,
     "cast": lambda x, dtype: ops.cast(x, dtype),
@@ -125,7 +126,7 @@ _OF_ONE: dict[str, Callable[..., Any]] = {
     "tile": lambda x, multiples: ops.tile(x, tuple(multiples)),
     "transpose": lambda x, perm=None: ops.transpose(x, perm),
 }
-# Of two, either of which may be a number.
+# Operations on two operands; each may be a tensor or a number.
 _OF_TWO: dict[str, Callable[..., Any]] = {
     "add": ops.add,
     "matmul": _matmul,
@@ -139,7 +140,7 @@ _OF_TWO: dict[str, Callable[..., Any]] = {
 }
 _ALIASES = {"divide": "truediv", "mul": "multiply", "sub": "subtract"}
 _PREFIXES = ("compat.v1.", "__operators__.", "math.", "nn.", "linalg.")
-# Where Keras, or a backend of it, has fewer than TensorFlow.
+# The supported values of arguments for which TensorFlow has more.
 _CHOICES = {
     "method": ("bilinear", "nearest"),
     "mode": ("CONSTANT", "REFLECT", "SYMMETRIC"),
@@ -149,7 +150,7 @@ _CHOICES = {
 def short_name(function: str) -> str:
     """Returns TensorFlow's name of an operation, without its module."""
     if function.startswith("compat.v1.image"):
-        return function  # It samples elsewhere than `image.resize`.
+        return function  # It samples other positions than `image.resize`.
     for prefix in _PREFIXES:
         function = function.removeprefix(prefix)
     return _ALIASES.get(function, function)
@@ -161,14 +162,14 @@ def takes_two(name: str) -> bool:
 
 
 def not_taken(name: str, arguments: dict[str, Any]) -> list[str] | None:
-    """Returns the arguments that an operation does not take here.
+    """Returns the arguments of an operation that are not supported.
 
     Args:
-        name: What `short_name` returned.
-        arguments: What stands beside the operands.
+        name: The name from `short_name`.
+        arguments: The arguments other than the operands.
 
     Returns:
-        Their names, or `None` where there is no such operation.
+        The names of the arguments, or `None` if there is no such operation.
     """
     function = {**_OF_ONE, **_OF_TWO}.get(name)
     if function is None:
@@ -187,17 +188,17 @@ def not_taken(name: str, arguments: dict[str, Any]) -> list[str] | None:
 def tensorflow_operation(
     inputs: Any, function: str, x: Any = None, y: Any = None, **arguments: Any
 ) -> Any:
-    """Does what an operation of TensorFlow does.
+    """Computes an operation of TensorFlow.
 
     Args:
-        inputs: A tensor, or a list of them.
-        function: The operation, as `short_name` returns it.
-        x: The first operand where it is a number.
-        y: The second operand where it is a number.
-        **arguments: The others, by TensorFlow's names.
+        inputs: A tensor or a list of tensors.
+        function: The name of the operation, from `short_name`.
+        x: The first operand if it is a number.
+        y: The second operand if it is a number.
+        **arguments: The other arguments, with TensorFlow's names.
 
     Returns:
-        What TensorFlow would return.
+        The same as TensorFlow.
     """
     if function not in _OF_TWO:
         return _OF_ONE[function](inputs, **arguments)

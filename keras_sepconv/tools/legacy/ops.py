@@ -1,4 +1,4 @@
-"""What stands for a TensorFlow operation inside an old model."""
+"""Finds the layer that replaces a TensorFlow operation in an old model."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ _ACTIVATIONS = {
     "nn.swish": "silu",
     "nn.tanh": "tanh",
 }
-# The layer for two tensors; what a number means, on the right and on the left.
+# The layer for two tensors; and, for a number on the right or on the left, the
+# scale and offset of a `Rescaling` layer.
 _ARITHMETIC: dict[str, tuple[str | None, Any, Any]] = {
     "add": ("Add", lambda y: (1.0, y), lambda x: (1.0, x)),
     "multiply": ("Multiply", lambda y: (y, 0.0), lambda x: (x, 0.0)),
@@ -33,7 +34,7 @@ _ARITHMETIC: dict[str, tuple[str | None, Any, Any]] = {
     package="keras_sepconv"
 )
 def keras_2_hard_sigmoid(x: Any) -> Any:
-    """Keras 2's `hard_sigmoid`, which is steeper than Keras 3's.
+    """The `hard_sigmoid` of Keras 2, which is steeper than that of Keras 3.
 
     Args:
         x: A tensor.
@@ -47,18 +48,18 @@ def keras_2_hard_sigmoid(x: Any) -> Any:
 def layer_for(
     name: str, function: str, first: Any, arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], Any]:
-    """Returns the node of a layer for an operation, and what to call it on.
+    """Returns the node of a layer for an operation, and its inputs.
 
     Args:
-        name: The operation's name in the model.
-        function: TensorFlow's name of it, such as `"math.add"`.
+        name: The name of the operation in the model.
+        function: The name of the operation in TensorFlow, such as `"math.add"`.
         first: The first operand: a tensor (a dict), several, or a number.
-        arguments: The others, by TensorFlow's names.
+        arguments: The other arguments, with TensorFlow's names.
 
     Raises:
-        RefusedError: An operation that has no layer here.
+        RefusedError: There is no layer for the operation.
     """
-    # What asks for nothing, as `conjugate=False` and `name=None`.
+    # Drops arguments without an effect, such as `conjugate=False`.
     arguments = {
         key: value
         for key, value in arguments.items()

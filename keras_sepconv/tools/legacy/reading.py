@@ -1,4 +1,4 @@
-"""Reads the files of models, each in its way."""
+"""Reads files of models in all supported formats."""
 
 import contextlib
 import pathlib
@@ -25,17 +25,19 @@ def read(
     safe_mode: bool,
     weights: Any,
 ) -> tuple[Any, list[str]]:
-    """Returns the model of a file, and what its user should be told.
+    """Returns the model of a file, and messages for the user.
+
+    The arguments are those of `load_model`.
 
     Args:
         filepath: The file.
-        custom_objects: As for `load_model`, and so is the rest.
+        custom_objects: Classes and functions by the names in the file.
         compile: Whether to compile the model as it was.
-        safe_mode: Whether to refuse code that the file carries.
-        weights: The file of the weights of an architecture in JSON.
+        safe_mode: Whether to refuse code that the file contains.
+        weights: The file with the weights, if `filepath` is a JSON file.
 
     Raises:
-        Exception: As `load_model` raises.
+        Exception: The errors of `load_model`.
     """
     path = _files.check("filepath", filepath)
     with refusing("filepath", path):
@@ -48,7 +50,7 @@ def read(
 
 
 def no_weights(weights: Any) -> None:
-    """Refuses a file of weights beside a whole model."""
+    """Raises a `ValueError` for a file of weights beside a whole model."""
     if weights is not None:
         raise ValueError(
             "`weights` must be None where `filepath` is a whole model. "
@@ -70,7 +72,7 @@ class Reader:
         self.custom_objects = custom_objects
         self.compile = compile
         self.safe_mode = safe_mode
-        # What the user should be told.
+        # Messages for the user.
         self.notes: list[str] = []
 
     def from_json(self, weights: Any) -> Any:
@@ -102,7 +104,7 @@ class Reader:
         return model
 
     def whole(self, kind: str) -> Any:
-        """Returns the model of a file, or a folder, that has all of it."""
+        """Returns the model of a file or folder that contains all of it."""
         with refusing("filepath", self.path):
             if kind == "zip":
                 return self.from_zip()
@@ -172,10 +174,10 @@ class Reader:
             try:
                 model = load(False)
             except Exception:
-                # What is wrong is not the compile state.
+                # The compile state was not the reason.
                 raise error from None
         if training is not None:
-            # Keras reads no metric by its name from HDF5: 3.6 to 3.15.
+            # Keras 3.6 to 3.15 cannot read a metric given by name from HDF5.
             with contextlib.suppress(Exception):
                 _compile.compile_alike(model, training, self.custom_objects)
                 return model
@@ -183,7 +185,7 @@ class Reader:
         return model
 
     def _made(self, config: Node) -> Any:
-        """Returns the model of a config of tf.keras, its weights unset."""
+        """Returns the model of a tf.keras config, without its weights."""
         rewriter = Rewriter(self.custom_objects, self.safe_mode)
         node = rewriter.layer(config)
         model = self._deserialized(node)
@@ -234,13 +236,13 @@ class Reader:
 
 
 def _is_old(version: Any) -> bool:
-    """Tells whether a file is of Keras before 3."""
+    """Tells whether a version is older than Keras 3."""
     major = str(version).split(".")[0]
     return major.isdigit() and int(major) < 3
 
 
 def _is_marshal(error: Exception) -> bool:
-    """Tells whether bytecode could not be read."""
+    """Tells whether an error says that bytecode could not be read."""
     text = str(error)
     return "marshal data" in text or "EOF read where" in text
 
@@ -258,7 +260,7 @@ def _weights_of(path: str, kind: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def refusing(name: str, path: str) -> Iterator[None]:
-    """Makes of whatever goes wrong with a file one clear error."""
+    """Turns every error about a file into one clear `ValueError`."""
     try:
         yield
     except ImportError:

@@ -1,9 +1,9 @@
-"""What Keras 3 calls otherwise, lacks or ignores in a config of tf.keras."""
+"""What differs in Keras 3 from a config of tf.keras: names and arguments."""
 
 import keras
 
-# What tf.keras wrote and never used, or what Keras 3 takes no more and does
-# without. tf.keras ignored `groups` in all of these layers.
+# Arguments that tf.keras never used, or that Keras 3 no longer has or needs.
+# tf.keras ignored `groups` in all of these layers.
 UNUSED_BY_CLASS = {
     **dict.fromkeys(
         (
@@ -31,7 +31,7 @@ UNUSED_BY_CLASS = {
     "MultiHeadAttention": ("query_shape", "key_shape", "value_shape"),
 }
 UNUSED = ("batch_input_shape", "input_dtype")
-# What Keras 3 lacks, and whose other values it cannot honour.
+# Arguments that Keras 3 lacks. A model with any other value is refused.
 NEUTRAL = {
     "dynamic": False,
     "ragged": False,
@@ -45,7 +45,7 @@ RENAMED = {
     "ThresholdedReLU": ("ReLU", {"theta": "threshold"}),
     "BatchNormalizationV1": ("BatchNormalization", {}),
 }
-# Functions that Keras 3 computes otherwise under the same name.
+# Functions that compute something else in Keras 3 under the same name.
 CHANGED = {"hard_sigmoid": "keras_sepconv>keras_2_hard_sigmoid"}
 NAMESPACES = {
     "initializer": keras.initializers,
@@ -54,8 +54,8 @@ NAMESPACES = {
 }
 DATA = ("__bytes__", "__ellipsis__", "__numpy__", "__slice__", "__tensor__")
 MODELS = ("Functional", "Model", "Sequential")
-# Run code that a file carries or names.
+# Layers that run code that a file contains or names.
 UNSAFE = ("TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer")
-# Where Keras's own classes are, as a file says; and what stood before `>`.
+# The modules of Keras's own classes in a file, and the packages before `>`.
 OWNERS = ("builtins", "keras", "tensorflow", "tf_keras")
 PACKAGES = ("", "keras", "Keras")

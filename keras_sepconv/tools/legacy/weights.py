@@ -1,7 +1,7 @@
-"""Reads the weights that tf.keras up to 2.15 wrote, in both its layouts.
+"""Reads weights that tf.keras up to 2.15 saved, in both of its layouts.
 
-Keras 3 goes by the order in which it lists the layers itself. Here the config
-of the file says the order, since the layers are the file's.
+Keras 3 uses its own order of the layers. The weights in the file have the order
+of the config in the file, so this module uses that order.
 """
 
 import re
@@ -19,7 +19,7 @@ from keras_sepconv.tools.legacy.files import (
     slashless,
 )
 
-# Where 2.15, and where 2.12 to 2.14 put a model's layers.
+# The groups with a model's layers in 2.15, and in 2.12 to 2.14.
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 
 
@@ -27,7 +27,7 @@ class Order:
     """The layers of each model in the file: their names and classes.
 
     Args:
-        config: The model's config, as it stood in the file.
+        config: The config of the model in the file.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class Order:
                 self._add(item)
 
     def layers(self, model: Any) -> list[tuple[Any, str]]:
-        """Returns a model's layers in the file's order, with their classes."""
+        """Returns a model's layers in the order of the file, with classes."""
         live = {layer.name: layer for layer in model.layers}
         listed = [x for x in self._models.get(model.name, ()) if x[0] in live]
         if {name for name, _ in listed} >= {x.name for x in _weighty(model)}:
@@ -58,12 +58,12 @@ def load(model: Any, order: Order, file: h5py.File) -> None:
     """Sets all the weights of `model`.
 
     Args:
-        model: What the config of the file made.
-        order: What the config says.
+        model: The model that was made from the config of the file.
+        order: The order of the layers in that config.
         file: The weights, in either layout.
 
     Raises:
-        RefusedError: The weights are not this model's.
+        RefusedError: The weights are not those of this model.
     """
     group = below(file, "model_weights") if "model_weights" in file else file
     if "layer_names" in group.attrs or "layer_names0" in group.attrs:
@@ -94,7 +94,7 @@ def _load_by_layer(model: Any, order: Order, group: h5py.Group) -> None:
             f"the model has {len(layers)} layers with weights, and the file "
             f"{len(stored)}"
         )
-    # Names tell the layers apart, unless they were counted anew since.
+    # The names are used if they are the same; Keras may have renumbered them.
     by_name = {layer.name for layer in layers} == set(stored)
     for layer, name in zip(layers, list(stored), strict=True):
         inside, listed = stored[layer.name if by_name else name]
@@ -132,7 +132,7 @@ def _load_by_path(layer: Any, order: Order, group: Any) -> int:
     """Sets the weights from a file with a group for each layer.
 
     Returns:
-        How many weights it set.
+        The number of weights that were set.
     """
     count = _load_own(layer, group)
     if isinstance(layer, keras.Model):
@@ -143,8 +143,8 @@ def _load_by_path(layer: Any, order: Order, group: Any) -> int:
                 count += _load_by_path(inner, order, below(inside, key))
             return count
     for key in group:
-        # Wrappers and recurrent layers keep others in attributes.
-        # What the class has under that name is no part of this layer.
+        # Wrappers and recurrent layers have layers in attributes. An attribute
+        # of the class is not part of this layer.
         inner = None if hasattr(type(layer), key) else getattr(layer, key, None)
         if isinstance(inner, keras.layers.Layer) and inner is not layer:
             count += _load_by_path(inner, order, below(group, key))
@@ -181,10 +181,10 @@ def _load_own(layer: Any, group: h5py.Group) -> int:
 def _matched(
     layers: list[tuple[Any, str]], group: h5py.Group
 ) -> Iterator[tuple[Any, str]]:
-    """Yields each layer with its group, which its class and turn name.
+    """Yields each layer with the name of its group.
 
-    Versions differ in the numbers they give, which grow in all of them, and in
-    where they put underscores.
+    The name consists of the class and a number. The numbers grow in all
+    versions, but they may start differently. The underscores differ too.
     """
     turns: dict[str, list[str]] = {}
     for key in sorted(group, key=_number):
@@ -203,7 +203,7 @@ def _number(key: str) -> int:
 
 
 def _plain(name: str) -> str:
-    """Returns a class's name, or a group's, as both versions would."""
+    """Returns the name of a class or group, the same for all versions."""
     return re.sub(r"_\d+$", "", name).replace("_", "").lower()
 
 
@@ -216,7 +216,7 @@ def _check_shape(layer: Any, variable: Any, value: Any) -> None:
 
 
 def _finish(layer: Any) -> None:
-    # keras.layers.Normalization computes with what it makes of its weights.
+    # `Normalization` computes with numbers that it derives from its weights.
     if hasattr(layer, "finalize_state"):
         layer.finalize_state()
     for inner in getattr(layer, "layers", ()):
@@ -224,7 +224,7 @@ def _finish(layer: Any) -> None:
 
 
 def _count(group: h5py.Group) -> int:
-    """Returns how many weights of layers a file has."""
+    """Returns the number of layers' weights in a file."""
     found = 0
 
     def visit(_: str, item: Any) -> None:
