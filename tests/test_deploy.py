@@ -154,9 +154,7 @@ def test_copies_are_the_default_where_they_were_measured_to_help():
     assert reasons(2, wide, copies=True) == written
     assert reasons(5, (8, 8, 3), copies=True) == "5 copies of its input"
     if BACKEND not in ("tensorflow", "numpy"):
-        assert reasons(2, wide) == (
-            f"with {BACKEND} it is as fast; `copies=True` is for other uses"
-        )
+        assert reasons(2, wide) == f"with {BACKEND} it is as fast as it is"
         return
     assert reasons(2, wide) == written
     assert reasons(2, (None, None, 16)) == written

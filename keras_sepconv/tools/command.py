@@ -55,6 +55,19 @@ def add_to(commands: Any) -> None:
         action="store_true",
         help="do not compare what both models compute",
     )
+    add(
+        "--copies",
+        action=argparse.BooleanOptionalAction,
+        help="with --inference: write a depth multiplier as copies of the "
+        "input, wherever that is possible or nowhere; default: where it was "
+        "measured to help",
+    )
+    add(
+        "--equalize",
+        action="store_true",
+        help="with --inference: make channels alike in range, which changes "
+        "no result and helps a quantizer to int8",
+    )
     _source.add_options(add)
     add("--force", action="store_true", help="overwrite OUT.keras")
     add("--verbose", action="store_true", help="list each layer")
@@ -92,6 +105,9 @@ def run(options: argparse.Namespace, refuse: Callable[[str], object]) -> int:
             "argument --restore: must stand without --inference and "
             "--implementation"
         )
+    for name in ("copies", "equalize"):
+        if getattr(options, name) and not options.inference:
+            refuse(f"argument --{name}: must stand with --inference")
     try:
         kernels.check_name(options.implementation)
     except ValueError as error:
@@ -131,6 +147,8 @@ def _convert(options: argparse.Namespace) -> Any:
                 inference=options.inference,
                 verify=verify,
                 implementation=options.implementation,
+                copies=options.copies,
+                equalize=options.equalize,
             )
         status.update(f"writing {options.target}")
         _write(other, options.target)
