@@ -279,7 +279,8 @@ def test_a_zero_channel_is_left_alone():
 @pytest.mark.parametrize("options", [{"copies": True}, {"equalize": True}])
 def test_what_is_for_inference_demands_it(options):
     (name,) = options
-    with pytest.raises(ValueError, match=f"`{name}` must be left out without"):
+    message = f"`inference` must be True for `{name}=True`. Received: inf"
+    with pytest.raises(ValueError, match=message):
         convert_model(chain(), **options)
 
 

@@ -61,8 +61,6 @@ def _run(
         )
         if pointwise_kernel is not None:
             pointwise_kernel = tf.expand_dims(pointwise_kernel, 0)
-        if depthwise_kernel is not None:
-            depthwise_kernel = tf.expand_dims(depthwise_kernel, 0)
         # The gradient of `inputs[:, None]` would copy the sequence.
         inputs = tf.expand_dims(inputs, 1)
         outputs = _run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)
@@ -215,6 +213,10 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     It has neither unequal strides (without oneDNN in no dtype) nor strides with
     dilation.
     """
+    if kernel.shape.rank == 3:
+        # A sequence's. Not before: of a weight that went through an operation,
+        # what a custom gradient leaves behind is an output in OpenVINO.
+        kernel = tf.expand_dims(kernel, 0)
     strides, padding = (1, *spec.strides, 1), str(spec.padding).upper()
 
     if max(spec.strides) > 1 and not _is_plain(spec):
@@ -292,7 +294,7 @@ def _strided_by_slicing(
     dense = dataclasses.replace(spec, strides=(1, 1))
     outputs = _convolve(dense, inputs, kernel)
     taken: list[slice] = [slice(None)]
-    for axis, size in enumerate(sizes_of(inputs)[1:-1]):
+    for axis, size in enumerate(sizes_of(inputs, 1)[:-1]):
         first = dense.pad_before(axis, size) - spec.pad_before(axis, size)
         taken.append(slice(first, None, spec.strides[axis]))
     return outputs[tuple(taken)]

@@ -63,8 +63,12 @@ def own(tensor: Tensor) -> Tensor:
 
     In the branch of a conditional, a tensor from outside is not yet. If its
     gradient asks for both, TensorFlow feeds one of them alone.
+
+    One that is the graph's own stays as it is: OpenVINO makes an output of
+    whatever nothing reads.
     """
-    if tf.executing_eagerly():
+    graph = tf.compat.v1.get_default_graph()
+    if tf.executing_eagerly() or getattr(tensor, "graph", None) is graph:
         return tensor
     return tf.identity(tensor).op.inputs[0]
 
