@@ -227,6 +227,19 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="do not compare what both models compute",
     )
+    add(
+        "--copies",
+        action=argparse.BooleanOptionalAction,
+        help="with --inference: write a depth multiplier as copies of the "
+        "input, wherever that is possible or nowhere; default: where it was "
+        "measured to help",
+    )
+    add(
+        "--equalize",
+        action="store_true",
+        help="with --inference: make the ranges of channels alike, which "
+        "changes no result and helps a quantizer to int8",
+    )
     _add_source(add)
     add("--force", action="store_true", help="overwrite OUT.keras")
     add("--verbose", action="store_true", help="list each layer")

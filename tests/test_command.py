@@ -91,6 +91,30 @@ def test_inference_and_json(source, tmp_path, capsys):
     assert first.implementation == "portable"
 
 
+@pytest.mark.parametrize(
+    ("option", "copies"),
+    [([], "1"), (["--copies"], "2"), (["--no-copies"], None)],
+)
+def test_copies_and_equalize(tmp_path, capsys, option, copies):
+    """The default is that of the backend: numpy takes wide layers alone."""
+    source, target = tmp_path / "in.keras", tmp_path / "out.keras"
+    model = keras.Sequential(
+        [
+            keras.Input((9, 9, 3)),
+            keras.layers.SeparableConv2D(16, 3, depth_multiplier=2),
+            keras.layers.SeparableConv2D(4, 3, depth_multiplier=2),
+        ]
+    )
+    model.save(source)
+    arguments = ["convert", "--inference", "--equalize", *option]
+    assert main([*arguments, str(source), str(target)]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    found = [line for line in lines if line.endswith("written with copies")]
+    expected = [f"  {copies} SeparableConv2D written with copies"]
+    assert found == (expected if copies else [])
+    assert "  2 SeparableConv2D equalized" in lines
+
+
 @pytest.fixture
 def old(tmp_path, monkeypatch):
     """A file of tf.keras with Python code in it."""
@@ -173,6 +197,8 @@ def test_a_write_that_fails_leaves_the_old_file(
         (["IN", "nowhere/out.keras"], "must be a .keras file in a folder"),
         (["--restore", "--inference", "IN", "OUT"], "must be used without"),
         (["--implementation", "fastest", "IN", "OUT"], "`implementation` must"),
+        (["--copies", "IN", "OUT"], "--copies: must be used with --inference"),
+        (["--equalize", "IN", "OUT"], "--equalize: must be used with --inf"),
         (["IN"], "the following arguments are required"),
     ],
 )

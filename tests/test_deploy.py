@@ -154,9 +154,7 @@ def test_copies_are_the_default_where_they_were_measured_to_help():
     assert reasons(2, wide, copies=True) == written
     assert reasons(5, (8, 8, 3), copies=True) == "5 copies of its input"
     if BACKEND not in ("tensorflow", "numpy"):
-        assert reasons(2, wide) == (
-            f"with {BACKEND} it is as fast; `copies=True` is for other uses"
-        )
+        assert reasons(2, wide) == f"with {BACKEND} it is as fast as it is"
         return
     assert reasons(2, wide) == written
     assert reasons(2, (None, None, 16)) == written
@@ -281,7 +279,8 @@ def test_a_zero_channel_is_left_alone():
 @pytest.mark.parametrize("options", [{"copies": True}, {"equalize": True}])
 def test_what_is_for_inference_demands_it(options):
     (name,) = options
-    with pytest.raises(ValueError, match=f"`{name}` must be left out without"):
+    message = f"`inference` must be True for `{name}=True`. Received: inf"
+    with pytest.raises(ValueError, match=message):
         convert_model(chain(), **options)
 
 

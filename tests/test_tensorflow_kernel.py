@@ -282,7 +282,8 @@ def test_the_graph_of_inference_is_as_clean_as_tensorflows():
 
     A custom gradient leaves an `IdentityN` in the graph. There may be some on
     weights, but none between operations on images, because converters could
-    then not fuse these operations.
+    then not fuse these operations. Nothing else reads the images, because
+    OpenVINO would make an output of it.
     """
     weights = [tf.ones(s) for s in ((3, 3, 3, 1), (1, 1, 3, 4), (4,))]
     signature = [tf.TensorSpec((None, 8, 7, 3))]
@@ -295,6 +296,8 @@ def test_the_graph_of_inference_is_as_clean_as_tensorflows():
     for operation in graph.get_operations():
         if operation.type == "IdentityN":
             assert all(t.shape.is_fully_defined() for t in operation.inputs)
+    (reader,) = graph.inputs[0].consumers()
+    assert reader.type == "DepthwiseConv2dNative"
     kinds = sorted(op.type for op in graph.get_operations())
     assert [kind for kind in kinds if kind not in free] == [
         "BiasAdd",

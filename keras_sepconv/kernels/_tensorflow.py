@@ -63,8 +63,6 @@ def _run(
         )
         if pointwise_kernel is not None:
             pointwise_kernel = tf.expand_dims(pointwise_kernel, 0)
-        if depthwise_kernel is not None:
-            depthwise_kernel = tf.expand_dims(depthwise_kernel, 0)
         # The gradient of `inputs[:, None]` would copy the sequence.
         inputs = tf.expand_dims(inputs, 1)
         outputs = _run(flat, inputs, depthwise_kernel, pointwise_kernel, bias)
@@ -229,6 +227,11 @@ def _convolve(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
     The operation does not support strides together with dilation. Unequal
     strides are not supported in all dtypes; without oneDNN they are in none.
     """
+    if kernel.shape.rank == 3:
+        # The kernel of a sequence. The axis is added only here: if a custom
+        # gradient reads a weight that an operation has changed, OpenVINO makes
+        # an output of what the gradient leaves in the graph.
+        kernel = tf.expand_dims(kernel, 0)
     if max(spec.strides) > 1 and not _is_plain(spec):
         return _strided_by_slicing(spec, inputs, kernel)
     # For an empty batch, oneDNN returns gradients with wrong sizes.
@@ -310,7 +313,7 @@ def _strided_by_slicing(
     dense = dataclasses.replace(spec, strides=(1, 1))
     outputs = _convolve(dense, inputs, kernel)
     taken: list[slice] = [slice(None)]
-    for axis, size in enumerate(sizes_of(inputs)[1:-1]):
+    for axis, size in enumerate(sizes_of(inputs, 1)[:-1]):
         first = dense.pad_before(axis, size) - spec.pad_before(axis, size)
         taken.append(slice(first, None, spec.strides[axis]))
     return outputs[tuple(taken)]

@@ -64,8 +64,12 @@ def own(tensor: Tensor) -> Tensor:
 
     In a branch of a conditional, `tensor` may belong to the graph outside. If a
     gradient uses both, TensorFlow feeds a value to only one of them.
+
+    A tensor of the current graph is returned unchanged: OpenVINO makes an
+    output of each operation that nothing reads.
     """
-    if tf.executing_eagerly():
+    graph = tf.compat.v1.get_default_graph()
+    if tf.executing_eagerly() or getattr(tensor, "graph", None) is graph:
         return tensor
     return tf.identity(tensor).op.inputs[0]
 

@@ -73,7 +73,7 @@ class Stack:
                 for plane, frames in enumerate(self.met(inputs))
             ]
         )
-        shape = (size_of(inputs, 0), self.outputs, *sizes_of(total)[1:])
+        shape = (size_of(inputs, 0), self.outputs, *sizes_of(total, 1))
         return tf.reshape(total, shape)
 
 
@@ -91,4 +91,4 @@ def merged(frames: Tensor) -> Tensor:
     """Merges the batch and the depth into one batch of frames."""
     counts = frames.shape[:2].as_list()
     count = -1 if None in counts else counts[0] * counts[1]
-    return tf.reshape(frames, (count, *sizes_of(frames)[2:]))
+    return tf.reshape(frames, (count, *sizes_of(frames, 2)))

@@ -17,13 +17,20 @@ def size_of(tensor: Tensor, axis: int) -> Any:
     return tf.shape(tensor)[axis] if static is None else static
 
 
-def sizes_of(tensor: Tensor) -> list[Any]:
-    """Returns each size as an `int` if it is known, otherwise as a tensor."""
+def sizes_of(tensor: Tensor, first: int = 0) -> list[Any]:
+    """Returns the sizes from axis `first` on, as `size_of` does.
+
+    Ask only for sizes that are used: OpenVINO makes outputs of the others.
+    """
     static = tensor.shape.as_list()
-    if None not in static:
-        return list(static)
+    if None not in static[first:]:
+        return list(static[first:])
     dynamic = tf.shape(tensor)
-    return [dynamic[i] if n is None else n for i, n in enumerate(static)]
+    return [
+        dynamic[axis] if size is None else size
+        for axis, size in enumerate(static)
+        if axis >= first
+    ]
 
 
 def output_sizes(spec: ConvSpec, sizes: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def _why_not(place: Place, wanted: bool | None) -> str | None:
     after = place.layer.compute_output_shape(shape)
     inner = slice(2, None) if first else slice(1, -1)
     if backend not in _BACKENDS:
-        return f"with {backend} it is as fast; `copies=True` is for other uses"
+        return f"with {backend} it is as fast as it is"
     if _multiplier(place.layer) > _MOST_COPIES:
         return f"more than {_MOST_COPIES} copies do not help"
     if channels < _FEWEST_CHANNELS:

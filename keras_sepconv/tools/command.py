@@ -26,6 +26,9 @@ def run(options: argparse.Namespace) -> int:
             "argument --restore: must be used without --inference and "
             "--implementation"
         )
+    for name in ("copies", "equalize"):
+        if getattr(options, name) and not options.inference:
+            refuse(f"argument --{name}: must be used with --inference")
     try:
         kernels.check_name(options.implementation)
     except ValueError as error:
@@ -57,6 +60,8 @@ def _convert(options: argparse.Namespace) -> Any:
                 inference=options.inference,
                 verify=verify,
                 implementation=options.implementation,
+                copies=options.copies,
+                equalize=options.equalize,
             )
         status.update(f"writing {options.target}")
         _write(other, options.target)

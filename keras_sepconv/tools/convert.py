@@ -99,7 +99,7 @@ reason=None),)
         boolean("copies", copies)
     for name, value in (("copies", copies), ("equalize", equalize)):
         if value and not inference:
-            raise wrong(name, "left out without `inference=True`", value)
+            raise wrong("inference", f"True for `{name}=True`", inference)
     deploy = functools.partial(_deployed, copies=copies, equalize=equalize)
     swap = _swap.to_ours(implementation)
     return _converted(

@@ -76,6 +76,8 @@ def openvino(model: keras.Model, folder: pathlib.Path) -> Exported:
     model.export(path, format="openvino", verbose=False)
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(path, "CPU", options)
+    # Of volumes from TensorFlow, docs/export.md says what else is an output.
+    assert len(compiled.outputs) == 1 or len(model.input_shape) == 5
     kinds = [
         node.get_rt_info()["layerType"].astype(str)
         for node in compiled.get_runtime_model().get_ops()
