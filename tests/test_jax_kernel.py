@@ -377,3 +377,19 @@ def test_jax_asks_for_no_rule_that_the_primitives_lack():
         if not all(primitive in table for primitive in MEANINGS)
     }
     assert lacking <= set(NOT_NEEDED)
+
+
+def test_the_sums_of_one_layer_are_not_computed_again_in_the_next():
+    """XLA would do so where layers add their outputs to one stream."""
+
+    def slices(layers):
+        def stream(images, kernel):
+            for _ in range(layers):
+                images += ops.depthwise_conv(images, kernel, padding="same")
+            return images
+
+        arrays = jnp.ones((1, 6, 6, 8)), jnp.ones((3, 3, 8, 1))
+        program = jax.jit(stream).lower(*arrays).compile()
+        return program.as_text().count(" slice(")
+
+    assert slices(6) <= 2 * slices(3)

@@ -88,7 +88,8 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
         if result == "inputs":
             found = _input_gradient(form, wide(images), kernel)
         else:
-            found = taps.outputs(spec, _padded(form, images), kernel)
+            padded = _separately(lambda: _padded(form, images), kernel)
+            found = taps.outputs(spec, padded, kernel)
         return [found.astype(dtype)], []
 
     sizes, channels = form.sizes, kernel.shape[-1] // form.multiplier
@@ -96,6 +97,24 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
         sizes, channels = output_sizes(form), kernel.shape[-1]
     space = _space(images, (*sizes, channels))
     return _in_blocks(form, convolve, [images], [space], [])[0]
+
+
+def _separately(
+    compute: Callable[[], jax.Array], kernel: jax.Array
+) -> jax.Array:
+    """Returns what `compute` returns, as an array that XLA computes once.
+
+    XLA joins what makes the images with each tap that reads them, and so
+    computes it again for each tap. In a network that adds the outputs of many
+    depthwise layers to one stream, each layer would compute the sums of all
+    layers before it. XLA joins nothing across a conditional. The condition is
+    always true, but XLA cannot know it.
+    """
+    number = kernel[(0,) * kernel.ndim].astype("int32")
+    like = jax.eval_shape(compute)
+    return lax.cond(
+        (number & 1) < 2, compute, lambda: jnp.zeros(like.shape, like.dtype)
+    )
 
 
 def separable(
