@@ -64,7 +64,7 @@ def test_t12_an_operation_takes_the_channels_from_its_kernel(
         model = keras.Model(symbolic, outputs)
         np.testing.assert_allclose(array(model(x)), array(expected), atol=1e-5)
         wrong = tensor(np.ones(shaped(sizes, 4, data_format)))
-        with pytest.raises(ValueError, match="`inputs` must have the 3 chann"):
+        with pytest.raises(ValueError, match="channels of `inputs` must be 3"):
             model(wrong)
 
 
