@@ -316,10 +316,11 @@ def cast(tensor: Tensor, dtype: str) -> Tensor:
     `keras.ops.cast` takes long even if there is nothing to do. Eager layers on
     small images spend most of their time in such calls.
     """
-    if isinstance(tensor, keras.Variable):
+    # A custom gradient does not accept variables. That of Keras may hold one of
+    # TensorFlow. Keras 3.6 has variables that are no `keras.Variable`.
+    if hasattr(tensor, "assign") and not hasattr(tensor, "read_value"):
         tensor = tensor.value
     if hasattr(tensor, "read_value"):
-        # A custom gradient does not accept TensorFlow's own variables.
         tensor = tensor.value()
     if dtype_name(tensor.dtype) == dtype:
         return tensor

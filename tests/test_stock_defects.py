@@ -624,11 +624,7 @@ if BACKEND == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
                 "-q",
                 "-n0",
                 HERE / "test_stock_defects.py",
-                f"{HERE / 'test_kernels.py'}::test_separable",
                 HERE / "transformations" / "test_chains.py",
-                # The taps use no operation that oneDNN has a share in.
-                "-k",
-                "not [taps-",
             ],
             env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
             capture_output=True,
