@@ -68,7 +68,8 @@ def table(found: dict[str, dict[str, Results]]) -> Iterator[str]:
                 + " |"
             )
     yield ""
-    yield "What went wrong with ours, and with stock Keras's layers:"
+    yield "These exports failed. A *cell* is one layer in one format; the errors are"
+    yield "shortened:"
     yield ""
     yield "| backend | format | cells | stock | ours |"
     yield "|---|---|---|---|---|"
