@@ -68,8 +68,8 @@ def table(found: dict[str, dict[str, Results]]) -> Iterator[str]:
                 + " |"
             )
     yield ""
-    yield "These exports failed. A *cell* is one layer in one format; the errors are"
-    yield "shortened:"
+    yield "These exports failed. A *cell* is one layer in one format. The"
+    yield "errors are cut."
     yield ""
     yield "| backend | format | cells | stock | ours |"
     yield "|---|---|---|---|---|"
