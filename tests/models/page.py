@@ -47,10 +47,10 @@ than the bound allows. Compared with the same network in float64 (on torch),
 stock Keras is off by 1.8e-4 on JAX, 4.3e-4 on TensorFlow and 4.8e-4 on torch.
 The accelerated model on JAX is off by 0.8e-4.
 
-A training step of RegNetY002 has the same problem: if rounding moves one number
-across zero before a ReLU, the step changes by about 1e-4 of its size. With eight
-other batches on torch, compared with float64, stock Keras is off by 8e-6 to 9e-4,
-and the accelerated model by 2e-6 to 3e-4.
+A training step of RegNetY002 has the same problem: if rounding moves one
+number across zero before a ReLU, the step changes by about 1e-4 of its size.
+With eight other batches on torch, compared with float64, stock Keras is off by
+8e-6 to 9e-4, and the accelerated model by 2e-6 to 3e-4.
 """
 
 _FAST = """\
