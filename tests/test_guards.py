@@ -1,6 +1,7 @@
 """Guards of the design; for each, a test shows that it can fail."""
 
 import ast
+import inspect
 import pathlib
 import re
 import subprocess
@@ -187,3 +188,12 @@ def test_public_names():
     )
     for name in keras_sepconv.__all__:
         assert getattr(keras_sepconv, name) is not None
+
+
+def test_signatures_show_the_names_of_the_types():
+    """What the names stand for would fill a screen."""
+    modules = layers, functional
+    for module in modules:
+        for name in module.__all__:
+            signature = inspect.signature(getattr(module, name))
+            assert "numpy" not in str(signature), name

@@ -1,5 +1,8 @@
 """The common part of all helpers: they return, add or call a layer."""
 
+# `help` and editors then show the names of the types.
+from __future__ import annotations
+
 import numbers
 import warnings
 from typing import Any

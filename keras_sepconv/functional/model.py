@@ -1,5 +1,8 @@
 """The helpers that start a model, as in R's keras."""
 
+# `help` and editors then show the names of the types.
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,5 +1,8 @@
 """The `layer_*` helpers that change sizes, as in R's keras."""
 
+# `help` and editors then show the names of the types.
+from __future__ import annotations
+
 from typing import Any
 
 import keras

@@ -1,5 +1,8 @@
 """The `layer_*` helpers for separable convolutions."""
 
+# `help` and editors then show the names of the types.
+from __future__ import annotations
+
 from typing import Any
 
 from keras_sepconv import layers

@@ -1,5 +1,8 @@
 """Separable convolution layers: one base for every rank, and thin ranks."""
 
+# `help` and editors then show the names of the types.
+from __future__ import annotations
+
 from typing import Any, ClassVar
 
 import keras
