@@ -8,6 +8,7 @@ the whole batch.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -84,13 +85,15 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
     images, kernel = (a, b) if result == "outputs" else (b, a)
     kernel = _merged(kernel)
 
-    def convolve(images: jax.Array) -> tuple[Arrays, Arrays]:
+    def convolve(block: jax.Array) -> tuple[Arrays, Arrays]:
         if result == "inputs":
-            found = _input_gradient(form, wide(images), kernel)
-        else:
-            padded = _separately(lambda: _padded(form, images), kernel)
-            found = taps.outputs(spec, padded, kernel)
-        return [found.astype(dtype)], []
+            found = _input_gradient(form, wide(block), kernel)
+            return [found.astype(dtype)], []
+        padded = functools.partial(_padded, form, block)
+        # XLA fuses nothing into a loop over blocks.
+        is_loop = len(block) < len(images)
+        found = padded() if is_loop else _separately(padded, kernel)
+        return [taps.outputs(spec, found, kernel).astype(dtype)], []
 
     sizes, channels = form.sizes, kernel.shape[-1] // form.multiplier
     if result == "outputs":
@@ -102,13 +105,13 @@ def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
 def _separately(
     compute: Callable[[], jax.Array], kernel: jax.Array
 ) -> jax.Array:
-    """Returns what `compute` returns, as an array that XLA computes once.
+    """Calls `compute` so that XLA computes its result only once.
 
-    XLA joins what makes the images with each tap that reads them, and so
-    computes it again for each tap. In a network that adds the outputs of many
-    depthwise layers to one stream, each layer would compute the sums of all
-    layers before it. XLA joins nothing across a conditional. The condition is
-    always true, but XLA cannot know it.
+    XLA fuses the operations before a depthwise step into each tap that reads
+    their result, and so computes them again for each tap. In a network that
+    adds the outputs of many depthwise layers to one stream, each layer would
+    compute the sums of all layers before it. XLA fuses nothing across a
+    conditional. The condition is always true, but XLA cannot know that.
     """
     number = kernel[(0,) * kernel.ndim].astype("int32")
     like = jax.eval_shape(compute)
