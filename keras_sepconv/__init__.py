@@ -3,11 +3,10 @@
 from keras_sepconv import _arguments
 from keras_sepconv._version import __version__ as __version__
 
-# Python imports a package before it runs the package's command, and what
-# follows imports Keras, which takes seconds. So the command's arguments are
-# read here, ahead of that. `--help` and a bad argument end the process; nothing
-# else is different, in that process or in any other: the import is never left
-# half done, and never put off.
+# Python imports a package before it runs the command of the package. The
+# imports below import Keras, which takes seconds. So the arguments of the
+# command are read here, before them: `--help` and a bad argument end the
+# process at once. In all other processes this does nothing.
 _arguments.answer_first()
 
 from keras_sepconv import functional, ops

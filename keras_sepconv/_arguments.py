@@ -1,7 +1,7 @@
 """The arguments of the command line, read without Keras.
 
-Keras takes seconds to import, and `--help` needs nothing of it. So nothing here
-imports more than the standard library.
+Importing Keras takes seconds, and `--help` does not need it. So this module
+imports only the standard library.
 """
 
 import argparse
@@ -30,13 +30,13 @@ _PICTURES = (".png", ".svg", ".pdf")
 def answer_first() -> None:
     """Reads the arguments, if this process was started as the command.
 
-    `--help`, `--version` and a bad argument end the process here; so does a
-    backend that Keras cannot import. Other processes are left alone.
+    `--help`, `--version` and a bad argument end the process here. So does a
+    backend that Keras cannot import.
     """
     program = sys.argv[0] if sys.argv else ""
     if program == "-m":
-        # So it is called until Python has found the module. The words of the
-        # process have its name, ahead of the arguments.
+        # `sys.argv[0]` is "-m" until Python has found the module. The original
+        # arguments have the name of the module before the other arguments.
         module = sys.orig_argv[-len(sys.argv)].removeprefix("-m")
         started = module == "keras_sepconv"
     else:
@@ -286,7 +286,7 @@ def _add_input_shape(add: Callable[..., Any]) -> None:
 
 
 def _add_source(add: Callable[..., Any]) -> None:
-    """Adds what `keras_sepconv.tools._source` reads a model by."""
+    """Adds the options with which `tools/_source.py` reads a model."""
     add(
         "--weights",
         metavar="WEIGHTS",

@@ -46,13 +46,13 @@ class Application:
         return f"{self.network} {self.batch}x{self.side}x{self.side}x3"
 
     def contest(self, settings: Settings) -> networks.NetworkContest:
-        """Returns what is to be run: also OpenVINO, where it is installed."""
+        """Returns everything that is run; with OpenVINO, if it is installed."""
         keras.utils.set_random_seed(0)
         shape = (self.side, self.side, 3)
         stock = getattr(keras.applications, self.network)(
             weights=None, input_shape=shape
         )
-        _give_signal(stock)
+        networks.give_signal(stock)
         ours = convert_model(
             stock, verify=False, implementation=settings.implementation
         )
@@ -105,23 +105,3 @@ APPLICATIONS = tuple(
 def exports() -> bool:
     """Tells whether Keras can export to OpenVINO from the active backend."""
     return keras.backend.backend() in ("tensorflow", "torch")
-
-
-def _give_signal(model: Any) -> None:
-    """Sets random weights with which predictions differ between images.
-
-    With Keras's default weights, all predictions are the same, because Keras
-    takes wrong fans for a depthwise kernel. These weights are those of He et
-    al. (2015), scaled for what each kernel sums over.
-    """
-    rng = np.random.default_rng(0)
-    for variable in model.weights:
-        if variable.name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
-            axes = -2 if "depthwise" in variable.path else -1
-            fan_in = np.prod(variable.shape[:axes])
-            values = rng.standard_normal(variable.shape)
-            variable.assign(values * np.sqrt(2 / fan_in))
-        elif variable.name == "moving_mean":
-            variable.assign(0.1 * rng.standard_normal(variable.shape))
-        elif variable.name == "moving_variance":
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))

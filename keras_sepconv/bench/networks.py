@@ -1,4 +1,4 @@
-"""One whole network: what is timed of it, and whether it computes the same."""
+"""Times one whole network, after a check that the numbers are the same."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -10,25 +10,26 @@ import numpy as np
 from keras_sepconv.bench.results import Costs
 from keras_sepconv.tools import _verify, convert_model
 
-# How many times as far from stock Keras ours may be after a training step as
-# stock Keras is from itself with its inputs and weights rounded once: every
-# layer rounds. A network that hardly moves may be so far off.
+# After a training step, our weights may differ from those of stock Keras by
+# this many times the change that one rounding of the inputs and weights causes
+# in stock Keras, because every layer rounds.
 ROUNDINGS = 8
+# The difference that is always allowed, relative to the step.
 _LEAST = 2.0**-14
 
 
 class NetworkContest:
-    """All that is run for one network.
+    """Everything that is run for one network.
 
-    Prediction and training steps are those of users, `predict_on_batch` and
-    `train_on_batch`, with all that Keras does around them.
+    It runs `predict_on_batch` and `train_on_batch`, as users do.
 
     Args:
-        models: By name: `stock`, `ours`, and what else predicts.
+        models: The models by name: `stock`, `ours`, and others that only
+            predict.
         inputs: A batch.
-        labels: What `stock` and `ours` learn for the batch.
-        trains: Whether to run training steps of those two.
-        peers: What predicts the batch without Keras, by name.
+        labels: The targets of the batch.
+        trains: Whether to run training steps of `stock` and `ours`.
+        peers: Functions that predict the batch without Keras, by name.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class NetworkContest:
         self._predict |= peers or {}
 
     def runs(self, kind: str) -> dict[str, Callable[[], object]]:
-        """Returns what to time, by name; nothing if nothing trains."""
+        """Returns the functions to time, by name."""
         if kind == "forward":
             return dict(self._predict)
         return {
@@ -60,16 +61,21 @@ class NetworkContest:
         }
 
     def costs(self) -> dict[str, Costs]:
-        """Returns nothing; what compiles these is Keras."""
+        """Returns nothing, because Keras compiles the models itself."""
         return {}
 
     def wrong(self) -> list[str]:
-        """Returns what is wrong with all but stock, and warms all up."""
+        """Compares all with stock Keras, and warms them up.
+
+        Returns:
+            The errors, in words.
+        """
         stock = self._models["stock"]
         epsilon = _verify.epsilon(stock)
         change = functools.partial(rounded, epsilon=epsilon)
         expected = predicted(stock, self._inputs)
-        # What one rounding does to stock Keras says what rounding does.
+        # The effect of one rounding on stock Keras tells how much rounding may
+        # change the results.
         nearby = keras.tree.map_structure(change, self._inputs)
         moved = predicted(stock, nearby)
         wrong = [
@@ -95,8 +101,34 @@ class NetworkContest:
         return wrong
 
 
+def give_signal(model: Any) -> None:
+    """Sets random weights with which predictions differ between images.
+
+    With Keras's default weights, all predictions are the same, because Keras
+    takes wrong fans for a depthwise kernel. These kernels are those of He et
+    al. (2015), scaled for what each of them sums over. Normalisations get
+    weights and statistics as if they had been trained.
+    """
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        name, shape = variable.name, tuple(variable.shape)
+        if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
+            # The last axis of a depthwise kernel has few filters a channel.
+            is_depthwise = name != "pointwise_kernel"
+            is_depthwise = is_depthwise and len(shape) == 4 and shape[-1] <= 2
+            fan_in = np.prod(shape[: -2 if is_depthwise else -1])
+            value = rng.standard_normal(shape) * np.sqrt(2 / fan_in)
+        elif name in ("moving_variance", "gamma"):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif name in ("moving_mean", "beta", "bias"):
+            value = 0.1 * rng.standard_normal(shape)
+        else:
+            continue
+        variable.assign(value)
+
+
 def folded(model: Any, implementation: str | None) -> Any:
-    """Returns a model converted for inference, compiled as it is."""
+    """Returns a model converted for inference, with the same `jit_compile`."""
     other = convert_model(
         model, inference=True, verify=False, implementation=implementation
     )
@@ -114,7 +146,7 @@ def _arrays(outputs: Any) -> list[np.ndarray]:
 
 
 def labels(model: Any, inputs: Any) -> Any:
-    """Returns what a compiled model could be taught for a batch."""
+    """Returns random targets that fit the loss of a compiled model."""
     if model.loss is None:
         return None
     outputs = model.predict_on_batch(inputs)
@@ -133,7 +165,7 @@ def labels(model: Any, inputs: Any) -> Any:
 def _drawn(
     rng: np.random.Generator, shape: tuple[int, ...], loss: Any
 ) -> np.ndarray:
-    """Returns classes, as the loss takes them."""
+    """Returns random classes in the form that the loss needs."""
     name = loss if isinstance(loss, str) else type(loss).__name__
     name += getattr(loss, "__name__", "")
     if len(shape) < 2 or shape[-1] == 1:
@@ -150,15 +182,15 @@ def step(
     labels: Any,
     change: Callable[[np.ndarray], np.ndarray] = np.array,
 ) -> list[np.ndarray]:
-    """Returns what a training step adds to the weights; undoes it.
+    """Returns the change of the weights in a training step, and undoes it.
 
     Args:
         model: A compiled model.
         inputs: A batch.
-        labels: What to learn for it.
-        change: What to make of inputs and weights before the step.
+        labels: The targets of the batch.
+        change: Applied to the inputs and the weights before the step.
     """
-    # Seeds of dropout are among the variables; torch's own is not.
+    # The variables include the seeds of dropout, but not the seed of torch.
     variables = [*model.variables, *model.optimizer.variables]
     before = [keras.ops.copy(variable.value) for variable in variables]
     weights = [change(array) for array in model.get_weights()]
@@ -172,7 +204,7 @@ def step(
 
 
 def rounded(array: np.ndarray, epsilon: float = 2.0**-24) -> np.ndarray:
-    """Returns numbers that are one unit off, up or down."""
+    """Returns the numbers, each changed by one rounding, up or down."""
     if array.dtype != "float32":
         return array
     signs = np.random.default_rng(1).choice([-1, 1], array.shape)
@@ -181,7 +213,7 @@ def rounded(array: np.ndarray, epsilon: float = 2.0**-24) -> np.ndarray:
 
 
 def distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Returns how far steps are apart, as a part of the expected one."""
+    """Returns the distance of two steps, relative to the expected one."""
     far, size = (
         sum(float(np.sum(np.square(array, dtype="float64"))) for array in one)
         for one in (map(np.subtract, found, expected), expected)

@@ -1,4 +1,4 @@
-"""A user's own model: as it is, accelerated, and converted for inference."""
+"""Times a user's model: as it is, accelerated, and converted."""
 
 import argparse
 import dataclasses
@@ -23,9 +23,10 @@ class OwnModel:
     """A saved model with a batch.
 
     Attributes:
-        name: The model's name with the batch.
+        name: The name of the model, with the batch size.
         description: The shape of the batch.
-        load: Reads the model from its file: timing changes its weights.
+        load: Reads the model from its file. Each case needs a new one, because
+            training changes the weights.
         inputs: The batch.
     """
 
@@ -40,11 +41,11 @@ class OwnModel:
         return self.name
 
     def contest(self, settings: Settings) -> networks.NetworkContest:
-        """Returns what is to be run."""
+        """Returns everything that is run for the case."""
         stock, ours = self.load(), self.load()
-        # What a file lacks, as tf.keras does the seeds, is drawn anew.
+        # Files of tf.keras have no seeds, so both models draw their own.
         for one, other in zip(stock.variables, ours.variables, strict=True):
-            # A copy: a training step on JAX gives its arrays away.
+            # A copy, because a training step on JAX deletes its old arrays.
             other.assign(keras.ops.copy(one.value))
         implementation = settings.implementation
         accelerate(ours, implementation=implementation, verify=False)
@@ -61,7 +62,7 @@ class OwnModel:
                 labels = networks.labels(stock, self.inputs)
                 networks.step(stock, self.inputs, labels)
                 trains = True
-            except Exception as error:  # Whatever a loss raises.
+            except Exception as error:  # A loss may raise anything.
                 self._warn("training step", said(error))
         return networks.NetworkContest(models, self.inputs, labels, trains)
 
@@ -74,7 +75,8 @@ def cases(options: argparse.Namespace) -> list[OwnModel]:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file holds no model, or one that takes no such batch.
+        ValueError: The file has no model, or the model does not accept such a
+            batch.
     """
 
     def load() -> Any:
@@ -90,7 +92,9 @@ def cases(options: argparse.Namespace) -> list[OwnModel]:
     batches = options.batch or _BATCHES
     if fixed is not None:
         batches = (fixed,)
-        warnings.warn(f"The model takes {fixed} examples only.", stacklevel=2)
+        warnings.warn(
+            f"The model accepts only batches of {fixed}.", stacklevel=2
+        )
     found = []
     for batch in batches:
         try:

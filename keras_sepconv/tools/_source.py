@@ -48,7 +48,7 @@ def _imported(name: str, refuse: Callable[[str], object]) -> Any:
     sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
-    except Exception as error:  # Whatever the module raises.
+    except Exception as error:  # A module may raise anything.
         return refuse(
             "argument --import: must be a module that can be imported "
             f"({error}). Received: {name}"
@@ -82,8 +82,8 @@ def attempt(command: str, work: Callable[[], Any]) -> Any:
 
     Args:
         command: The command's name, for the message.
-        work: What may fail for what is wrong with a file. What it prints goes
-            to standard error, because standard output is for the report.
+        work: Reads files. Its output goes to standard error, because standard
+            output is for the report.
     """
     try:
         with contextlib.redirect_stdout(sys.stderr), _plain_warnings(command):
@@ -95,7 +95,7 @@ def attempt(command: str, work: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def _plain_warnings(command: str) -> Iterator[None]:
-    """Prints a warning once, as what it says, without the line of code."""
+    """Prints the text of each warning once, without the line of code."""
     usual = warnings.showwarning
     printed: set[str] = set()
 

@@ -2,9 +2,9 @@
 
     python tests/long/copies.py
 
-prints for each backend by how many MiB the memory of a process rises at most
-while a network predicts one batch: with a depth multiplier, and with copies of
-the input in its place. Each figure is of a process of its own.
+This prints, for each backend, how many MiB more memory a process uses at its
+peak while a network predicts one batch: with a depth multiplier, and with
+copies of the input instead. Each number comes from a new process.
 """
 
 import os
@@ -50,7 +50,7 @@ def network(name: str) -> tuple[Any, tuple[int, ...]]:
 
 
 def peak(name: str, copies: bool) -> float:
-    """Returns by how many MiB a prediction raises this process's memory."""
+    """Returns the peak of this process's memory in a prediction, in MiB."""
     import numpy as np
 
     import keras_sepconv
@@ -71,7 +71,7 @@ def peak(name: str, copies: bool) -> float:
         return int(line.split()[1]) / 1024
 
     before = mebibytes("VmRSS")
-    # From here on, the highest is counted anew.
+    # This resets the peak.
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     for _ in range(2):
         model.predict_on_batch(batch)

@@ -2,10 +2,11 @@
 
     KERAS_BACKEND=tensorflow python tests/long/int8.py
 
-trains a network on scikit-learn's handwritten digits, makes the ranges of its
-channels differ by powers of ten without a change of what it computes, and
-prints its accuracy: in float, and in int8 with and without equalization. Then
-it prints the time of one image, with a depth multiplier and with copies.
+This trains a network on scikit-learn's handwritten digits. Then it makes the
+ranges of the channels differ by powers of ten, without changing what the
+network computes. It prints the accuracy in float, and in int8 with and without
+equalization. Then it prints the time of one image, with a depth multiplier and
+with copies.
 """
 
 import pathlib

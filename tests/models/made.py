@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import subjects
 
+from keras_sepconv.bench.networks import give_signal
+
 
 def model(name: str) -> Any:
     """Returns a model with useful weights, compiled, and a batch."""
@@ -17,7 +19,7 @@ def model(name: str) -> Any:
         inputs = 128 + 64 * inputs  # It takes pixels.
     if not getattr(made, "inputs", None):
         made(inputs[:1])
-    _give_signal(made)
+    give_signal(made)
     # A task of KerasHub has metrics that are only for classes.
     made.compile(keras.optimizers.SGD(0.01), _loss(made), metrics=[])
     return made, inputs
@@ -36,31 +38,6 @@ def _has_own_step(made: Any) -> bool:
 def _structure(made: Any) -> Any:
     """Returns the outputs of a graph, or "" for any other model."""
     return made.output if getattr(made, "outputs", None) else ""
-
-
-def _give_signal(made: Any) -> None:
-    """Sets random weights with which predictions differ between images.
-
-    The kernels are those of He et al. (2015). Normalisations get random
-    statistics, as after training.
-    """
-    rng = np.random.default_rng(0)
-    for variable in made.weights:
-        name, shape = variable.name, tuple(variable.shape)
-        if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
-            # The last axis of a depthwise kernel is short: the filters of one
-            # channel.
-            alone = name != "pointwise_kernel"
-            alone = alone and len(shape) == 4 and shape[-1] <= 2
-            fan_in = np.prod(shape[: -2 if alone else -1])
-            value = rng.standard_normal(shape) * np.sqrt(2 / fan_in)
-        elif name in ("moving_variance", "gamma"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif name in ("moving_mean", "beta", "bias"):
-            value = 0.1 * rng.standard_normal(shape)
-        else:
-            continue
-        variable.assign(value)
 
 
 def targets(made: Any, outputs: list[np.ndarray]) -> Any:
