@@ -82,6 +82,9 @@ def sample(options):
         lines = {int(place[2]) for place in asked if place[2]}
         found = [m for m in found if not lines or m.first in lines]
         chosen += sorted(found, key=lambda mutant: mutant.first)
+    unused = [row for row in table if not any(ROOT.glob(row))]
+    if unused:
+        raise SystemExit(f"table.toml: no module is named {unused}")
     return chosen, tests
 
 
@@ -91,19 +94,17 @@ def equivalents():
     For each there is the module, the line, and the beginning of the change.
     """
     entries = tomllib.loads((HERE / "equivalent.toml").read_text())
-    found = [
-        (module, row["line"], row["change"])
-        for module, rows in entries.items()
-        for row in rows
-        if row["why"]
-    ]
-    for module in entries:
+    found, unknown = [], []
+    for module, rows in entries.items():
         every = mutants_of(module, (ROOT / module).read_text())
-        for reason in found:
-            if reason[0] == module and not any(
-                is_meant(mutant, *reason) for mutant in every
-            ):
-                raise SystemExit(f"equivalent.toml: there is no {reason}")
+        for row in rows:
+            reason = module, row["line"], row["change"]
+            if any(is_meant(mutant, *reason) for mutant in every):
+                found.append(reason)
+            else:
+                unknown.append(f"equivalent.toml: there is no {reason}")
+    if unknown:
+        raise SystemExit("\n".join(unknown))
     return found
 
 
