@@ -62,7 +62,7 @@ def fill(layer, rng):
     )
 
 
-@pytest.mark.each_backend
+@pytest.mark.each_backend("channels_first")
 @every_layer
 @every_option
 def test_value_is_the_reference(cls, options, rng):
@@ -210,7 +210,7 @@ def test_a_failing_initializer_leaves_nothing_half_built(cls, rng):
     assert len(layer.weights) == (3 if "Separable" in cls.__name__ else 2)
 
 
-@pytest.mark.each_backend
+@pytest.mark.each_backend("tanh")
 @pytest.mark.parametrize("cls", LAYERS[:3])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(

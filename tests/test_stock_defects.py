@@ -192,17 +192,25 @@ if BACKEND == "tensorflow":
         assert tuple(run(tf.zeros(shape)).shape) == (*shape[:-1], 4)
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("strides", [1, 2, (2, 1)])
-@pytest.mark.parametrize("shape", [(0, 8, 7, 3), (2, 0, 7, 3)])
-@pytest.mark.parametrize("how", ["eager", "compiled"])
+@pytest.mark.parametrize(
+    ("shape", "strides", "padding", "data_format", "how"),
+    [
+        ((0, 8, 7, 3), 1, "valid", "channels_last", "eager"),
+        ((0, 8, 7, 3), 2, "same", "channels_first", "compiled"),
+        ((0, 8, 7, 3), (2, 1), "valid", "channels_first", "eager"),
+        ((0, 8, 7, 3), 1, "same", "channels_last", "compiled"),
+        ((0, 8, 7, 3), 2, "valid", "channels_last", "compiled"),
+        # A kernel does not fit into no rows: W6 and W14.
+        ((2, 0, 7, 3), 1, "same", "channels_last", "eager"),
+        ((2, 0, 7, 3), 2, "same", "channels_first", "eager"),
+        ((2, 0, 7, 3), (2, 1), "same", "channels_last", "compiled"),
+        ((2, 0, 7, 3), 1, "same", "channels_first", "compiled"),
+    ],
+)
 def test_w7_e2_empty_batches_and_images(
     shape, strides, padding, data_format, how
 ):
     """TensorFlow returns the input's shape, and gradients of garbage."""
-    if padding == "valid" and shape[1] == 0:
-        return  # The kernel does not fit; W6 and W14.
     inputs, *weights = arrays(shape)
     first = data_format == "channels_first"
     inputs = np.moveaxis(inputs, -1, 1) if first else inputs
@@ -377,34 +385,27 @@ def test_e3_integer_inputs(dtype, policy):
     )
 
 
-def test_e4_a_kernel_of_one_weight():
-    """oneDNN aborts in a graph, one time in ten or so.
-
-    It cannot reorder the single weight of a pointwise kernel with a bias, or
-    of a 1x1 depthwise kernel.
-    """
-    rng = np.random.default_rng(0)
-    for _ in range(80):
-        size, stride, rows = rng.integers([1, 1, 4], [5, 3, 20]).tolist()
-        layer = SeparableConv2D(
-            1, size, strides=stride, padding="same", bias_initializer="ones"
-        )
-        inputs = rng.standard_normal((2, rows, rows, 1)).astype("float32")
-        expected = array(layer(inputs))
-        found = known_sizes(layer)(tensor(inputs))
-        np.testing.assert_allclose(array(found), expected, atol=1e-5)
-
-
-def known_sizes(layer):
-    """Returns the layer as a graph, with all sizes known on TensorFlow."""
-    if BACKEND != "tensorflow":
-        return compiled(layer, -1)
-    import tensorflow as tf
-
-    return tf.function(layer)
-
-
 if BACKEND == "tensorflow":
+
+    # 80 graphs, because the defect does not always show.
+    def test_e4_a_kernel_of_one_weight():
+        """oneDNN aborts in a graph, one time in ten or so.
+
+        It cannot reorder the single weight of a pointwise kernel with a bias,
+        or of a 1x1 depthwise kernel.
+        """
+        import tensorflow as tf
+
+        rng = np.random.default_rng(0)
+        for _ in range(80):
+            size, stride, rows = rng.integers([1, 1, 4], [5, 3, 20]).tolist()
+            layer = SeparableConv2D(
+                1, size, strides=stride, padding="same", bias_initializer="ones"
+            )
+            inputs = rng.standard_normal((2, rows, rows, 1)).astype("float32")
+            expected = array(layer(inputs))
+            found = tf.function(layer)(tensor(inputs))
+            np.testing.assert_allclose(array(found), expected, atol=1e-5)
 
     @pytest.mark.parametrize("strides", [1, 2])
     @pytest.mark.parametrize("size", [3, 9])

@@ -14,7 +14,7 @@ from subjects import OPERATIONS, SPECS, Function, Mode, Subject
 # One in this many cells runs. The number has no common divisor with the numbers
 # of operations and specs. So each mode runs with one or two subjects, and each
 # subject with several modes.
-_EVERY = 17
+_EVERY = 23
 
 # The largest allowed error, divided by the largest number of the result. The
 # numbers are sums of a few hundred terms, added in different orders.
