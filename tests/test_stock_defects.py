@@ -386,7 +386,6 @@ def test_e3_integer_inputs(dtype, policy):
 
 
 if BACKEND == "tensorflow":
-
     # 80 graphs, because the defect does not always show.
     def test_e4_a_kernel_of_one_weight():
         """oneDNN aborts in a graph, one time in ten or so.

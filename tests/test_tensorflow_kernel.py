@@ -27,25 +27,30 @@ CASES = {
     "volume_strides": ((2, 4, 6, 5, 3), (3, 3, 3), 1, {"strides": (1, 2, 2)}),
     "volume_strided": ((2, 4, 6, 5, 3), (3, 3, 3), 1, {"strides": 2}),
 }
-cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
-def each_in_turn(name, options, often=1):
+def each_in_turn(name, options, step=1):
     """Runs a test for every kernel and case with the next options in turn.
 
     Args:
         name: The name of the test's parameter.
         options: All options.
-        often: How many options each kernel and case get.
+        step: Only every `step`-th kernel and case is not long.
     """
     turn = itertools.cycle(options)
     return pytest.mark.parametrize(
         ("kernel", "case", name),
         [
-            pytest.param(kernel, CASES[case], next(turn), id=f"{kernel}-{case}")
-            for kernel in KERNELS
-            for case in CASES
-            for _ in range(often)
+            pytest.param(
+                kernel,
+                CASES[case],
+                next(turn),
+                id=f"{kernel}-{case}",
+                marks=[pytest.mark.long] * bool(number % step),
+            )
+            for number, (kernel, case) in enumerate(
+                itertools.product(KERNELS, CASES)
+            )
         ],
     )
 
@@ -96,7 +101,7 @@ def as_tuple(option, rank):
     return option if isinstance(option, tuple) else (option,) * rank
 
 
-@each_in_turn("how", itertools.product([2, None], [False, True]), 2)
+@each_in_turn("how", itertools.product([2, None], [False, True]))
 def test_value_and_gradients(kernel, case, how, rng):
     """With known image sizes; in test_kernels the sizes are unknown."""
     batch, xla = how
@@ -116,7 +121,7 @@ def test_sums_of_half_precision_are_whole(size):
     assert float(slopes[1][0, 0, 0, 0]) == float(slopes[3][0]) == 2 * 128**2
 
 
-@each_in_turn("how", ["graph", "unknown_sizes", "xla"])
+@each_in_turn("how", ["graph", "unknown_sizes", "xla"], step=2)
 def test_t6_a_branch_of_a_conditional_trains_with_an_open_batch(
     kernel, case, how, rng
 ):
@@ -181,10 +186,20 @@ def compare(function, case, known, xla, rng):
 
 
 # Not `native` with known sizes: TensorFlow's own result may be an error.
-@cases
 @pytest.mark.parametrize(
-    ("kernel", "sizes"),
-    [("native", "unknown"), ("taps", "known"), ("taps, xla", "unknown")],
+    ("case", "kernel", "sizes"),
+    [
+        pytest.param(
+            CASES[case],
+            *how,
+            id=f"{case}-{'-'.join(how)}",
+            marks=[pytest.mark.long] * bool((number + turn) % 3),
+        )
+        for number, case in enumerate(CASES)
+        for turn, how in enumerate(
+            [("native", "unknown"), ("taps", "known"), ("taps, xla", "unknown")]
+        )
+    ],
 )
 def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
     shape, size, multiplier, options = case
@@ -212,7 +227,9 @@ def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
         assert not np.any(array(gradient))
 
 
-@each_in_turn("how", ["graph", "eager", "xla", "unknown_batch", "graph"])
+@each_in_turn(
+    "how", ["graph", "eager", "xla", "unknown_batch", "graph"], step=2
+)
 def test_second_order_gradients(kernel, case, how, rng):
     """The gradient of a gradient, compared with differences of gradients."""
     shape, size, multiplier, options = case
