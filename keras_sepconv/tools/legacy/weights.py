@@ -123,8 +123,6 @@ def _split(layer: Any, order: Order) -> tuple[list[Any], list[Any]]:
         for found, into in zip(parts, (trainable, other), strict=True):
             into += [x for x in found if id(x) not in seen]
             seen |= {id(x) for x in found}
-    if not layer.trainable:
-        return [], trainable + other
     return trainable, other
 
 
