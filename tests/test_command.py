@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tomllib
+import types
 import zipfile
 
 import h5py
@@ -20,6 +21,7 @@ from pages import ROOT
 import keras_sepconv
 from keras_sepconv import layers
 from keras_sepconv.__main__ import main
+from keras_sepconv.tools._source import _objects, in_own_words
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
 
@@ -149,6 +151,47 @@ def test_what_a_file_needs(old, capsys):
     with pytest.raises(SystemExit):
         main(["info", old, "--import", "no_such_module"])
     assert "argument --import: must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "it is odd, and pass compile=False to load it without "
+            "this warning.",
+            "it is odd.",
+        ),
+        (
+            "it is lost. Pass compile=False to load the model without "
+            "this warning",
+            "it is lost",
+        ),
+        (
+            "Pass custom_objects={'a': <the class>}, or else",
+            "Pass --import MODULE, or else",
+        ),
+        ("pass\n safe_mode=False", "pass --unsafe"),
+        ("Name it with `weights=`", "Name it with --weights"),
+        ("Pass `verify=False`", "Pass --no-verify"),
+        (
+            "Pass the JSON as `filepath`, and this as `weights`",
+            "Name the JSON, and this with --weights",
+        ),
+    ],
+)
+def test_messages_name_options(text, wanted):
+    assert in_own_words(text) == wanted
+
+
+def test_what_is_imported_from_a_module():
+    module = types.ModuleType("theirs")
+    code = (
+        "from json import dumps\ndef f(): pass\ndef _g(): pass\n"
+        "class C: pass\nclass D(C): __module__ = 'theirs.inside'\n"
+        "class E(C): __module__ = 'theirs_too'\nx = 3\n"
+    )
+    exec(code, vars(module))
+    assert set(_objects(module)) == {"f", "C", "D"}
 
 
 def test_warnings_are_plain(old, capsys):

@@ -15,6 +15,12 @@ import pytest
 from backends import HAS_GRADIENTS, array, needs_gradients
 
 import keras_sepconv
+from keras_sepconv.tools.legacy import compile as legacy_compile
+from keras_sepconv.tools.legacy import files as legacy_files
+from keras_sepconv.tools.legacy import operations
+from keras_sepconv.tools.legacy.config import Rewriter
+from keras_sepconv.tools.legacy.files import RefusedError
+from keras_sepconv.tools.legacy.ops import keras_2_hard_sigmoid
 from keras_sepconv.tools.load import load_model
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
@@ -173,8 +179,10 @@ def test_mixed_precision(legacy):
 
 @pytest.mark.parametrize("file", ["causal.h5", "causal.keras"])
 def test_causal_padding_is_ours_and_said(legacy, file):
-    with pytest.warns(UserWarning, match=r"padding='causal'.*SeparableConv1D"):
+    words = r"padding='causal'.*SeparableConv1D"
+    with pytest.warns(UserWarning, match=words) as found:
         model = load_model(legacy / file)
+    assert found[0].filename == __file__
     assert isinstance(model.layers[0], keras_sepconv.SeparableConv1D)
     assert model.layers[0].padding == "causal"
 
@@ -269,6 +277,202 @@ def test_compile_states(legacy, tmp_path, changes, optimizer):
         model = load_model(path, custom_objects={"my_loss": my_loss})
     assert model.compiled
     assert type(model.optimizer).__name__.lower() == optimizer
+    rate = {"adam": 0.01, "sgd": 0.5, "rmsprop": 0.1}[optimizer]
+    assert float(model.optimizer.learning_rate) == pytest.approx(rate)
+
+
+def node(class_name, **config):
+    return {"class_name": class_name, "config": config}
+
+
+class TheirLoss(keras.losses.MeanSquaredError):
+    pass
+
+
+class OurLoss(keras.losses.MeanSquaredError):
+    pass
+
+
+class TheirMetric(keras.metrics.MeanSquaredError):
+    pass
+
+
+def compiled(outputs=("a",), objects=None, **config):
+    """Returns a model that is compiled by the state in a file."""
+    x = keras.Input((2,))
+    units = {"a": 3, "b": 3, "one": 1}
+    dense = [keras.layers.Dense(units[name], name=name) for name in outputs]
+    model = keras.Model(x, [layer(x) for layer in dense])
+    config = {"optimizer": "sgd", "loss": "mse", **config}
+    legacy_compile.compile_alike(model, config, objects or {})
+    return model
+
+
+def wrapped(name, function):
+    return node("MeanMetricWrapper", name=name, fn=function, dtype="float32")
+
+
+def metrics_of(model):
+    """Returns the names and classes of a compiled model's metrics."""
+    size = {"a": 3, "b": 3, "one": 1}
+    y = [np.zeros((2, size[name]), "float32") for name in model.output_names]
+    if "sparse" in str(model.loss):
+        y = [np.zeros((2, 1), "int32")]
+    x = np.zeros((2, 2), "float32")
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    metrics = model._compile_metrics
+    return set(found) - {"loss"}, {type(m).__name__ for m in metrics.metrics}
+
+
+SPARSE = "sparse_categorical_crossentropy"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "loss", "metric", "name", "kind"),
+    [
+        (["a"], "mse", "KLD", "KLD", "KLDivergence"),
+        (["a"], "mse", "kld", "kld", "KLDivergence"),
+        (["a"], "mse", "log_cosh", "log_cosh", "LogCoshError"),
+        (["a"], "mse", "logcosh", "logcosh", "LogCoshError"),
+        (
+            ["a"],
+            "mse",
+            "kullback_leibler_divergence",
+            "kullback_leibler_divergence",
+            "KLDivergence",
+        ),
+        (
+            ["a"],
+            "mse",
+            "cosine_proximity",
+            "cosine_proximity",
+            "CosineSimilarity",
+        ),
+        (["a"], "mse", "ce", "ce", "CategoricalCrossentropy"),
+        (["a"], SPARSE, "ce", "ce", "SparseCategoricalCrossentropy"),
+        (
+            ["a"],
+            node("SparseCategoricalCrossentropy", reduction="auto"),
+            "ce",
+            "ce",
+            "SparseCategoricalCrossentropy",
+        ),
+        (["one"], "mse", "crossentropy", "crossentropy", "BinaryCrossentropy"),
+        # What tf.keras wrote for the name is a guess.
+        (
+            ["one"],
+            "mse",
+            wrapped("ce", "categorical_crossentropy"),
+            "ce",
+            "BinaryCrossentropy",
+        ),
+        (["a"], "mse", wrapped("acc", "x"), "acc", "CategoricalAccuracy"),
+        (["a"], "mse", wrapped("mine", "mae"), "mine", "MeanAbsoluteError"),
+        (
+            ["a"],
+            "mse",
+            wrapped("mine", node("function") | {"config": "mae"}),
+            "mine",
+            "MeanAbsoluteError",
+        ),
+        (
+            ["a"],
+            "mse",
+            node("SumOverBatchSizeMetricWrapper", name="m", fn="mse"),
+            "m",
+            "MeanSquaredError",
+        ),
+        (["a"], "mse", "MeanSquaredError", None, "MeanSquaredError"),
+        (
+            ["a"],
+            "mse",
+            node("MeanSquaredError", name="m", fn="mse"),
+            "m",
+            "MeanSquaredError",
+        ),
+        (
+            ["a"],
+            "mse",
+            wrapped("mine", "my_loss"),
+            "mine",
+            "MeanMetricWrapper",
+        ),
+    ],
+)
+def test_names_of_metrics(outputs, loss, metric, name, kind):
+    model = compiled(outputs, {"my_loss": my_loss}, loss=loss, metrics=[metric])
+    names, kinds = metrics_of(model)
+    assert names == {name or "mean_squared_error"}
+    assert kinds == {kind}
+
+
+def test_losses_and_metrics_by_the_names_of_outputs():
+    both = ["a", "b"]
+    model = compiled(
+        both,
+        loss={"a": "mse", "b": "mae"},
+        loss_weights={"a": 1.0, "b": 0.5},
+        metrics={"a": ["mae"], "b": [wrapped("b_b_mse", "mse"), None]},
+    )
+    assert set(model.loss) == {"a", "b"}
+    assert model.loss["b"] is keras.losses.mean_absolute_error
+    names, kinds = metrics_of(model)
+    assert names >= {"a_mae", "b_mse"}
+    assert kinds == {"MeanAbsoluteError", "MeanSquaredError"}
+    names, _ = metrics_of(compiled(both, metrics="mae"))
+    assert names >= {"a_mae", "b_mae"}
+
+
+def test_losses_of_users_and_old_names():
+    objects = {"TheirLoss": TheirLoss, "my>TheirLoss": OurLoss}
+    old = node("TheirLoss", name=None)
+    assert type(compiled(objects=objects, loss=old).loss) is TheirLoss
+    # The name with the package comes first.
+    full = {**old, "registered_name": "my>TheirLoss"}
+    assert type(compiled(objects=objects, loss=full).loss) is OurLoss
+    mean = compiled(objects={"my_mean": TheirMetric}, metrics=["my_mean"])
+    assert metrics_of(mean)[1] == {"TheirMetric"}
+    for name, wanted in {
+        "huber_loss": keras.losses.huber,
+        "kullback_leibler_divergence": keras.losses.kl_divergence,
+        "logcosh": keras.losses.log_cosh,
+    }.items():
+        for loss in (name, node("LossFunctionWrapper", fn=name)):
+            assert compiled(loss=loss).loss is wanted
+        assert compiled(loss=[name]).loss == [wanted]
+
+
+@pytest.mark.parametrize("key", ["jit_compile", "schedule_decay"])
+def test_options_of_optimizers_without_an_effect(key):
+    options = {"learning_rate": 0.5, key: False, "is_legacy_optimizer": True}
+    model = compiled(optimizer=node("Nadam", **options, epsilon=None))
+    assert isinstance(model.optimizer, keras.optimizers.Nadam)
+    assert model.optimizer.epsilon == 1e-7
+
+
+@pytest.mark.parametrize(
+    ("options", "epsilon"),
+    [
+        ({}, 1e-14),
+        ({"epsilon": 0.1}, 0.01),
+        ({"epsilon": 0.1, "momentum": 0.9}, 0.1),
+        ({"epsilon": 0.1, "weight_decay": None}, 0.1),
+    ],
+)
+def test_epsilon_of_rmsprop(options, epsilon):
+    model = compiled(optimizer=node("RMSprop", **options))
+    assert model.optimizer.epsilon == pytest.approx(epsilon)
+
+
+def test_a_decay_beside_a_schedule_is_refused():
+    rate = node(
+        "ExponentialDecay",
+        initial_learning_rate=0.1,
+        decay_steps=10,
+        decay_rate=0.5,
+    )
+    with pytest.raises(ValueError, match="`decay` beside it"):
+        compiled(optimizer=node("SGD", learning_rate=rate, decay=0.1))
 
 
 @pytest.mark.parametrize(
@@ -343,6 +547,7 @@ def test_what_keras_3_wrote_goes_to_keras(tmp_path, name):
     for value, wanted in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_array_equal(array(value), array(wanted))
     assert type(loaded.layers[0]) is keras.layers.SeparableConv2D
+    assert not load_model(path, compile=False).compiled
     converted = load_model(str(path), convert=True)
     assert type(converted.layers[0]) is keras_sepconv.SeparableConv2D
 
@@ -403,10 +608,6 @@ def test_architecture_of_keras_3(tmp_path):
 # Configs that are not in the files that tf.keras saved; they are made here.
 
 
-def node(class_name, **config):
-    return {"class_name": class_name, "config": config}
-
-
 SEPARABLE = node(
     "SeparableConv2D",
     name="separable",
@@ -425,7 +626,7 @@ def sequential(*layers):
 def load_config(folder, config, stock=None, **options):
     """Loads a config of tf.keras with the weights of `stock`."""
     (folder / "m.json").write_text(
-        json.dumps({**config, "keras_version": "2.15.0"})
+        json.dumps({"keras_version": "2.15.0", **config})
     )
     stock = stock or stock_model()
     stock.save_weights(folder / "m.weights.h5")
@@ -556,7 +757,9 @@ def test_a_list_of_layers_inside_another_model(tmp_path, rng, outer):
         group.create_group("m").attrs["weight_names"] = list(weights)
         for name, value in weights.items():
             group["m"][name] = value
-    same(load_model(path), model, rng)
+    loaded = load_model(path)
+    same(loaded, model, rng)
+    assert outer == "Sequential" or loaded.get_layer("m")
 
 
 class Tolerant(keras.layers.SeparableConv2D):
@@ -564,20 +767,136 @@ class Tolerant(keras.layers.SeparableConv2D):
         self.groups = groups
         super().__init__(**options)
 
+    def build_from_config(self, config):
+        self.built_from = config
+        super().build_from_config(config)
+
 
 def doubled(x):
     return 2 * x
 
 
 def test_custom_objects_come_first(tmp_path):
-    model = load_config(
-        tmp_path,
-        sequential(INPUT, SEPARABLE),
-        stock_of(keras.layers.SeparableConv2D(2, 3)),
-        custom_objects={"SeparableConv2D": Tolerant},
-    )
-    assert isinstance(model.layers[0], Tolerant)
-    assert model.layers[0].groups == 1
+    shape = {"input_shape": [None, 5, 5, 2]}
+    layer = {
+        **SEPARABLE,
+        "registered_name": "my>SeparableConv2D",
+        "build_config": shape,
+        # Keras 3 would compile what it makes by this.
+        "compile_config": {"optimizer": "sgd"},
+    }
+    # The name with the package comes first.
+    for objects in (
+        {"SeparableConv2D": Tolerant},
+        {"my>SeparableConv2D": Tolerant, "SeparableConv2D": keras.layers.ReLU},
+    ):
+        model = load_config(
+            tmp_path,
+            sequential(INPUT, layer),
+            stock_of(keras.layers.SeparableConv2D(2, 3)),
+            custom_objects=objects,
+        )
+        assert isinstance(model.layers[0], Tolerant)
+        assert model.layers[0].groups == 1
+        assert model.layers[0].built_from == shape
+
+
+class OurOnes(keras.initializers.Ones):
+    pass
+
+
+def layer_of(layer, objects=None):
+    """Returns the layer of Keras 3 for a node of tf.keras."""
+    made = Rewriter(objects or {}, safe_mode=True).layer(layer)
+    return keras.saving.deserialize_keras_object(made, objects)
+
+
+def test_objects_in_layers():
+    normal = node("VarianceScaling", scale=3.0, distribution="normal")
+    for key, value, wanted in (
+        ("kernel_initializer", normal, {"distribution": "truncated_normal"}),
+        ("kernel_initializer", normal, {"scale": 3.0}),
+        ("kernel_regularizer", node("L2", l2=0.5), {"l2": 0.5}),
+        ("kernel_constraint", node("MaxNorm", max_value=7), {"max_value": 7}),
+    ):
+        layer = layer_of(node("Dense", units=2, **{key: value}))
+        config = getattr(layer, key).get_config()
+        assert wanted.items() <= config.items()
+    # The name with the package comes first.
+    objects = {"my>Ones": OurOnes, "Ones": keras.initializers.Zeros}
+    ones = {**node("Ones"), "registered_name": "my>Ones"}
+    layer = layer_of(node("Dense", units=2, kernel_initializer=ones), objects)
+    assert type(layer.kernel_initializer) is OurOnes
+    tanh = node("function") | {"config": "tanh"}
+    layer = layer_of(node("Dense", units=2, activation=tanh))
+    assert layer.activation is keras.activations.tanh
+    for kind in ("__tuple__", "TensorShape"):
+        size = {"class_name": kind, "items": [2, 3]}
+        assert layer_of(node("Reshape", target_shape=size)).target_shape == (
+            2,
+            3,
+        )
+    # Other layers keep their causal padding.
+    causal = node("Conv1D", filters=2, kernel_size=3, padding="causal")
+    assert type(layer_of(causal)) is keras.layers.Conv1D
+    for name, wanted in (("float16", "float16"), ("_infer", "float32")):
+        layer = layer_of(node("ReLU", dtype=node("PolicyV1", name=name)))
+        assert layer.dtype_policy.name == wanted
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        node("Discretization", bin_boundaries=[0.5], trainable=True),
+        node("Embedding", input_dim=3, output_dim=2, input_length=None),
+        node(
+            "MultiHeadAttention",
+            num_heads=1,
+            key_dim=2,
+            query_shape=None,
+            key_shape=None,
+            value_shape=None,
+        ),
+        node("SpatialDropout1D", rate=0.5, noise_shape=None, trainable=True),
+        node("SpatialDropout3D", rate=0.5, noise_shape=None, trainable=True),
+        node("Conv1DTranspose", filters=2, kernel_size=2, groups=2),
+        node("Conv3DTranspose", filters=2, kernel_size=2, groups=2),
+        node("SeparableConv1D", filters=2, kernel_size=2, groups=2),
+        node("DepthwiseConv1D", kernel_size=2, kernel_constraint=None),
+        node("ReLU", input_dtype="float32", batch_input_shape=[None, 2]),
+    ],
+    ids=lambda layer: layer["class_name"],
+)
+def test_arguments_that_keras_3_does_not_take(layer):
+    assert type(layer_of(layer)).__name__ == layer["class_name"]
+
+
+def test_arguments_that_must_be_neutral():
+    for key, neutral, other in (
+        ("dynamic", False, True),
+        ("ragged", False, True),
+        ("renorm", False, True),
+        ("time_major", False, True),
+        ("type_spec", None, "x"),
+        ("virtual_batch_size", None, 4),
+    ):
+        assert type(layer_of(node("ReLU", **{key: neutral})))
+        with pytest.raises(RefusedError, match=f"has a `{key}`"):
+            layer_of(node("ReLU", **{key: other}))
+
+
+def test_layers_that_run_code_are_refused():
+    for name in ("TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer"):
+        with pytest.raises(RefusedError, match=f"layer {name}, which runs"):
+            layer_of(node(name))
+
+
+def test_owners_and_packages_of_keras():
+    for module in ("builtins", "keras.layers", "tensorflow", "tf_keras"):
+        for package in ("", "keras>", "Keras>"):
+            name = f"{package}ReLU"
+            layer = {**node("ReLU"), "module": module, "registered_name": name}
+            assert type(layer_of(layer)) is keras.layers.ReLU
 
 
 @pytest.mark.parametrize(
@@ -590,7 +909,7 @@ def test_custom_objects_come_first(tmp_path):
 def test_custom_functions(tmp_path, activation):
     layers = [
         node("Activation", activation=activation),
-        node("Lambda", function="doubled", function_type="function"),
+        node("Lambda", function=activation, function_type="function"),
     ]
     model = load_config(
         tmp_path,
@@ -645,6 +964,29 @@ def operation(function, *inbound):
     }
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def selu(x):
+    scaled = 1.6732632423543772 * np.expm1(np.minimum(x, 0))
+    return 1.0507009873554805 * (np.maximum(x, 0) + scaled)
+
+
+ACTIVATIONS = {
+    "math.sigmoid": sigmoid,
+    "math.softplus": lambda x: np.log1p(np.exp(x)),
+    "math.tanh": np.tanh,
+    "nn.elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "nn.relu6": lambda x: np.clip(x, 0, 6),
+    "nn.selu": selu,
+    "nn.sigmoid": sigmoid,
+    "nn.silu": lambda x: x * sigmoid(x),
+    "nn.swish": lambda x: x * sigmoid(x),
+    "nn.tanh": np.tanh,
+}
+
+
 @pytest.mark.parametrize(
     ("function", "inbound", "wanted"),
     [
@@ -662,10 +1004,30 @@ def operation(function, *inbound):
             ["_CONSTANT_VALUE", -1, 3.0, {"y": ["in", 0, 0]}],
             lambda x: 3 - x,
         ),
+        ("math.multiply", ["in", 0, 0, {"y": 3.0}], lambda x: x * 3),
+        ("math.add", ["in", 0, 0, {"y": True}], lambda x: x + 1),
+        *(
+            (
+                f"math.{name}",
+                ["_CONSTANT_VALUE", -1, 3.0, {"y": ["in", 0, 0]}],
+                function,
+            )
+            for name, function in (
+                ("add", lambda x: 3 + x),
+                ("multiply", lambda x: 3 * x),
+                ("truediv", lambda x: 3 / x),
+            )
+        ),
+        ("math.divide", ["in", 0, 0, {"y": 4.0}], lambda x: x / 4),
+        ("math.truediv", ["in", 0, 0, {"y": 0.0}], lambda x: np.sign(x) / 0.0),
         ("nn.relu", ["in", 0, 0, {"name": None}], lambda x: np.maximum(x, 0)),
-        ("math.tanh", ["in", 0, 0, {}], np.tanh),
+        *(
+            (name, ["in", 0, 0, {}], function)
+            for name, function in ACTIVATIONS.items()
+        ),
     ],
 )
+@np.errstate(divide="ignore")
 def test_operations(tmp_path, rng, function, inbound, wanted):
     config = functional(
         {**INPUT, "inbound_nodes": []},
@@ -676,6 +1038,104 @@ def test_operations(tmp_path, rng, function, inbound, wanted):
     x = rng.normal(size=(2, 5, 5, 2)).astype("float32")
     model = load_config(tmp_path, config, stock)
     np.testing.assert_allclose(array(model(x)), wanted(x), rtol=1e-5, atol=1e-6)
+
+
+def unit(x, axis):
+    return x / np.sqrt(np.sum(x**2, axis=axis, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "wanted"),
+    [
+        (
+            "split",
+            {"num_or_size_splits": [1, 2, 1], "axis": 2},
+            lambda x: np.split(x, [1, 3], 2),
+        ),
+        ("split", {"num_or_size_splits": 2}, lambda x: np.split(x, 2)),
+        ("leaky_relu", {}, lambda x: np.where(x > 0, x, 0.2 * x)),
+        (
+            "matmul",
+            {"y": np.ones((3, 2), "float32"), "transpose_a": True},
+            lambda x: np.swapaxes(x, 1, 2) @ np.ones((3, 2)),
+        ),
+        ("stack", {}, np.stack),
+        ("transpose", {}, np.transpose),
+        ("transpose", {"perm": [0, 2, 1]}, lambda x: x.swapaxes(1, 2)),
+        ("l2_normalize", {}, lambda x: unit(x, None)),
+        ("l2_normalize", {"axis": [1, 2]}, lambda x: unit(x, (1, 2))),
+        (
+            "l2_normalize",
+            {"axis": -1, "epsilon": 1e9},
+            lambda x: x / np.sqrt(1e9),
+        ),
+        ("reduce_prod", {}, np.prod),
+        (
+            "reduce_prod",
+            {"axis": [0, 2], "keepdims": True},
+            lambda x: np.prod(x, axis=(0, 2), keepdims=True),
+        ),
+        (
+            "pad",
+            {"paddings": [[0, 0], [1, 0], [0, 2]]},
+            lambda x: np.pad(x, [[0, 0], [1, 0], [0, 2]]),
+        ),
+        (
+            "pad",
+            {"paddings": [[0, 0], [1, 0], [0, 2]], "mode": "SYMMETRIC"},
+            lambda x: np.pad(x, [[0, 0], [1, 0], [0, 2]], "symmetric"),
+        ),
+        (
+            "gelu",
+            {"approximate": True},
+            lambda x: (
+                0.5
+                * x
+                * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+            ),
+        ),
+        ("pow", {"y": 2.0}, lambda x: x**2),
+        ("pow", {"x": 2.0}, lambda x: 2**x),
+        ("squared_difference", {"y": 2.0}, lambda x: (x - 2) ** 2),
+    ],
+)
+def test_arguments_of_operations(rng, name, arguments, wanted):
+    x = rng.normal(size=(2, 3, 4)).astype("float32")
+    tensor = keras.ops.convert_to_tensor(x)
+    found = operations.tensorflow_operation(tensor, name, **arguments)
+    for value, expected in zip(
+        found if name == "split" else [found],
+        wanted(x) if name == "split" else [wanted(x)],
+        strict=True,
+    ):
+        assert value.shape == expected.shape
+        np.testing.assert_allclose(array(value), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_names_of_operations():
+    for name, short in (
+        ("compat.v1.math.sub", "subtract"),
+        ("__operators__.mul", "multiply"),
+        ("math.divide", "truediv"),
+        ("linalg.matmul", "matmul"),
+        ("nn.softmax", "softmax"),
+        # It samples other positions.
+        ("compat.v1.image.resize", "compat.v1.image.resize"),
+    ):
+        assert operations.short_name(name) == short
+
+
+def test_values_of_arguments_of_operations():
+    for mode in ("CONSTANT", "REFLECT", "SYMMETRIC"):
+        assert operations.not_taken("pad", {"mode": mode}) == []
+    for method in ("bilinear", "nearest"):
+        assert operations.not_taken("image.resize", {"method": method}) == []
+    assert operations.not_taken("pad", {"mode": "x", "to": 1}) == ["mode", "to"]
+
+
+def test_the_hard_sigmoid_of_keras_2():
+    found = keras_2_hard_sigmoid(np.array([-9.0, -1, 0, 1, 9], "float32"))
+    np.testing.assert_allclose(array(found), [0, 0.3, 0.5, 0.7, 1], rtol=1e-6)
 
 
 def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
@@ -702,6 +1162,21 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
         (
             sequential(INPUT, {**node("ReLU", name="x"), "module": "theirs"}),
             "a class of its own",
+        ),
+        (
+            sequential(
+                INPUT, {**node("ReLU"), "registered_name": "Theirs>ReLU"}
+            ),
+            "a class of its own",
+        ),
+        (sequential(INPUT, node("Lambda", function="relu")), "not Keras's"),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation("math.no_such", ["in", 0, 0, {}]),
+                outputs=["op"],
+            ),
+            "'math.no_such', for which Keras 3 has no layer",
         ),
         (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
         (
@@ -747,7 +1222,7 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
                 },
                 outputs=["a"],
             ),
-            "loops",
+            "loops or calls that nothing feeds, at layer 'a'",
         ),
         (functional(INPUT, outputs=["nobody"]), "outputs"),
         (node("Sequential", layers=[3]), ""),
@@ -791,6 +1266,7 @@ def test_a_function_in_place_of_a_lambda(legacy, file, monkeypatch, rng):
     np.testing.assert_allclose(
         array(model(x)), 3 * array(model.layers[0](x)), rtol=1e-6
     )
+    assert model.layers[-1].name == "lambda"
 
 
 @pytest.mark.parametrize("code", [b"\xff\0", b"\xe3\0"])
@@ -934,6 +1410,24 @@ def test_members_that_point_outside(tmp_path, name):
         load_model(path)
 
 
+def test_how_much_a_file_may_grow():
+    floor = 1 << 28
+    assert not legacy_files._is_bomb(floor, 0)
+    assert legacy_files._is_bomb(floor + 1, 0)
+    assert not legacy_files._is_bomb(100 * floor, floor)
+    assert legacy_files._is_bomb(100 * floor + 1, floor)
+
+
+def test_lists_of_names_in_pieces(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        assert legacy_files.names(file, "x") == []
+        file.attrs["x"] = [b"0"]
+        assert legacy_files.names(file, "x") == ["0"]
+        for i in range(3):
+            file.attrs[f"y{i}"] = [b"%d" % i, b"z"]
+        assert legacy_files.names(file, "y") == ["0", "z", "1", "z", "2", "z"]
+
+
 def test_members_that_grow(tmp_path):
     path = archive_with(tmp_path, config__json="{}", a=bytes((1 << 28) + 1))
     with pytest.raises(ValueError, match="has a member of 268435457 bytes"):
@@ -971,6 +1465,17 @@ def swap(**options):
     return change
 
 
+def virtual(weights):
+    group, name = first(weights)
+    del group[name]
+    group.create_virtual_dataset(name, h5py.VirtualLayout((3, 2, 1), "f4"))
+
+
+def shorten(weights):
+    group, _ = first(weights)
+    group.attrs["weight_names"] = group.attrs["weight_names"][:2]
+
+
 def remove(weights):
     del weights["separable_conv1d"]
 
@@ -991,6 +1496,8 @@ def rename(weights):
         (swap(shape=(1 << 16, 1 << 16), dtype="f4", chunks=True), "far fewer"),
         (swap(data=np.zeros((3, 2, 2), "f4")), "has the shape (3, 2, 1)"),
         (swap(data="words"), "no numbers"),
+        (virtual, "another file"),
+        (shorten, "has 3 weights, and the file 2"),
         (remove, "lack"),
         (rename, "lack 'nobody'"),
     ],
@@ -1024,6 +1531,58 @@ def test_more_weights_than_the_model_has(tmp_path):
     )
     with pytest.raises(ValueError, match="file 6, of which 3 fit"):
         load_config(tmp_path, sequential(INPUT, SEPARABLE), stock)
+
+
+def test_more_than_ten_layers_of_a_class(tmp_path):
+    # HDF5 lists the tenth before the second.
+    many = [node("BatchNormalization", name=f"n{i}") for i in range(12)]
+    stock = stock_of(*[keras.layers.BatchNormalization() for _ in many])
+    for i, value in enumerate(stock.weights):
+        value.assign(np.full(value.shape, i))
+    model = load_config(tmp_path, sequential(INPUT, *many), stock)
+    for i, value in enumerate(model.weights):
+        assert (array(value) == i).all()
+
+
+def test_trainable_weights_of_nested_models_come_first(tmp_path):
+    norms = [
+        node("BatchNormalization", name=name, batch_input_shape=[None, 5, 5, 2])
+        for name in "abc"
+    ]
+    config = sequential(norms[0])
+    for name, norm in zip("mn", norms[1:], strict=True):
+        config["config"]["name"] = name
+        config = sequential(config, norm)
+    path = tmp_path / "m.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+        file.attrs["keras_version"] = "2.15.0"
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = ["n", "c"]
+        # gamma and beta of all layers, then means and variances.
+        for name, keys in {
+            "n": ["a0", "a1", "b0", "b1", "a2", "a3", "b2", "b3"],
+            "c": ["c0", "c1", "c2", "c3"],
+        }.items():
+            inside = group.create_group(name)
+            inside.attrs["weight_names"] = keys
+            for key in keys:
+                inside[key] = np.full(2, int(key, 16))
+    model = load_model(path)
+    nested = model.layers[0]
+    layers = [*nested.layers[0].layers, nested.layers[1], model.layers[1]]
+    for layer, name in zip(layers, "abc", strict=True):
+        for i, value in enumerate(layer.weights):
+            assert (array(value) == int(f"{name}{i}", 16)).all()
+
+
+@pytest.mark.parametrize(
+    "named", [{"module": "keras"}, {"keras_version": None}]
+)
+def test_what_shows_that_an_architecture_is_old(tmp_path, named):
+    config = {**sequential(INPUT, SEPARABLE), **named}
+    stock = stock_of(keras.layers.SeparableConv2D(2, 3))
+    assert load_config(tmp_path, config, stock).layers
 
 
 def test_weights_that_hold_nothing(legacy, tmp_path):

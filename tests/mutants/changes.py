@@ -135,10 +135,25 @@ def _nodes(node: ast.AST, scopes: tuple) -> Iterator[tuple[ast.AST, tuple]]:
         for child in value if isinstance(value, list) else [value]:
             # Texts are for people; other tests check messages.
             is_words = isinstance(child, (ast.JoinedStr, ast.Assert))
-            if isinstance(child, ast.AST) and not (
-                is_words or _is_alias(child)
-            ):
+            if not isinstance(child, ast.AST) or is_words or _is_alias(child):
+                continue
+            if _is_set(node, child):
+                for item in child.elts:
+                    yield from _nodes(item, scopes)
+            else:
                 yield from _nodes(child, scopes)
+
+
+def _is_set(node: ast.AST, child: ast.AST) -> bool:
+    """Tells whether a tuple only has members: their order does not matter."""
+    if not isinstance(child, ast.Tuple):
+        return False
+    match node:
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[other]):
+            return child is other
+        case ast.Call(func=ast.Name(id="isinstance" | "issubclass")):
+            return True
+    return isinstance(node, ast.ExceptHandler)
 
 
 def _is_alias(node: ast.AST) -> bool:

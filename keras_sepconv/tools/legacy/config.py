@@ -251,7 +251,8 @@ class Rewriter:
         for registered in (value.get("registered_name"), value["class_name"]):
             if self.known(registered):
                 return _named(base, self._values(value["config"]), registered)
-        namespace = _tables.NAMESPACES.get(key.rsplit("_", 1)[-1])
+        kind = key.rsplit("_", 1)[-1]
+        namespace = _tables.NAMESPACES.get(kind)
         if namespace is None:
             return self.layer(value)
         config = self._values(value["config"])
@@ -263,9 +264,8 @@ class Rewriter:
                 f"its `{key}` is a {base}, which Keras 3 does not have. Pass "
                 f"custom_objects={{'{base}': <a class>}}"
             )
-        module = namespace.__name__.rsplit(".", 1)[-1]
         return {
-            "module": f"keras.{module}",
+            "module": f"keras.{kind}s",
             "class_name": base,
             "config": config,
         }

@@ -137,7 +137,7 @@ def archive(path: str) -> Iterator[zipfile.ZipFile]:
     """
     try:
         opened = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # Damaged bytes may raise anything.
         raise RefusedError(
             f"it is not a whole zip archive ({error})"
         ) from error
@@ -163,7 +163,7 @@ def member(opened: zipfile.ZipFile, name: str) -> bytes:
     """Returns a member's bytes; raises `RefusedError` if they are damaged."""
     try:
         return opened.read(name)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, OSError) as error:
+    except Exception as error:  # Damaged bytes may raise anything.
         raise RefusedError(f"its `{name}` cannot be read ({error})") from error
 
 
@@ -185,7 +185,7 @@ def with_slashes(content: bytes) -> io.BytesIO:
         with h5py.File(result, "r+") as opened:
             for name in [key for key in opened if "\\" in key]:
                 opened.move(name, name.replace("\\", "/"))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Damaged bytes may raise anything.
         raise RefusedError(f"it is not a whole HDF5 file ({error})") from error
     return result
 
@@ -200,9 +200,7 @@ def text(attribute: Any) -> str:
 def names(group: h5py.Group, key: str) -> list[str]:
     """Returns a list of names; HDF5 may have split it into pieces."""
     pieces = [key] if key in group.attrs else []
-    while not pieces or f"{key}{len(pieces)}" in group.attrs:
-        if f"{key}{len(pieces)}" not in group.attrs:
-            break
+    while f"{key}{len(pieces)}" in group.attrs:
         pieces.append(f"{key}{len(pieces)}")
     return [text(name) for piece in pieces for name in group.attrs[piece]]
 

@@ -64,8 +64,7 @@ class _Graph:
         self.models = {
             node["name"]
             for node in config["layers"]
-            if isinstance(node["config"], dict)
-            and "input_layers" in node["config"]
+            if "input_layers" in node["config"]
         }
         # Something refers to every call in the config.
         self.first: dict[str, int] = {}

@@ -45,7 +45,18 @@ def _pad(
 ) -> Tensor:
     if mode == "CONSTANT":
         return ops.pad(x, paddings, constant_values=constant_values)
-    return ops.pad(x, paddings, mode=mode.lower())
+    if mode == "REFLECT":
+        return ops.pad(x, paddings, mode="reflect")
+    # On torch, `ops.pad` is wrong here if it pads by more than one.
+    for axis, (before, after) in enumerate(paddings):
+        at = (slice(None),) * axis
+        parts = [x]
+        if before:
+            parts.insert(0, ops.flip(x[(*at, slice(before))], axis))
+        if after:
+            parts.append(ops.flip(x[(*at, slice(-after, None))], axis))
+        x = ops.concatenate(parts, axis)
+    return x
 
 
 def _squeeze(x: Tensor, axis: Any = None) -> Tensor:
@@ -124,7 +135,10 @@ _OF_ONE: dict[str, Callable[..., Any]] = {
     "stack": lambda x, axis=0: ops.stack(x, axis=axis),
     "stop_gradient": ops.stop_gradient,
     "tile": lambda x, multiples: ops.tile(x, tuple(multiples)),
-    "transpose": lambda x, perm=None: ops.transpose(x, perm),
+    # torch has deprecated what `ops.transpose` calls without axes.
+    "transpose": lambda x, perm=None: ops.transpose(
+        x, perm or tuple(range(len(x.shape)))[::-1]
+    ),
 }
 # Operations on two operands; each may be a tensor or a number.
 _OF_TWO: dict[str, Callable[..., Any]] = {

@@ -114,7 +114,7 @@ def _named(function: str) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float))
 
 
 def _node(class_name: str, config: dict[str, Any]) -> dict[str, Any]:

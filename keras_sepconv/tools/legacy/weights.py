@@ -49,7 +49,7 @@ class Order:
         """Returns a model's layers in the order of the file, with classes."""
         live = {layer.name: layer for layer in model.layers}
         listed = [x for x in self._models.get(model.name, ()) if x[0] in live]
-        if {name for name, _ in listed} >= {x.name for x in _weighty(model)}:
+        if len(listed) == len(live):
             return [(live[name], class_name) for name, class_name in listed]
         return [(x, type(x).__name__) for x in model.layers]
 
@@ -123,8 +123,6 @@ def _split(layer: Any, order: Order) -> tuple[list[Any], list[Any]]:
         for found, into in zip(parts, (trainable, other), strict=True):
             into += [x for x in found if id(x) not in seen]
             seen |= {id(x) for x in found}
-    if not layer.trainable:
-        return [], trainable + other
     return trainable, other
 
 
@@ -187,7 +185,8 @@ def _matched(
     versions, but they may start differently. The underscores differ too.
     """
     turns: dict[str, list[str]] = {}
-    for key in sorted(group, key=_number):
+    # HDF5 lists "x_10" before "x_2".
+    for key in sorted(group, key=len):
         turns.setdefault(_plain(key), []).append(key)
     for layer, class_name in layers:
         keys = turns.get(_plain(class_name), [])
@@ -195,11 +194,6 @@ def _matched(
             yield layer, keys.pop(0)
         elif layer.weights:
             raise RefusedError(f"it has no weights for layer '{layer.name}'")
-
-
-def _number(key: str) -> int:
-    found = re.search(r"_(\d+)$", key)
-    return int(found[1]) if found else -1
 
 
 def _plain(name: str) -> str:
@@ -235,10 +229,6 @@ def _count(group: h5py.Group) -> int:
         if key in group:
             below(group, key).visititems(visit)
     return found
-
-
-def _weighty(model: Any) -> list[Any]:
-    return [layer for layer in model.layers if layer.weights]
 
 
 def _name(node: dict[str, Any]) -> str:
