@@ -154,6 +154,23 @@ def assert_right(run, kernel, arrays, truth, data_format, rng):
             assert_close(slope, slopes[name], bounds[name], what)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_sums_of_half_precision_are_whole(kernel):
+    """A sum of ones in bfloat16 would stop growing at 256."""
+    x, d, p = (
+        tensor(np.ones(shape), "bfloat16")
+        for shape in ((1, 300, 1), (300, 1, 1), (1, 1, 1))
+    )
+    found = ops.separable_conv(x, d, p, implementation=kernel)
+    assert array(found).tolist() == [[[300.0]]]
+    x, p = (
+        tensor(np.ones(shape), "bfloat16")
+        for shape in ((1, 1, 300), (1, 300, 1))
+    )
+    found = ops.pointwise_conv(x, p, implementation=kernel)
+    assert array(found).tolist() == [[[300.0]]]
+
+
 @pytest.fixture
 def ran(monkeypatch):
     """Records the names of the kernels that run."""

@@ -661,6 +661,14 @@ def test_our_fans_are_reproducible_and_serializable():
             DepthwiseFans(name)
 
 
+def test_the_unused_arguments_of_a_config_are_ignored():
+    """tf.keras's separable layers have those of its plain convolutions."""
+    config = SeparableConv2D(4, 3).get_config()
+    for name in ("initializer", "regularizer", "constraint"):
+        config[f"kernel_{name}"] = "zeros"
+    assert SeparableConv2D.from_config(config).filters == 4
+
+
 def test_groups_of_a_config_are_refused():
     config = SeparableConv2D(4, 3).get_config()
     assert SeparableConv2D.from_config({**config, "groups": 1}).filters == 4
@@ -801,6 +809,8 @@ def test_a_misspelt_argument(cls, name, nearest):
         cls(*sizes, **{name: 2})
     with pytest.raises((TypeError, ValueError), match="zoom"):
         cls(*sizes, zoom=2)  # Like none: what Keras says.
+    # The names of two arguments may be similar.
+    assert cls(*sizes, bias_regularizer="l2", bias_initializer="ones")
 
 
 def test_other_channels_than_built_for():

@@ -1,5 +1,7 @@
 """The public operations; test_kernels tests their numbers."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -37,6 +39,23 @@ def test_what_the_docstring_says_it_computes():
         INPUTS, DEPTHWISE, 1, "same", "channels_last", 2, bias=np.ones(6)
     )
     np.testing.assert_allclose(array(found), array(middle) + 1, atol=1e-5)
+
+
+def test_each_function_has_the_same_defaults():
+    expected = {
+        "strides": 1,
+        "padding": "valid",
+        "data_format": None,
+        "dilation_rate": 1,
+    }
+    for function in (
+        ops.separable_conv,
+        ops.depthwise_conv,
+        ops.implementations,
+    ):
+        parameters = inspect.signature(function).parameters
+        found = {name: parameters[name].default for name in expected}
+        assert found == expected
 
 
 def test_symbolic_calls_make_functional_models_that_save(tmp_path):

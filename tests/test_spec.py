@@ -2,11 +2,19 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_sepconv._spec import ConvSpec, data_format, integer
+from keras_sepconv._spec import (
+    ConvSpec,
+    data_format,
+    integer,
+    integers,
+    padding,
+    shown,
+)
 
 small = st.integers(1, 7)
 
@@ -120,6 +128,19 @@ def test_a_rule_for_one_axis(strides, received):
     assert str(caught.value) == (
         f"`strides` must be a positive whole number. {received}"
     )
+
+
+@pytest.mark.parametrize(
+    "value", [(1, "two"), (1, 1.5), ((1, None), (0, 1)), np.ones((2, 3))]
+)
+def test_an_error_of_one_number_shows_the_whole_argument(value):
+    for name, rule in (
+        ("strides", lambda: integers("strides", value, 2)),
+        ("padding", lambda: padding(value, 2)),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            rule()
+        assert str(caught.value).endswith(f"Received: {name}={shown(value)}")
 
 
 def test_the_largest_number():

@@ -30,10 +30,8 @@ class Call:
     filters: int | None
     dtype: str
 
-    output_shape: Shape = dataclasses.field(
-        init=False, repr=False, compare=False
-    )
-    is_empty: bool = dataclasses.field(init=False, repr=False, compare=False)
+    output_shape: Shape = dataclasses.field(init=False, compare=False)
+    is_empty: bool = dataclasses.field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         channels = self.filters

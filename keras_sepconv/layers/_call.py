@@ -27,7 +27,7 @@ def kind(layer: Any, channels: int | None = None) -> str | None:
             no weights yet.
     """
     if isinstance(layer, _PLAIN):
-        if channels is None and layer.groups > 1 and layer.built:
+        if layer.groups > 1 and layer.built:
             channels = int(layer.kernel.shape[-2]) * layer.groups
         return plain_kind(layer.groups, layer.kernel_size, channels)
     if hasattr(layer, "pointwise_initializer"):
