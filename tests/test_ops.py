@@ -282,11 +282,23 @@ def test_arguments_that_are_no_tensors(name, value):
     with pytest.raises(TypeError, match=f"`{name}` must be a tensor") as caught:
         ops.separable_conv(**arguments)
     assert str(caught.value).endswith(f"Received: {name}={value!r}")
-    if name != "pointwise_kernel":
-        with pytest.raises(TypeError, match="must be a tensor"):
-            ops.depthwise_conv(
-                arguments["inputs"], arguments["depthwise_kernel"]
-            )
+
+
+@pytest.mark.parametrize(
+    ("function", "kernel"),
+    [
+        (ops.depthwise_conv, DEPTHWISE),
+        (ops.pointwise_conv, POINTWISE[:, :, :3]),
+    ],
+)
+def test_errors_name_the_function_and_its_arguments(function, kernel):
+    good = {"inputs": INPUTS, "kernel": kernel, "bias": None}
+    for name in good:
+        with pytest.raises(TypeError, match=f"`{name}` must be a tensor"):
+            function(**{**good, name: "image"})
+        message = f"{function.__name__}: `{name}` must have"
+        with pytest.raises(ValueError, match=message):
+            function(**{**good, name: np.ones((3, 2))})
 
 
 def test_implementations_names_its_own_arguments():
