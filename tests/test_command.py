@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -79,7 +80,9 @@ def test_inference_and_json(source, tmp_path, capsys):
     fast = tmp_path / "fast.keras"
     arguments = ["convert", "--inference", "--json", str(source), str(fast)]
     assert main([*arguments, "--implementation", "portable"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    text = capsys.readouterr().out
+    report = json.loads(text)
+    assert text == json.dumps(report, indent=2) + "\n"
     schemas.check("convert", report)
     for wrong in ({**report, "more": 1}, {**report, "share": "all"}):
         with pytest.raises(jsonschema.ValidationError):
@@ -201,6 +204,10 @@ def test_a_write_that_fails_leaves_the_old_file(
         (["IN", "out.h5"], "must be a .keras file in a folder that exists"),
         (["IN", "nowhere/out.keras"], "must be a .keras file in a folder"),
         (["--restore", "--inference", "IN", "OUT"], "must be used without"),
+        (
+            ["--restore", "--implementation", "portable", "IN", "OUT"],
+            "--restore: must be used without --inference",
+        ),
         (["--implementation", "fastest", "IN", "OUT"], "`implementation` must"),
         (["--copies", "IN", "OUT"], "--copies: must be used with --inference"),
         (["--equalize", "IN", "OUT"], "--equalize: must be used with --inf"),
@@ -251,6 +258,22 @@ def test_the_version(capsys):
     version = keras_sepconv.__version__
     assert capsys.readouterr().out == f"keras_sepconv {version}\n"
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize("command", ["bench", "convert", "info"])
+def test_every_argument_is_explained(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    usage, description, *groups = capsys.readouterr().out.split("\n\n")
+    assert usage.startswith(f"usage: python -m keras_sepconv {command} ")
+    assert description.endswith(".")
+    epilog = groups.pop()
+    assert epilog.startswith("Exit codes: 0 success; 1 ")
+    arguments = re.findall(r"^  (\S.*(?:\n {6,}.*)*)", "\n".join(groups), re.M)
+    assert len(arguments) > 3
+    for argument in arguments:
+        assert re.search(r"(\n|\S {2,})\s*[a-z]", argument), argument
 
 
 def test_the_process_ends_with_the_code(source, tmp_path):
