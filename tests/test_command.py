@@ -19,7 +19,7 @@ from backends import BACKEND
 from pages import ROOT
 
 import keras_sepconv
-from keras_sepconv import layers
+from keras_sepconv import _arguments, layers
 from keras_sepconv.__main__ import main
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
@@ -330,3 +330,26 @@ def test_a_backend_that_keras_cannot_import():
     (line,) = run.stderr.splitlines()
     assert line.startswith("python -m keras_sepconv: Keras cannot import its")
     assert line.endswith("Received: KERAS_BACKEND=jaxx")
+
+
+def test_the_backends_that_are_installed_are_named(monkeypatch, capsys):
+    """As above, with one backend that is there, and in this process."""
+
+    def missing(name):
+        raise ImportError(f"no {name}")
+
+    monkeypatch.setattr(_arguments.importlib, "import_module", missing)
+    monkeypatch.setattr(
+        _arguments.importlib.util, "find_spec", lambda name: name == "torch"
+    )
+    monkeypatch.setattr(sys, "argv", ["bin/keras-sepconv", "info", "a.keras"])
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(SystemExit) as end:
+        _arguments.answer_first()
+    assert end.value.code == 2
+    message = capsys.readouterr().err
+    assert "cannot import its backend (no keras)" in message
+    assert "Installed: torch. Received: KERAS_BACKEND=\n" in message
+    # Another program is not read.
+    monkeypatch.setattr(sys, "argv", ["bin/other", "--help"])
+    _arguments.answer_first()

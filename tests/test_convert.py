@@ -570,7 +570,7 @@ def test_how_far_off_rounding_goes():
     # A narrow dtype explains at most a quarter of the difference.
     for unit, bound in ((2.0**-11, 0.25 + 0.125), (2.0**-8, 0.25 + 1.0)):
         for part, differs in ((0.9, False), (1.1, True)):
-            found = outputs + [[0.0, part * bound], [0.0, 0.0]]
+            found = outputs + np.array([[0.0, part * bound], [0.0] * 2])
             said = _verify.disagreement([outputs], [found], unit)
             assert (said is not None) == differs
     # With one example, the spread inside it counts. The change that one
