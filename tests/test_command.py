@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -19,7 +20,7 @@ from backends import BACKEND
 from pages import ROOT
 
 import keras_sepconv
-from keras_sepconv import layers
+from keras_sepconv import _arguments, layers
 from keras_sepconv.__main__ import main
 from keras_sepconv.tools._source import _objects, in_own_words
 
@@ -81,7 +82,9 @@ def test_inference_and_json(source, tmp_path, capsys):
     fast = tmp_path / "fast.keras"
     arguments = ["convert", "--inference", "--json", str(source), str(fast)]
     assert main([*arguments, "--implementation", "portable"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    text = capsys.readouterr().out
+    report = json.loads(text)
+    assert text == json.dumps(report, indent=2) + "\n"
     schemas.check("convert", report)
     for wrong in ({**report, "more": 1}, {**report, "share": "all"}):
         with pytest.raises(jsonschema.ValidationError):
@@ -244,6 +247,10 @@ def test_a_write_that_fails_leaves_the_old_file(
         (["IN", "out.h5"], "must be a .keras file in a folder that exists"),
         (["IN", "nowhere/out.keras"], "must be a .keras file in a folder"),
         (["--restore", "--inference", "IN", "OUT"], "must be used without"),
+        (
+            ["--restore", "--implementation", "portable", "IN", "OUT"],
+            "--restore: must be used without --inference",
+        ),
         (["--implementation", "fastest", "IN", "OUT"], "`implementation` must"),
         (["--copies", "IN", "OUT"], "--copies: must be used with --inference"),
         (["--equalize", "IN", "OUT"], "--equalize: must be used with --inf"),
@@ -294,6 +301,22 @@ def test_the_version(capsys):
     version = keras_sepconv.__version__
     assert capsys.readouterr().out == f"keras_sepconv {version}\n"
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+@pytest.mark.parametrize("command", ["bench", "convert", "info"])
+def test_every_argument_is_explained(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    usage, description, *groups = capsys.readouterr().out.split("\n\n")
+    assert usage.startswith(f"usage: python -m keras_sepconv {command} ")
+    assert description.endswith(".")
+    epilog = groups.pop()
+    assert epilog.startswith("Exit codes: 0 success; 1 ")
+    arguments = re.findall(r"^  (\S.*(?:\n {6,}.*)*)", "\n".join(groups), re.M)
+    assert len(arguments) > 3
+    for argument in arguments:
+        assert re.search(r"(\n|\S {2,})\s*[a-z]", argument), argument
 
 
 def test_the_process_ends_with_the_code(source, tmp_path):
@@ -350,3 +373,26 @@ def test_a_backend_that_keras_cannot_import():
     (line,) = run.stderr.splitlines()
     assert line.startswith("python -m keras_sepconv: Keras cannot import its")
     assert line.endswith("Received: KERAS_BACKEND=jaxx")
+
+
+def test_the_backends_that_are_installed_are_named(monkeypatch, capsys):
+    """As above, with one backend that is there, and in this process."""
+
+    def missing(name):
+        raise ImportError(f"no {name}")
+
+    monkeypatch.setattr(_arguments.importlib, "import_module", missing)
+    monkeypatch.setattr(
+        _arguments.importlib.util, "find_spec", lambda name: name == "torch"
+    )
+    monkeypatch.setattr(sys, "argv", ["bin/keras-sepconv", "info", "a.keras"])
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(SystemExit) as end:
+        _arguments.answer_first()
+    assert end.value.code == 2
+    message = capsys.readouterr().err
+    assert "cannot import its backend (no keras)" in message
+    assert "Installed: torch. Received: KERAS_BACKEND=\n" in message
+    # Another program is not read.
+    monkeypatch.setattr(sys, "argv", ["bin/other", "--help"])
+    _arguments.answer_first()

@@ -23,7 +23,7 @@ from networks import (
 from rich.console import Console
 
 from keras_sepconv import convert_model, layers, restore_model
-from keras_sepconv.tools import _swap, _verify
+from keras_sepconv.tools import _swap, _verify, report
 
 L = keras.layers
 
@@ -228,7 +228,10 @@ def test_fitting_an_inference_model_warns():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fast.train_on_batch(x, y)
-    assert "inference=True" in str(caught[0].message)
+        fast.fit(x, y, verbose=0)
+    said = [one for one in caught if "inference=True" in str(one.message)]
+    # Both point to the lines above.
+    assert [one.filename for one in said[:2]] == [__file__] * 2
     for one, two in zip(before, fast.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -525,6 +528,36 @@ def test_the_report_counts_ours_and_all(monkeypatch):
     assert stock.conversion_report.multiply_adds == (None, 2)
 
 
+def test_the_report_names_three_layers_of_a_kind():
+    rows = [report.Row(name, "Conv2D", None, "why") for name in "abcd"]
+    copies = (
+        report.Row("e", "Conv2D", "2 copies"),
+        report.Row("f", "Conv2D", None, "none"),
+    )
+    for number, names in ((3, "a, b, c"), (4, "a, b, c, ...")):
+        left = tuple(rows[:number])
+        said = report.ConversionReport("net", (), left, copied=copies)
+        assert str(said).split("\n") == [
+            f"net: 0 of {number} convolutions converted.",
+            "  1 Conv2D written with copies",
+            f"  {number} Conv2D left, why: {names}",
+        ]
+    for column, cells in enumerate(
+        (
+            ["e", "f", *"abcd"],
+            ["Conv2D"] * 6,
+            ["2 copies", "no copies: none", *["unchanged: why"] * 4],
+        )
+    ):
+        assert list(said.table().columns[column].cells) == cells
+
+
+def test_names_are_printed_as_they_are():
+    file = io.StringIO()
+    report.console(file=file, force_terminal=True).print("[bold]:smile: 3")
+    assert file.getvalue() == "[bold]:smile: 3\n"
+
+
 def test_how_far_off_rounding_goes():
     """2**14 roundoffs of the difference between examples, 64 of the output."""
     outputs = np.array([[0.0, 4.0], [1.0, 4.0]])
@@ -533,6 +566,12 @@ def test_how_far_off_rounding_goes():
         for part, differs in ((0.9, False), (1.1, True)):
             found = outputs + np.array([[0.0, sign * part * bound], [0.0] * 2])
             said = _verify.disagreement([outputs], [found])
+            assert (said is not None) == differs
+    # A narrow dtype explains at most a quarter of the difference.
+    for unit, bound in ((2.0**-11, 0.25 + 0.125), (2.0**-8, 0.25 + 1.0)):
+        for part, differs in ((0.9, False), (1.1, True)):
+            found = outputs + np.array([[0.0, part * bound], [0.0] * 2])
+            said = _verify.disagreement([outputs], [found], unit)
             assert (said is not None) == differs
     # With one example, the spread inside it counts. The change that one
     # rounding of the inputs causes counts too.
@@ -545,12 +584,38 @@ def test_how_far_off_rounding_goes():
     assert _verify.disagreement([one], [one + 0.7], moved=moved) is not None
 
 
+@pytest.mark.parametrize(
+    ("dtype", "unit"),
+    [
+        ("float64", 2.0**-24),
+        ("float32", 2.0**-24),
+        ("float16", 2.0**-11),
+        ("mixed_bfloat16", 2.0**-8),
+    ],
+)
+def test_the_least_precise_layer_counts(dtype, unit):
+    layers = [keras.Input((3,)), L.ReLU(dtype=dtype), L.ReLU()]
+    assert _verify.epsilon(keras.Sequential(layers)) == unit
+
+
+def test_every_output_is_compared():
+    ones, none = np.ones((2, 3)), np.ones((0, 3))
+    said = _verify.disagreement([ones], [np.ones((2, 1))])
+    assert said == "its output has the shape (2, 1), not (2, 3)"
+    assert _verify.disagreement([none, ones], [none, ones]) is None
+    assert _verify.disagreement([none, ones], [none, 2 * ones]) is not None
+
+
 def test_what_is_compared():
     whole = keras.Input((3, 3), dtype="int32")
     parts = [keras.Input((3, 3), dtype=f"float{n}") for n in (64, 32)]
-    model = keras.Model([whole, *parts], [keras.ops.cast(whole, "float32")])
-    integers, double, single = _verify.sample(model)
+    truth = keras.Input((3, 3), dtype="bool")
+    inputs = [whole, truth, *parts]
+    model = keras.Model(inputs, [keras.ops.cast(whole, "float32")])
+    integers, truths, double, single = _verify.sample(model)
     assert np.unique(integers).tolist() == [0, 1]
+    assert truths.dtype == bool
+    assert np.unique(truths).tolist() == [False, True]
     for drawn, dtype in ((double, "float64"), (single, "float32")):
         assert drawn.dtype == dtype
         assert drawn.shape == (2, 3, 3)
@@ -751,12 +816,22 @@ def test_what_is_no_model_is_refused(arguments, error, message):
 
 @pytest.mark.parametrize(
     "options",
-    [{"verify": 1}, {"inference": "yes"}, {"implementation": "fastest"}],
+    [
+        {"verify": 1},
+        {"inference": "yes"},
+        {"implementation": "fastest"},
+        {"equalize": 1},
+        {"copies": 1},
+        {"copies": 0},
+    ],
 )
 def test_wrong_options_are_refused(options):
     (name,) = options
     with pytest.raises((TypeError, ValueError), match=f"`{name}` must be"):
         convert_model(sequential(), **options)
+    if name == "verify":
+        with pytest.raises(TypeError, match="`verify` must be"):
+            restore_model(sequential(), **options)
 
 
 def test_a_loss_of_someones_own_is_kept():

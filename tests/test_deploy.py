@@ -7,6 +7,7 @@ from backends import BACKEND
 from networks import shaken
 
 from keras_sepconv import convert_model, layers
+from keras_sepconv.tools import _channels
 
 L = keras.layers
 
@@ -92,6 +93,75 @@ def test_copies_in_a_graph_over_time_and_of_channels_first():
         strict=True,
     ):
         np.testing.assert_allclose(two, one, atol=1e-4)
+
+
+class TheirReLU(L.ReLU):
+    """It may do anything."""
+
+
+def read(*after, scales, first=None):
+    """Returns the layer that reads `first`, or the reason why none does."""
+    first = first or L.Conv2D(4, 1, activation="relu", name="first")
+    chain = tuple(((layer.name,), layer) for layer in after)
+    place = _channels.Place((first.name,), {}, first, True, chain)
+    found = _channels.reader(place, scales)
+    return found if isinstance(found, str) else found[1]
+
+
+def activations(*names):
+    return [L.Activation(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("between", "any_order", "any_scale"),
+    [
+        *(
+            ([getattr(L, f"{name}{n}D")(2) for n in (1, 2, 3)], True, True)
+            for name in (
+                "AveragePooling",
+                "MaxPooling",
+                "ZeroPadding",
+                "Cropping",
+                "UpSampling",
+            )
+        ),
+        ([L.Dropout(0.5), L.ReLU(), L.LeakyReLU()], True, True),
+        (activations("linear", "relu", "leaky_relu"), True, True),
+        ([L.ReLU(6.0), L.ReLU(threshold=1.0), L.ELU()], True, False),
+        (activations("elu", "gelu", "relu6", "selu"), True, False),
+        (activations("sigmoid", "silu", "tanh"), True, False),
+        (activations("softmax"), False, False),
+        ([L.PReLU(), L.Softmax(), L.Flatten(), TheirReLU()], False, False),
+        ([L.MaxPooling2D(data_format="channels_first")], False, False),
+        ([L.Conv2D(4, 1, groups=2), L.DepthwiseConv2D(1)], False, False),
+        ([L.Conv2D(4, 1, dtype="int8_from_float32")], False, False),
+    ],
+)
+def test_what_may_stand_between_two_convolutions(between, any_order, any_scale):
+    last = L.Conv2D(4, 1)
+    for layer in between:
+        for scales, passes in ((False, any_order), (True, any_scale)):
+            expected = f"{layer.name} after it is {type(layer).__name__}"
+            found = read(L.ReLU(), layer, last, scales=scales)
+            assert found == (last if passes else expected)
+            if isinstance(layer, L.Activation):
+                one = L.Conv2D(4, 1, activation=layer.activation)
+                found = read(last, scales=scales, first=one)
+                way = "its activation is in the way"
+                assert found == (last if passes else way)
+
+
+def test_what_reads_a_convolution():
+    none = "no convolution reads it alone"
+    assert read(L.ReLU(), scales=True) == none
+    other = L.Conv2D(4, 1, data_format="channels_first")
+    assert read(other, L.Conv2D(4, 1), scales=True) == none
+    for reader in (L.Conv1D(4, 1), L.Conv3D(4, 1), layers.Conv2D(4, 1)):
+        assert read(reader, L.Conv2D(4, 1), scales=True) is reader
+    adapted = L.Conv2D(4, 1)
+    adapted.build((None, 8, 8, 4))
+    adapted.enable_lora(1)
+    assert read(adapted, scales=True).endswith("after it is Conv2D")
 
 
 def test_what_stays_without_copies_says_why():

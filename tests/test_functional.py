@@ -353,6 +353,26 @@ def test_a_misspelt_name(argument, value, nearest):
     )
 
 
+def test_a_name_like_no_other_has_no_nearest():
+    with pytest.raises(ValueError, match="`activation` must be an") as caught:
+        layer_separable_conv_2d(None, 4, 3, activation="zzzz")
+    assert "nearest" not in str(caught.value)
+
+
+def test_groups_divide_the_filters():
+    assert layer_conv_2d(None, 4, 3, groups=2).groups == 2
+    message = "`groups` must be a divisor of filters=4. Received: groups=3"
+    with pytest.raises(ValueError, match=message):
+        layer_conv_2d(None, 4, 3, groups=3)
+
+
+@pytest.mark.parametrize("sizes", [[], [3] * 9])
+def test_a_list_has_an_item_for_each_axis(sizes):
+    message = "`kernel_size` must be a positive whole number, or a list of them"
+    with pytest.raises(ValueError, match=message):
+        layer_conv_2d(None, 4, sizes)
+
+
 def test_what_is_no_name():
     for wrong in (3.0, "a/b", ["a", "b"]):
         with pytest.raises(TypeError, match="`name` must be a string without"):

@@ -142,7 +142,6 @@ def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
                 keras.Sequential.add(model, old, rebuild=False)
             if built and isinstance(before[0], keras.layers.InputLayer):
                 model.build(before[0].batch_shape)
-            model.built = built
         raise
 
 
