@@ -181,9 +181,11 @@ def test_public_names():
             "accelerate",
             "convert_model",
             "decelerate",
+            "initial_states",
             "load_model",
             "ops",
             "restore_model",
+            "streaming_model",
         ]
     )
     for name in keras_sepconv.__all__:
