@@ -6,183 +6,18 @@ kind of layer, add its name to `RULES`; most kinds need no function of their
 own. Time is axis 1 of every tensor.
 """
 
-import dataclasses
 import math
-from collections.abc import Callable
-from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
-import keras
-
-from keras_sepconv._spec import ConvSpec, Shape, wrong
-from keras_sepconv.tools._channels import is_known
-from keras_sepconv.tools._swap import is_ours
-
-
-class RefusedError(Exception):
-    """A layer cannot run step by step: the reason, and the way out."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Stream:
-    """A tensor of the whole model, and how it arrives step by step.
-
-    Attributes:
-        shape: Its shape in the whole model.
-        dtype: Its dtype.
-        stride: How many steps of the model's input make one of its steps;
-            `None` if it has no steps, because it sums up those before.
-        field: How many steps of the model's input one of its values depends on;
-            `None` if on all before.
-        zeros: How many zeros a padding layer puts before the first step. They
-            are not in the stream: the next layer begins with a state of zeros.
-    """
-
-    shape: Shape
-    dtype: str
-    stride: Fraction | None = Fraction(1)
-    field: int | None = 1
-    zeros: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How one call of a layer runs step by step.
-
-    Attributes:
-        stride: Of its results; see `Stream`.
-        field: Of its results.
-        zeros: Of its results.
-        changes: What differs in the config of the layer.
-        keep: How many of the last inputs are the state.
-        is_recurrent: Whether the layer has states of its own.
-        is_left_out: Whether the layer has nothing to do.
-    """
-
-    stride: Fraction | None
-    field: int | None
-    zeros: int = 0
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    keep: int = 0
-    is_recurrent: bool = False
-    is_left_out: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """How many steps come at a time, and how many a global pooling reads."""
-
-    chunk: int
-    window: int | None
-
-
-Rule: TypeAlias = Callable[[Any, Stream, Sizes], Plan]
-
-_ALONE = "If it does, say so by `keras.layers.TimeDistributed`"
-
-
-def plan(
-    layer: Any, streams: list[Stream], constants: list[Any], sizes: Sizes
-) -> Plan:
-    """Returns how one call of a layer runs step by step.
-
-    Args:
-        layer: The layer, or another operation of Keras.
-        streams: Its inputs.
-        constants: The other arguments of the call.
-        sizes: What the user asks for.
-
-    Raises:
-        RefusedError: It cannot run step by step.
-    """
-    strides = {stream.stride for stream in streams}
-    if strides == {None}:
-        # Without steps, each layer is right.
-        return Plan(None, _field(streams))
-    rule = _rule(layer)
-    if None in strides:
-        raise RefusedError(
-            "joins steps with a summary of steps",
-            "Sum up the steps only at the end",
-        )
-    if len(strides) > 1:
-        rates = " and ".join(str(n) for n in sorted(strides, key=str))
-        raise RefusedError(
-            "joins branches of different rates: one has a step for every "
-            f"{rates} steps of the input",
-            "Give the branches equal strides along time",
-        )
-    stream = streams[0]
-    if rule is not _windows and any(one.zeros for one in streams):
-        raise RefusedError(
-            "gets zeros from a padding layer, and only a convolution or a "
-            "pooling may come directly after one that pads time",
-            'Pad in the convolution, for example by padding="causal"',
-        )
-    if getattr(layer, "data_format", None) == "channels_first":
-        raise RefusedError(
-            "has its channels on axis 1, where the time must be",
-            'Use data_format="channels_last"',
-        )
-    if rule is not _joins:
-        if len(streams) > 1 or any(map(_has_axes, constants)):
-            raise RefusedError(
-                "gets more than one tensor",
-                "Only layers that merge step by step may",
-            )
-        return rule(layer, stream, sizes)
-    for one in (*streams, *filter(_has_axes, constants)):
-        if not _fits(one, stream):
-            raise RefusedError(
-                f"joins tensors of the shapes {stream.shape} and "
-                f"{tuple(one.shape)}, which differ in their axes or steps",
-                "Give them the same steps and the same number of axes",
-            )
-    found = _joins(layer, stream, sizes)
-    return dataclasses.replace(found, field=_field(streams))
-
-
-def _has_axes(value: Any) -> bool:
-    return bool(getattr(value, "shape", ()))
-
-
-def _fits(one: Any, stream: Stream) -> bool:
-    """Tells whether a tensor has the same steps, or is the same at each."""
-    if not isinstance(one, Stream):
-        return len(one.shape) < len(stream.shape) - 1
-    known = {one.shape[1], stream.shape[1]} - {None}
-    return len(one.shape) == len(stream.shape) and len(known) < 2
-
-
-def _field(streams: list[Stream]) -> int | None:
-    fields = [stream.field for stream in streams]
-    known = [field for field in fields if field is not None]
-    return max(known) if len(known) == len(fields) else None
-
-
-def _rule(layer: Any) -> Rule:
-    """Returns the rule for a layer or an operation."""
-    kind = type(layer)
-    name = kind.__name__
-    if not isinstance(layer, keras.layers.Layer):
-        if kind.__module__.startswith("keras.") and name in _ELEMENTWISE:
-            return _joins
-        raise RefusedError(
-            "is an operation that is not known to act on each step alone",
-            "Replace it by a layer of Keras",
-        )
-    is_stock = getattr(keras.layers, name, None) is kind
-    if is_stock and name in _REFUSED:
-        raise RefusedError(*_REFUSED[name])
-    if not (is_stock or is_ours(layer)) or name not in RULES:
-        raise RefusedError(
-            "is of a kind that is not known to act on each step alone", _ALONE
-        )
-    if not is_known(layer):
-        raise RefusedError(
-            "is quantized or has LoRA", "Quantize the result instead"
-        )
-    return RULES[name]
+from keras_sepconv._spec import ConvSpec, wrong
+from keras_sepconv.tools._calls import product
+from keras_sepconv.tools._stream import (
+    Plan,
+    RefusedError,
+    Rule,
+    Sizes,
+    Stream,
+)
 
 
 def _more(stream: Stream, steps: int) -> int | None:
@@ -193,7 +28,7 @@ def _more(stream: Stream, steps: int) -> int | None:
     return stream.field + math.floor((steps - 1) * stream.stride)
 
 
-def _alone(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
+def alone(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     return Plan(stream.stride, stream.field)
 
 
@@ -210,15 +45,9 @@ def _along(*names: str) -> Rule:
                     f"works along the axis of time ({name}={value})",
                     "Let it work along the other axes",
                 )
-        return _alone(layer, stream, sizes)
+        return alone(layer, stream, sizes)
 
     return rule
-
-
-def _joins(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
-    if hasattr(layer, "axis") and isinstance(layer, keras.layers.Concatenate):
-        return _along("axis")(layer, stream, sizes)
-    return _alone(layer, stream, sizes)
 
 
 def _last_axis(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
@@ -227,7 +56,7 @@ def _last_axis(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
             "works along the last axis, which is the time here",
             "Put an axis of channels behind, by Reshape((-1, 1))",
         )
-    return _alone(layer, stream, sizes)
+    return alone(layer, stream, sizes)
 
 
 def _prelu(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
@@ -236,7 +65,7 @@ def _prelu(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
             "has a weight for each step of the sequence",
             "Share them, by shared_axes=[1]",
         )
-    return _alone(layer, stream, sizes)
+    return alone(layer, stream, sizes)
 
 
 def _permute(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
@@ -244,14 +73,14 @@ def _permute(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
         raise RefusedError(
             "moves the axis of time", "Leave axis 1 in its place"
         )
-    return _alone(layer, stream, sizes)
+    return alone(layer, stream, sizes)
 
 
 def _reshape(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     before = stream.shape[1:]
     after = layer.compute_output_shape(stream.shape)[1:]
-    same = before[0] == after[0] and None not in (*before[1:], *after[1:])
-    if not same or math.prod(before[1:]) != math.prod(after[1:]):
+    sizes_before, sizes_after = product(*before[1:]), product(*after[1:])
+    if before[0] != after[0] or sizes_before != sizes_after:
         raise RefusedError(
             f"makes {after} of {before}, which mixes steps",
             "Leave axis 1 as it is, by Reshape((-1, ...))",
@@ -262,8 +91,8 @@ def _reshape(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
 
 def _embedding(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     if layer.mask_zero:
-        raise RefusedError(*_REFUSED["Masking"])
-    return _alone(layer, stream, sizes)
+        raise RefusedError(*REFUSED["Masking"])
+    return alone(layer, stream, sizes)
 
 
 def _pairs(value: Any) -> list[tuple[int, int]]:
@@ -296,7 +125,7 @@ def _cropping(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
         raise RefusedError(
             f"removes steps ({first})", "Leave all steps in the sequence"
         )
-    return _alone(layer, stream, sizes)
+    return alone(layer, stream, sizes)
 
 
 def _up_sampling(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
@@ -311,7 +140,7 @@ def _up_sampling(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     return Plan(stream.stride / size, stream.field)
 
 
-def _windows(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
+def windows(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     """A convolution or a pooling: its state is what it reads again later."""
     size = getattr(layer, "kernel_size", None) or layer.pool_size
     size = (size,) if isinstance(size, int) else tuple(size)
@@ -406,19 +235,24 @@ _POOLINGS = [f"{kind}Pooling{n}D" for kind in ("Average", "Max") for n in "123"]
 _GLOBAL = [f"Global{name}" for name in _POOLINGS]
 _NOISE = "Dropout", "GaussianDropout", "GaussianNoise", "AlphaDropout"
 _SPATIAL = [f"SpatialDropout{n}D" for n in "123"]
-_MERGES = "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"
+# Layers that may get several tensors.
+MERGES = {
+    *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply"),
+    "Subtract",
+}
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_CONVOLUTIONS, _windows),
-    **dict.fromkeys(_POOLINGS, _windows),
+    **dict.fromkeys(_CONVOLUTIONS, windows),
+    **dict.fromkeys(_POOLINGS, windows),
     **dict.fromkeys(_GLOBAL, _global),
     **dict.fromkeys([f"ZeroPadding{n}D" for n in "123"], _zero_padding),
     **dict.fromkeys([f"Cropping{n}D" for n in "123"], _cropping),
     **dict.fromkeys([f"UpSampling{n}D" for n in "123"], _up_sampling),
     **dict.fromkeys(("SimpleRNN", "GRU", "LSTM"), _recurrent),
-    **dict.fromkeys((*_MERGES, "Concatenate"), _joins),
-    **dict.fromkeys((*_NOISE, *_SPATIAL, "ActivityRegularization"), _alone),
-    **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "Identity"), _alone),
+    **dict.fromkeys(MERGES - {"Concatenate"}, alone),
+    "Concatenate": _along("axis"),
+    **dict.fromkeys((*_NOISE, *_SPATIAL, "ActivityRegularization"), alone),
+    **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "Identity"), alone),
     "Activation": _last_axis,
     "BatchNormalization": _along("axis"),
     "Dense": _last_axis,
@@ -427,11 +261,11 @@ RULES: dict[str, Rule] = {
     "Normalization": _along("axis"),
     "PReLU": _prelu,
     "Permute": _permute,
-    "Rescaling": _alone,
+    "Rescaling": alone,
     "Reshape": _reshape,
     "RMSNormalization": _along("axis"),
     "Softmax": _along("axis"),
-    "TimeDistributed": _alone,
+    "TimeDistributed": alone,
     "UnitNormalization": _along("axis"),
 }
 
@@ -447,7 +281,7 @@ _SPREADS = (
     "adds to several later steps",
     "Use UpSampling, and a causal convolution after it",
 )
-_REFUSED: dict[str, tuple[str, str]] = {
+REFUSED: dict[str, tuple[str, str]] = {
     "AdditiveAttention": _READS_ALL,
     "Attention": _READS_ALL,
     "Bidirectional": _AHEAD,
@@ -473,7 +307,7 @@ _REFUSED: dict[str, tuple[str, str]] = {
 }
 
 # Operations in a functional model that act on each number alone.
-_ELEMENTWISE = {
+ELEMENTWISE = {
     *("Absolute", "Add", "Cast", "Clip", "Divide", "Elu", "Exp", "Gelu"),
     *("HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Log", "Log10"),
     *("Log1p", "Maximum", "Minimum", "Multiply", "Negative", "Power", "Relu"),

@@ -9,14 +9,10 @@ import keras
 
 from keras_sepconv._spec import Shape, wrong
 from keras_sepconv.tools._calls import like, ordered, through
-from keras_sepconv.tools._streaming_rules import (
-    Plan,
-    RefusedError,
-    Sizes,
-    Stream,
-    plan,
-)
+from keras_sepconv.tools._stream import Plan, RefusedError, Sizes, Stream
+from keras_sepconv.tools._streaming_plan import plan
 from keras_sepconv.tools._tree import Path, is_graph
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -138,14 +134,16 @@ class Walk:
                 found = self._graph(
                     layer, (*path, layer.name), [stream(t) for t in tensors]
                 )
-                return [note(keras.KerasTensor(one.shape, one.dtype), one) for one in found]
+                return [
+                    note(keras.KerasTensor(one.shape, one.dtype), one)
+                    for one in found
+                ]
             taken = keras.tree.map_structure(stream, (args, kwargs))
             result = layer.compute_output_spec(*args, **kwargs)
             result = keras.tree.map_structure(like, result)
             tensors = keras.tree.flatten(result)
             found = self._call(layer, (*path, layer.name), taken, tensors)
-            for tensor, one in zip(tensors, found, strict=True):
-                note(tensor, one)
+            list(map(note, tensors, found))
             return result
 
         return [stream(tensor) for tensor in through(model, inputs, call)]
@@ -165,8 +163,8 @@ class Walk:
             # Keras would put its own words around an error that is raised here.
             where = f"layer '{'/'.join(path)}' ({type(layer).__name__})"
             reason, way = error.args
-            error = _refused(self.model, f"{where} {reason}", way)
-            self._error = self._error or error
+            why = _refused(self.model, f"{where} {reason}", way)
+            self._error = self._error or why
             found = Plan(streams[0].stride, streams[0].field)
         except ValueError as error:
             self._error = self._error or error
@@ -178,7 +176,8 @@ class Walk:
         results = [
             dataclasses.replace(one, zeros=found.zeros) for one in results
         ]
-        self.calls.append(Call(path, layer, *taken, found, results))
+        args, kwargs = taken
+        self.calls.append(Call(path, layer, args, kwargs, found, results))
         return results
 
     def _check_rate(self, layer: Any, stride: Fraction | None) -> None:

@@ -214,8 +214,10 @@ class StreamingReport:
 
     def __str__(self) -> str:
         """Returns the report in a few lines."""
-        field = "all before" if self.receptive_field is None else (
-            _steps(self.receptive_field)
+        field = (
+            "all before"
+            if self.receptive_field is None
+            else (_steps(self.receptive_field))
         )
         step, whole = (
             "unknown" if number is None else f"{number:,}"
@@ -231,7 +233,7 @@ class StreamingReport:
                 f"  receptive field: {field}",
                 f"  delay: {_steps(self.delay)}",
                 f"  state: {self.state_bytes:,} bytes",
-                f"  multiply-adds: {step}; of the whole window{window}: {whole}",
+                f"  multiply-adds: {step}, of the whole window{window} {whole}",
                 *self.notes,
             ]
         )
