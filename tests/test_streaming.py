@@ -20,7 +20,7 @@ def run(step, inputs, chunk=1):
     """Returns what a step model makes of a sequence, by hand."""
     states = ks.initial_states(step, len(inputs))
     parts = []
-    for start in range(0, inputs.shape[1], chunk):
+    for start in range(0, inputs.shape[1] - chunk + 1, chunk):
         found = step.predict_on_batch(
             {"inputs": inputs[:, start : start + chunk], **states}
         )
@@ -33,20 +33,18 @@ def run(step, inputs, chunk=1):
     return parts
 
 
-def agree(model, chunk=1, steps=24, window=None, atol=2e-5, **options):
+def agree(model, chunk=1, steps=24, sums_up=False, atol=2e-5, **options):
     """Checks that both models compute the same; returns the step model."""
-    step = ks.streaming_model(model, chunk, window=window, **options)
+    step = ks.streaming_model(model, chunk, **options)
     shape = (2, steps, *model.inputs[0].shape[2:])
     inputs = np.random.default_rng(1).standard_normal(shape).astype("float32")
     if "int" in model.inputs[0].dtype:
         inputs = np.random.default_rng(1).integers(0, 4, shape)
     expected = np.asarray(model.predict_on_batch(inputs)).astype("float32")
     parts = run(step, inputs, chunk)
-    found = parts[-1]
-    if model.output_shape[1:] != step.output["outputs"].shape[1:] or (
-        len(parts[0].shape) > 2 and window is None
-    ):
-        found = np.concatenate(parts, 1)[:, : expected.shape[1]]
+    found = parts[-1] if sums_up else np.concatenate(parts, 1)
+    if not sums_up:
+        expected = expected[:, : found.shape[1]]
     scale = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(
         found.astype("float32"), expected, rtol=0, atol=atol * scale
@@ -68,9 +66,8 @@ def causal(kind, filters, **options):
 KINDS = st.sampled_from(["stock", "dense", "separable", "depthwise"])
 
 
-@st.composite
-def networks(draw):
-    """A causal network of blocks with branches, and a chunk that fits."""
+def network(draw):
+    """Returns a causal network with branches, and a chunk that fits."""
     x = inputs = keras.Input((None, draw(st.integers(1, 4))))
     strides = 1
     for _ in range(draw(st.integers(1, 4))):
@@ -100,9 +97,9 @@ def networks(draw):
 
 @pytest.mark.each_backend
 @settings(max_examples=EXAMPLES)
-@given(networks())
-def test_drawn_networks(drawn):
-    model, chunk = drawn
+@given(st.data())
+def test_drawn_networks(data):
+    model, chunk = network(data.draw)
     shaken(model)
     agree(model, chunk, chunk * 8, verify=False)
 
@@ -120,7 +117,7 @@ def shared():
     inputs = keras.Input((None, 3))
     conv = L.Conv1D(3, 3, padding="causal", name="conv")
     x = inner(conv(inner(conv(inputs))))
-    return shaken(keras.Model(inputs, x + conv(inputs)))
+    return shaken(keras.Model(inputs, x + inputs))
 
 
 SAME_IN_TIME = ((2, 0), (1, 1))
@@ -236,11 +233,11 @@ def test_each_rule(name):
 def test_recurrent_layers_and_pooling_sum_up():
     for layer in (L.GRU(4), L.LSTM(4)):
         model = model_of((24, 3), layer, L.Dense(2))
-        agree(model, 4)
+        agree(model, 4, sums_up=True)
     for layer in (L.GlobalAveragePooling1D(), L.GlobalMaxPooling1D()):
         conv = ours.SeparableConv1D(4, 3, strides=2, padding="causal")
         model = model_of((None, 3), conv, layer, L.Dense(2), L.Softmax())
-        step = agree(model, 2, window=24)
+        step = agree(model, 2, sums_up=True, window=24)
         assert step.streaming_report.receptive_field == 3 + 2 * 11
 
 
@@ -262,12 +259,10 @@ def test_states_of_shared_layers():
     before = model.get_config()
     weights = model.get_weights()
     step = agree(model, 2)
-    assert sorted(ks.initial_states(step, 3)) == [
-        "conv_state",
-        "conv_state_1",
-        "conv_state_2",
-        *("inner_separable_conv1d_state", "inner_separable_conv1d_state_1"),
-    ] or len(ks.initial_states(step)) == 5
+    states = ks.initial_states(step, 3)
+    assert sum(name.startswith("conv_state") for name in states) == 2
+    assert sum(name.startswith("inner_separable") for name in states) == 2
+    assert {state.shape for state in states.values()} == {(3, 2, 3), (3, 1, 3)}
     # The given model is as it was, and the weights are copies.
     assert model.get_config() == before
     step.set_weights([0 * weight for weight in step.get_weights()])
@@ -282,19 +277,22 @@ def test_several_inputs_and_outputs():
     pooled = L.GlobalMaxPooling1D()(x)
     model = keras.Model([left, right], {"steps": x, "all": pooled})
     step = ks.streaming_model(model, 2, window=8)
-    assert set(step.input) == {
-        *("left", "right", "conv_state", "global_max_pooling1d_state")
-    } or "conv_state" in step.input
-    assert {"steps", "all", "conv_state"} < set(step.output)
+    states = set(ks.initial_states(step))
+    assert len(states) == 2
+    assert set(step.input) == {"left", "right"} | states
+    assert set(step.output) == {"steps", "all"} | states
 
 
 @pytest.mark.each_backend
 def test_half_precision():
-    conv = ours.SeparableConv1D(4, 3, padding="causal", dtype="mixed_float16")
-    model = model_of((None, 3), conv, L.Dense(2, dtype="mixed_float16"))
-    step = agree(model, atol=5e-3)
-    (state,) = ks.initial_states(step).values()
-    assert state.dtype == "float16"
+    first, second = (
+        ours.SeparableConv1D(4, 3, padding="causal", dtype="mixed_float16")
+        for _ in range(2)
+    )
+    step = agree(model_of((None, 3), first, second), atol=5e-3)
+    # A state has the dtype of the inputs that it keeps.
+    dtypes = [str(state.dtype) for state in ks.initial_states(step).values()]
+    assert dtypes == ["float32", "float16"]
 
 
 @pytest.mark.each_backend
