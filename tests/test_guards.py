@@ -143,6 +143,7 @@ OF_COMMANDS = {
     "matplotlib",
     "keras_sepconv.tools.command",
     "keras_sepconv.tools.info",
+    "keras_sepconv.tools.stream",
     "rich.progress",
 }
 

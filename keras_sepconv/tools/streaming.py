@@ -124,13 +124,14 @@ def initial_states(
     >>> keras_sepconv.initial_states(step)["conv_state"].shape
     (1, 2, 4)
     """
-    check(step_model, keras.Model, "a keras.Model")
     batch_size = integer("batch_size", batch_size)
+    is_model = isinstance(step_model, keras.Model)
     taken, given = (
         getattr(step_model, name, None) for name in ("input", "output")
     )
-    if not isinstance(taken, dict) or not isinstance(given, dict):
-        raise wrong("step_model", "from `streaming_model`", step_model)
+    if not (is_model and isinstance(taken, dict) and isinstance(given, dict)):
+        error = ValueError if is_model else TypeError
+        raise wrong("step_model", "from `streaming_model`", step_model, error)
     states = {
         name: keras.ops.zeros((batch_size, *tensor.shape[1:]), tensor.dtype)
         for name, tensor in taken.items()
