@@ -1,4 +1,4 @@
-"""Functions that make existing models faster, and that load old models."""
+"""Functions that change existing models, and that load old models."""
 
 from keras_sepconv.tools.accelerate import accelerate, decelerate
 from keras_sepconv.tools.convert import convert_model, restore_model
