@@ -72,6 +72,7 @@ def streaming_model(
 
     >>> import keras
     >>> import keras_sepconv
+    >>> import numpy as np
     >>> model = keras.Sequential([
     ...     keras.Input((None, 4)),
     ...     keras_sepconv.SeparableConv1D(6, 3, padding="causal", name="conv"),
@@ -84,7 +85,8 @@ def streaming_model(
       state: 32 bytes
       multiply-adds: 36, of the whole window of 3 steps 108
     >>> states = keras_sepconv.initial_states(step)
-    >>> results = step({"inputs": keras.ops.ones((1, 1, 4)), **states})
+    >>> inputs = np.ones((1, 1, 4), "float32")
+    >>> results = step.predict_on_batch({"inputs": inputs, **states})
     >>> sorted(results)
     ['conv_state', 'outputs']
     """
@@ -109,6 +111,9 @@ def initial_states(
         step_model: A model from `streaming_model`, also after it was loaded
             from a file.
         batch_size: How many signals run at a time.
+
+    Returns:
+        An array for each state, by its name.
 
     Raises:
         TypeError: `step_model` is not a model of Keras 3, or `batch_size` is
