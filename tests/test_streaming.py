@@ -690,6 +690,7 @@ def test_the_report():
     assert report.multiply_adds == (2 * (60 + 12), 8 * (60 + 12))
     text = str(report)
     assert ": 4 steps at a time, 4.0 times fewer multiply-adds." in text
+    assert "receptive field: 13 steps\n  delay: 3 steps\n" in text
     assert "multiply-adds: 144, of the whole window of 16 steps 576" in text
 
 
