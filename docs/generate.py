@@ -79,12 +79,13 @@ COMMAND_LINE = """\
 
 This page lists all options of the commands, as `python -m keras_sepconv` prints
 them with `--help`. `python docs/generate.py` makes this page.
-[Converting](converting.md) and [measuring](benchmark.md) show how to use the
-commands.
+[Converting](converting.md), [measuring](benchmark.md) and [running step by
+step](streaming.md) show how to use the commands.
 
 After the installation, `keras-sepconv` is the same as `python -m
 keras_sepconv`. What the commands write as JSON is described by a
-[JSON schema](output.schema.json): `info`, `convert` and `bench` under `$defs`.
+[JSON schema](output.schema.json): `info`, `convert`, `stream` and `bench` under
+`$defs`.
 """
 
 
@@ -130,7 +131,7 @@ def command_line() -> str:
         sections = [
             f"\n## {' '.join(['python -m keras_sepconv', *command])}\n\n"
             f"```text\n{_help(*command)}\n```\n"
-            for command in ([], ["bench"], ["convert"], ["info"])
+            for command in ([], ["bench"], ["convert"], ["info"], ["stream"])
         ]
     finally:
         del os.environ["COLUMNS"]

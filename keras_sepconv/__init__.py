@@ -23,8 +23,10 @@ from keras_sepconv.tools import (
     accelerate,
     convert_model,
     decelerate,
+    initial_states,
     load_model,
     restore_model,
+    streaming_model,
 )
 
 __all__ = [
@@ -37,8 +39,10 @@ __all__ = [
     "accelerate",
     "convert_model",
     "decelerate",
+    "initial_states",
     "load_model",
     "ops",
     "restore_model",
+    "streaming_model",
 ]
 __all__ += functional.__all__

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from keras_sepconv import _arguments
 from keras_sepconv.bench import command as bench
 from keras_sepconv.tools import command as convert
-from keras_sepconv.tools import info
+from keras_sepconv.tools import info, stream
 
-_COMMANDS = {"bench": bench.run, "convert": convert.run, "info": info.run}
+_COMMANDS = {
+    "bench": bench.run,
+    "convert": convert.run,
+    "info": info.run,
+    "stream": stream.run,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -80,6 +80,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         ("bench", _bench),
         ("convert", _convert),
         ("info", _info),
+        ("stream", _stream),
     ):
         command = add_to(commands)
         command.set_defaults(command=name, refuse=command.error)
@@ -205,8 +206,7 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
         "the new model would compute something else; 2 bad arguments.",
     )
     add = parser.add_argument
-    add("source", metavar="IN", help="a saved model")
-    add("target", metavar="OUT.keras", type=_target, help="the file to write")
+    _add_files(add)
     add(
         "--inference",
         action="store_true",
@@ -223,11 +223,6 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
         help="the implementation that the layers run, such as taps",
     )
     add(
-        "--no-verify",
-        action="store_true",
-        help="do not compare what both models compute",
-    )
-    add(
         "--copies",
         action=argparse.BooleanOptionalAction,
         help="with --inference: write a depth multiplier as copies of the "
@@ -240,14 +235,7 @@ def _convert(commands: Any) -> argparse.ArgumentParser:
         help="with --inference: make the ranges of channels alike, which "
         "changes no result and helps a quantizer to int8",
     )
-    _add_source(add)
-    add("--force", action="store_true", help="overwrite OUT.keras")
     add("--verbose", action="store_true", help="list each layer")
-    add(
-        "--json",
-        action="store_true",
-        help="print the report as JSON, for other programs",
-    )
     return parser
 
 
@@ -272,6 +260,55 @@ def _info(commands: Any) -> argparse.ArgumentParser:
         help="print JSON, for other programs, instead of tables",
     )
     return parser
+
+
+def _stream(commands: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "stream",
+        help="make a causal model that runs on a live signal",
+        description="Writes a model that takes a few new steps and a state "
+        "instead of a whole sequence, as `keras_sepconv.streaming_model` "
+        "makes it. Checks that it computes the same, and prints what it needs: "
+        "its receptive field, delay, state and multiply-adds.",
+        epilog="Exit codes: 0 success; 1 a file cannot be read or written, or "
+        "the model cannot run step by step; 2 bad arguments.",
+    )
+    add = parser.add_argument
+    _add_files(add)
+    add(
+        "--chunk",
+        type=_number,
+        default=1,
+        metavar="STEPS",
+        help="how many steps it takes at a time: a multiple of all strides "
+        "along time; default: 1",
+    )
+    add(
+        "--window",
+        type=_number,
+        metavar="STEPS",
+        help="how many steps a global pooling reads; default: the steps of the "
+        "model's input",
+    )
+    return parser
+
+
+def _add_files(add: Callable[..., Any]) -> None:
+    """Adds what the commands share that write a model."""
+    add("source", metavar="IN", help="a saved model")
+    add("target", metavar="OUT.keras", type=_target, help="the file to write")
+    _add_source(add)
+    add(
+        "--no-verify",
+        action="store_true",
+        help="do not compare what both models compute",
+    )
+    add("--force", action="store_true", help="overwrite OUT.keras")
+    add(
+        "--json",
+        action="store_true",
+        help="print the report as JSON, for other programs",
+    )
 
 
 def _add_input_shape(add: Callable[..., Any]) -> None:
@@ -321,6 +358,14 @@ def _sizes(text: str) -> tuple[int, ...]:
             f"224,224,3. Received: {text}"
         )
     return sizes
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(
+            f"must be a positive whole number. Received: {text}"
+        )
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -14,7 +14,7 @@ from pages import ROOT
 from keras_sepconv.__main__ import main
 
 # The cheap commands of `python -m keras_sepconv`; others take minutes.
-CHEAP = ("convert", "info")
+CHEAP = ("convert", "info", "stream")
 
 
 def commands(text: str) -> Iterator[list[str]]:

@@ -53,6 +53,7 @@ ONCE = {
     "test_ranks.py": ("numpy", "torch"),
     "test_results_page.py": ("numpy",),
     "test_spec.py": ("numpy",),
+    "test_streaming.py": ("numpy",),
 }
 
 # No deadlines: on shared machines the time of an example says nothing.

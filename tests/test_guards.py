@@ -143,6 +143,7 @@ OF_COMMANDS = {
     "matplotlib",
     "keras_sepconv.tools.command",
     "keras_sepconv.tools.info",
+    "keras_sepconv.tools.stream",
     "rich.progress",
 }
 
@@ -181,9 +182,11 @@ def test_public_names():
             "accelerate",
             "convert_model",
             "decelerate",
+            "initial_states",
             "load_model",
             "ops",
             "restore_model",
+            "streaming_model",
         ]
     )
     for name in keras_sepconv.__all__:

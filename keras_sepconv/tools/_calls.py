@@ -132,7 +132,7 @@ def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
 def input_of(model: Any, shapes: Sequence[Shape] | None) -> Any:
     """Returns the symbolic input of a model, or `None` if it is not known."""
     if shapes is None:
-        return keras.tree.map_structure(_like, known_input(model))
+        return keras.tree.map_structure(like, known_input(model))
     known = getattr(model, "inputs", None)
     if not known:
         if len(shapes) != 1:
@@ -236,7 +236,7 @@ class _Walk:
                 )
             return result
         if is_graph(layer):
-            tensors = _ordered(layer, (*args, *kwargs.values()))
+            tensors = ordered(layer, (*args, *kwargs.values()))
             return self._function(layer, path, steps, tensors)
         try:
             result = layer.compute_output_spec(*args, **kwargs)
@@ -245,7 +245,7 @@ class _Walk:
             raise
         # The result may be one of the arguments, with its history. A new tensor
         # has none.
-        result = keras.tree.map_structure(_like, result)
+        result = keras.tree.map_structure(like, result)
         if _is_code(layer):
             self._code(layer, path, steps, args, kwargs)
             return result
@@ -294,34 +294,53 @@ class _Walk:
     def _function(
         self, model: Any, path: Path, steps: int | None, tensors: list[Any]
     ) -> Any:
-        # Keras goes through the graph. The graph that it builds on the way is
-        # not used. The steps have names, so that Keras does not use up numbers
-        # for the names of the user's layers.
-        names = iter(range(2**31))
+        inputs = [
+            keras.Input(
+                batch_shape=tensor.shape,
+                dtype=tensor.dtype,
+                name=f"input_{number}",
+            )
+            for number, tensor in enumerate(tensors)
+        ]
 
-        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-            def output_spec(*args: Any, **kwargs: Any) -> Any:
-                inner = (*path, layer.name)
-                return self.outputs(layer, inner, steps, args, kwargs)
+        def call(layer: Any, args: Any, kwargs: Any) -> Any:
+            inner = (*path, layer.name)
+            return self.outputs(layer, inner, steps, args, kwargs)
 
-            return _Step(f"step_{next(names)}", output_spec)(*args, **kwargs)
-
-        copy = keras.models.clone_model(
-            # A plain model with the inputs of the first call, not compiled.
-            keras.Model(model.inputs, model.outputs, name="copy"),
-            input_tensors=[
-                keras.Input(
-                    batch_shape=tensor.shape,
-                    dtype=tensor.dtype,
-                    name=f"input_{next(names)}",
-                )
-                for tensor in tensors
-            ],
-            clone_function=lambda layer: layer,
-            call_function=call,
-        )
-        results = [_like(tensor) for tensor in copy.outputs]
+        results = [like(tensor) for tensor in through(model, inputs, call)]
         return results[0] if len(results) == 1 else results
+
+
+def through(
+    model: Any, inputs: list[Any], call: Callable[[Any, Any, Any], Any]
+) -> list[Any]:
+    """Goes through the graph of a functional model; returns its outputs.
+
+    Args:
+        model: The model. It does not change.
+        inputs: A symbolic `keras.Input` for each of its inputs.
+        call: Gets each operation with the arguments of its call, in an order in
+            which they can run. It returns new symbolic tensors, its results.
+    """
+    # Keras goes through the graph. The graph that it builds on the way is not
+    # used. The steps have names, so that Keras does not use up numbers for the
+    # names of the user's layers.
+    names = iter(range(2**31))
+
+    def step(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        def output_spec(*args: Any, **kwargs: Any) -> Any:
+            return call(layer, args, kwargs)
+
+        return _Step(f"step_{next(names)}", output_spec)(*args, **kwargs)
+
+    copy = keras.models.clone_model(
+        # A plain model with the inputs of the first call, not compiled.
+        keras.Model(model.inputs, model.outputs, name="copy"),
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=step,
+    )
+    return list(copy.outputs)
 
 
 def _tensors(*structure: Any) -> list[Any]:
@@ -340,7 +359,7 @@ def _one(tensor: Any) -> Any:
     return keras.KerasTensor(shape, dtype=tensor.dtype)
 
 
-def _ordered(model: Any, args: tuple[Any, ...]) -> list[Any]:
+def ordered(model: Any, args: tuple[Any, ...]) -> list[Any]:
     """Returns the tensors of a call in the order of the model's inputs."""
     names = [tensor.name for tensor in model.inputs]
     if args and isinstance(args[0], dict) and set(names) <= set(args[0]):
@@ -348,7 +367,8 @@ def _ordered(model: Any, args: tuple[Any, ...]) -> list[Any]:
     return _tensors(args)
 
 
-def _like(tensor: Any) -> Any:
+def like(tensor: Any) -> Any:
+    """Returns a new symbolic tensor without a history; others as they are."""
     if not isinstance(tensor, keras.KerasTensor):
         return tensor
     return keras.KerasTensor(tensor.shape, dtype=tensor.dtype)

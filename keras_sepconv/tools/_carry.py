@@ -133,6 +133,23 @@ def _made(node: Node, objects: dict[str, Any]) -> Any:
     )
 
 
+def twin(layer: Any, name: str, changes: dict[str, Any]) -> Any:
+    """Returns a new layer like another one, without its weights.
+
+    Args:
+        layer: The layer, or another operation of Keras.
+        name: The name of the new one.
+        changes: What differs in its config.
+    """
+    node = keras.saving.serialize_keras_object(layer)
+    # It has the shape of the whole sequence.
+    node.pop("build_config", None)
+    config = {**node["config"], **changes}
+    if "name" in config:
+        config["name"] = name
+    return _made({**node, "config": config}, own_objects(layer, node))
+
+
 # The classes of objects that a model is compiled with. They may contain other
 # such objects.
 _COMPILED = (
@@ -236,7 +253,7 @@ def _carry(old: Any, new: Any, path: Path, give: Mapping[Path, Give]) -> None:
         return
     inside = any(one[: len(path)] == path for one in give)
     if not inside and not is_graph(new):
-        _copy(old, new)
+        copy_weights(old, new)
         return
     twins = dict(_inside(old))
     for name, inner in _inside(new):
@@ -251,7 +268,8 @@ def _inside(layer: Any) -> Iterator[tuple[str, Any]]:
         yield inner.name, inner
 
 
-def _copy(old: Any, new: Any) -> None:
+def copy_weights(old: Any, new: Any) -> None:
+    """Gives a layer the variables of another one, and their flags."""
     for one, other in zip(
         same(old, new, "variables"), new.variables, strict=True
     ):

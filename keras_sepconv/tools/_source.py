@@ -1,10 +1,13 @@
-"""What the commands that read a model share: loading it, and the messages."""
+"""What the commands share: reading and writing a model, and the messages."""
 
 import argparse
 import contextlib
 import importlib
+import os
+import pathlib
 import re
 import sys
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +26,7 @@ _WORDS = (
     (r"safe_mode=False", "--unsafe"),
     (r"`weights=`", "--weights"),
     (r"`verify=False`", "--no-verify"),
+    (r"`(chunk|window)`", r"--\1"),
     (
         r"Pass the (.*) as `filepath`, and this as `weights`",
         r"Name the \1, and this with --weights",
@@ -42,6 +46,27 @@ def load(options: argparse.Namespace, source: str, compile: bool = True) -> Any:
         not options.unsafe,
         weights=options.weights,
     )
+
+
+def check_target(options: argparse.Namespace) -> None:
+    """Ends the process if the file to write exists, without --force."""
+    if options.target.exists() and not options.force:
+        options.refuse(
+            "argument OUT.keras: must not exist, unless --force is given. "
+            f"Received: {options.target}"
+        )
+
+
+def write(model: Any, target: pathlib.Path) -> None:
+    """Saves a model; the file is then whole, or as it was before."""
+    # The name is known before the file exists. So an interrupt at any moment
+    # leaves nothing behind.
+    path = target.with_name(f".{uuid.uuid4().hex}.keras")
+    try:
+        model.save(path)
+        os.replace(path, target)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _imported(name: str, refuse: Callable[[str], object]) -> Any:

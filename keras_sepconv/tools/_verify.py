@@ -78,13 +78,20 @@ class Prediction:
         ]
 
 
-def predict(model: Any) -> Prediction:
+def predict(
+    model: Any, input_shapes: Sequence[Shape] | None = None
+) -> Prediction:
     """Returns what a model or a layer computes; it does not change.
+
+    Args:
+        model: The model or the layer.
+        input_shapes: The shapes of the inputs without the batch; `None` for
+            those that the model was made with.
 
     Raises:
         CannotPredictError: It cannot predict a random batch.
     """
-    inputs = sample(model)
+    inputs = sample(model, input_shapes=input_shapes)
     unit = epsilon(model)
     nearby = keras.tree.map_structure(lambda array: _moved(array, unit), inputs)
     try:
@@ -207,14 +214,15 @@ def _outputs(model: Any, *batches: Any) -> list[list[np.ndarray]]:
         # Without `jit`, JAX compiles each operation alone, which takes longer.
         call = jax.jit(call)
     values = [variable.value for variable in model.variables]
-    return [_arrays(call(values, inputs)) for inputs in batches]
+    return [arrays(call(values, inputs)) for inputs in batches]
 
 
-def _arrays(tensors: list[Any]) -> list[np.ndarray]:
-    arrays = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
+def arrays(tensors: list[Any]) -> list[np.ndarray]:
+    """Returns tensors as arrays, in float32 or wider."""
+    found = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
     return [
         array if array.dtype == "float64" else array.astype("float32")
-        for array in arrays
+        for array in found
     ]
 
 

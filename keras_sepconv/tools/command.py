@@ -2,9 +2,6 @@
 
 import argparse
 import json
-import os
-import pathlib
-import uuid
 from typing import Any
 
 from keras_sepconv import kernels
@@ -16,11 +13,7 @@ from keras_sepconv.tools.report import console
 def run(options: argparse.Namespace) -> int:
     """Converts and reports; returns the exit code."""
     refuse = options.refuse
-    if options.target.exists() and not options.force:
-        refuse(
-            "argument OUT.keras: must not exist, unless --force is given. "
-            f"Received: {options.target}"
-        )
+    _source.check_target(options)
     if options.restore and (options.inference or options.implementation):
         refuse(
             "argument --restore: must be used without --inference and "
@@ -64,17 +57,5 @@ def _convert(options: argparse.Namespace) -> Any:
                 equalize=options.equalize,
             )
         status.update(f"writing {options.target}")
-        _write(other, options.target)
+        _source.write(other, options.target)
     return other
-
-
-def _write(model: Any, target: pathlib.Path) -> None:
-    """Saves a model; the file is then whole, or as it was before."""
-    # The name is known before the file exists. So an interrupt at any moment
-    # leaves nothing behind.
-    path = target.with_name(f".{uuid.uuid4().hex}.keras")
-    try:
-        model.save(path)
-        os.replace(path, target)
-    finally:
-        path.unlink(missing_ok=True)

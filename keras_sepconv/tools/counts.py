@@ -296,18 +296,21 @@ def sum_counts(rows: Sequence[Row]) -> tuple[Counts, bool]:
 
 
 def multiply_adds(
-    model: Any, where: Callable[[Any], bool] = lambda layer: True
+    model: Any,
+    where: Callable[[Any], bool] = lambda layer: True,
+    input_shapes: Sequence[Shape] | None = None,
 ) -> tuple[int | None, int | None]:
     """Returns the multiply-adds of some layers and of all, for one example.
 
     Args:
         model: A model or a layer.
         where: Tells whether a layer counts in the first number.
+        input_shapes: See `model_counts`.
 
     Returns:
         Two numbers; each is `None` if it is unknown.
     """
-    rows = model_counts(model)
+    rows = model_counts(model, input_shapes)
     some, all_of_them = (
         counts.total if complete else None
         for counts, complete in (

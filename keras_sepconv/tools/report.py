@@ -175,6 +175,74 @@ class AccelerationReport(_Report):
         return _table(rows, self.left)
 
 
+@dataclasses.dataclass(frozen=True)
+class StreamingReport:
+    """What a step model needs, and what it spares.
+
+    Attributes:
+        model: The name of the model that it was made from.
+        chunk: How many steps it takes at a time.
+        receptive_field: How many steps an output depends on; `None` if on all
+            before.
+        delay: How many steps a step waits for the last one of its chunk.
+        state_bytes: The bytes of all states, for one signal.
+        window: How many steps the whole model must read for the same output;
+            `None` if unknown.
+        multiply_adds: Those of the step model for one chunk, and those of the
+            whole model for its window. `None` if unknown.
+        notes: Other sentences for the user.
+    """
+
+    model: str
+    chunk: int
+    receptive_field: int | None
+    delay: int
+    state_bytes: int
+    window: int | None
+    multiply_adds: MultiplyAdds = (None, None)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fewer(self) -> float | None:
+        """How many times fewer multiply-adds the step model needs."""
+        step, whole = self.multiply_adds
+        return whole / step if whole is not None and step else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the report in plain types, for example for JSON."""
+        return {**dataclasses.asdict(self), "fewer": self.fewer}
+
+    def __str__(self) -> str:
+        """Returns the report in a few lines."""
+        field = (
+            "all before"
+            if self.receptive_field is None
+            else (_steps(self.receptive_field))
+        )
+        step, whole = (
+            "unknown" if number is None else f"{number:,}"
+            for number in self.multiply_adds
+        )
+        title = f"{self.model}: {_steps(self.chunk)} at a time"
+        if self.fewer is not None:
+            title += f", {self.fewer:.1f} times fewer multiply-adds"
+        window = "" if self.window is None else f" of {_steps(self.window)}"
+        return "\n".join(
+            [
+                f"{title}.",
+                f"  receptive field: {field}",
+                f"  delay: {_steps(self.delay)}",
+                f"  state: {self.state_bytes:,} bytes",
+                f"  multiply-adds: {step}, of the whole window{window} {whole}",
+                *self.notes,
+            ]
+        )
+
+
+def _steps(number: int) -> str:
+    return "1 step" if number == 1 else f"{number:,} steps"
+
+
 def _counted(kinds: Iterable[str]) -> list[str]:
     return [
         f"  {number} {kind}"
