@@ -141,6 +141,17 @@ def old(tmp_path, monkeypatch):
     return "lambda.h5"
 
 
+def test_an_architecture_and_its_weights(source, tmp_path):
+    model = keras.models.load_model(source)
+    (tmp_path / "m.json").write_text(model.to_json())
+    model.save_weights(tmp_path / "m.weights.h5")
+    named = ["--weights", str(tmp_path / "m.weights.h5")]
+    target = tmp_path / "out.keras"
+    source = str(tmp_path / "m.json")
+    assert main(["convert", *named, source, str(target)]) == 0
+    assert kinds(target)[0] is layers.SeparableConv2D
+
+
 def test_what_a_file_needs(old, capsys):
     for command in (["convert", old, "out.keras"], ["info", old]):
         assert main(command) == 1

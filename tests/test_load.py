@@ -18,9 +18,10 @@ import keras_sepconv
 from keras_sepconv.tools.legacy import compile as legacy_compile
 from keras_sepconv.tools.legacy import files as legacy_files
 from keras_sepconv.tools.legacy import operations
+from keras_sepconv.tools.legacy import weights as legacy_weights
 from keras_sepconv.tools.legacy.config import Rewriter
 from keras_sepconv.tools.legacy.files import RefusedError
-from keras_sepconv.tools.legacy.ops import keras_2_hard_sigmoid
+from keras_sepconv.tools.legacy.ops import keras_2_hard_sigmoid, layer_for
 from keras_sepconv.tools.load import load_model
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
@@ -412,7 +413,7 @@ def test_losses_and_metrics_by_the_names_of_outputs():
         both,
         loss={"a": "mse", "b": "mae"},
         loss_weights={"a": 1.0, "b": 0.5},
-        metrics={"a": ["mae"], "b": [wrapped("b_b_mse", "mse"), None]},
+        metrics={"a": "mae", "b": [wrapped("b_b_mse", "mse"), None]},
     )
     assert set(model.loss) == {"a", "b"}
     assert model.loss["b"] is keras.losses.mean_absolute_error
@@ -421,6 +422,21 @@ def test_losses_and_metrics_by_the_names_of_outputs():
     assert kinds == {"MeanAbsoluteError", "MeanSquaredError"}
     names, _ = metrics_of(compiled(both, metrics="mae"))
     assert names >= {"a_mae", "b_mae"}
+
+
+def test_crossentropy_is_chosen_by_the_last_axis():
+    x = keras.Input((1, 2))
+    model = keras.Model(x, keras.layers.Dense(3)(x))
+    config = {"optimizer": "sgd", "loss": "mse", "metrics": ["ce"]}
+    legacy_compile.compile_alike(model, config, {})
+    model.evaluate(np.zeros((2, 1, 2)), np.zeros((2, 1, 3)), verbose=0)
+    (metric,) = model._compile_metrics.metrics
+    assert type(metric) is keras.metrics.CategoricalCrossentropy
+
+
+def test_metrics_that_keras_3_does_not_have():
+    with pytest.raises(ValueError, match="Keras 3 has no NoSuch"):
+        compiled(metrics=[node("NoSuch")])
 
 
 def test_losses_of_users_and_old_names():
@@ -868,7 +884,8 @@ def test_objects_in_layers():
     ids=lambda layer: layer["class_name"],
 )
 def test_arguments_that_keras_3_does_not_take(layer):
-    assert type(layer_of(layer)).__name__ == layer["class_name"]
+    wanted = getattr(keras.layers, layer["class_name"])
+    assert type(layer_of(layer)) is wanted
 
 
 def test_arguments_that_must_be_neutral():
@@ -941,17 +958,20 @@ def test_each_call_of_a_nested_model(tmp_path, rng):
     config = functional(
         {**INPUT, "inbound_nodes": []},
         {**node("ReLU", name="r"), "inbound_nodes": [[["in", 0, 0, {}]]]},
-        {**inner, "inbound_nodes": [[["in", 0, 0, {}]], [["r", 0, 0, {}]]]},
+        {
+            **inner,
+            "inbound_nodes": [[[name, 0, 0, {}]] for name in ("in", "r", "in")],
+        },
         outputs=["m"],
     )
     # tf.keras counts making the model as its first call.
-    config["config"]["output_layers"] = [["m", 1, 0], ["m", 2, 0]]
+    config["config"]["output_layers"] = [["m", i, 0] for i in (1, 2, 3)]
     stock = stock_of(keras.layers.SeparableConv2D(2, 3))
     outer = keras.Input((5, 5, 2))
     nested = keras.Model(stock.inputs, stock.outputs)
     model = load_config(tmp_path, config, keras.Model(outer, nested(outer)))
     x = rng.normal(size=(2, 5, 5, 2)).astype("float32")
-    for output, y in zip(model(x), (x, np.maximum(x, 0)), strict=True):
+    for output, y in zip(model(x), (x, np.maximum(x, 0), x), strict=True):
         np.testing.assert_allclose(
             array(output), array(stock(y)), rtol=1e-5, atol=1e-5
         )
@@ -1040,6 +1060,19 @@ def test_operations(tmp_path, rng, function, inbound, wanted):
     np.testing.assert_allclose(array(model(x)), wanted(x), rtol=1e-5, atol=1e-6)
 
 
+def test_arithmetic_becomes_a_layer_of_keras():
+    tensor = {"class_name": "__keras_tensor__"}
+    for name, both, number in (
+        ("add", "Add", "Rescaling"),
+        ("multiply", "Multiply", "Rescaling"),
+        ("subtract", "Subtract", "Rescaling"),
+        ("truediv", "Lambda", "Rescaling"),
+    ):
+        for y, wanted in ((tensor, both), (2.0, number)):
+            found, _ = layer_for("op", f"math.{name}", tensor, {"y": y})
+            assert found["class_name"] == wanted
+
+
 def unit(x, axis):
     return x / np.sqrt(np.sum(x**2, axis=axis, keepdims=True))
 
@@ -1093,6 +1126,11 @@ def unit(x, axis):
                 * x
                 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
             ),
+        ),
+        (
+            "clip_by_value",
+            {"clip_value_min": -0.5, "clip_value_max": 0.2},
+            lambda x: np.clip(x, -0.5, 0.2),
         ),
         ("pow", {"y": 2.0}, lambda x: x**2),
         ("pow", {"x": 2.0}, lambda x: 2**x),
@@ -1285,6 +1323,23 @@ def test_code_of_a_file_that_is_trusted(legacy, rng):
     np.testing.assert_allclose(
         array(model(x)), 2 * array(model.layers[0](x)), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_a_lambda_with_defaults(tmp_path, rng, is_list):
+    def scaled(x, factor=3):
+        return factor * x
+
+    code = base64.b64encode(marshal.dumps(scaled.__code__)).decode()
+    function = [code, [3], None]
+    if not is_list:
+        keys = ("code", "defaults", "closure")
+        function = node("__lambda__", **dict(zip(keys, function, strict=True)))
+    layer = node("Lambda", name="l", function=function)
+    stock = stock_of(keras.layers.SeparableConv2D(2, 3))
+    config = sequential(INPUT, SEPARABLE, layer)
+    model = load_config(tmp_path, config, stock, safe_mode=False)
+    same(model, lambda x: 3 * stock(x), rng)
 
 
 @pytest.mark.parametrize(
@@ -1493,7 +1548,7 @@ def rename(weights):
             swap(shape=(3, 2, 1), dtype="f4", external=[("other", 0, 24)]),
             "another file",
         ),
-        (swap(shape=(1 << 16, 1 << 16), dtype="f4", chunks=True), "far fewer"),
+        (swap(shape=(1 << 13, 1 << 14), dtype="f4", chunks=True), "far fewer"),
         (swap(data=np.zeros((3, 2, 2), "f4")), "has the shape (3, 2, 1)"),
         (swap(data="words"), "no numbers"),
         (virtual, "another file"),
@@ -1574,6 +1629,17 @@ def test_trainable_weights_of_nested_models_come_first(tmp_path):
     for layer, name in zip(layers, "abc", strict=True):
         for i, value in enumerate(layer.weights):
             assert (array(value) == int(f"{name}{i}", 16)).all()
+
+
+def test_nested_models_have_the_order_of_the_file():
+    dense = [keras.layers.Dense(1, name=name) for name in "ab"]
+    nested = keras.Sequential([keras.Input((1,)), *dense], name="m")
+    config = sequential(*[node("Dense", name=name) for name in "ba"])
+    config["config"]["name"] = "m"
+    order = legacy_weights.Order(sequential(config))
+    trainable, _ = legacy_weights._split(nested, order)
+    wanted = [*dense[1].weights, *dense[0].weights]
+    assert list(map(id, trainable)) == list(map(id, wanted))
 
 
 @pytest.mark.parametrize(

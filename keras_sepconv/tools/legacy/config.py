@@ -190,9 +190,13 @@ class Rewriter:
             )
         if isinstance(functions[0], list):
             code, defaults, closure = functions[0]
-            config["function"] = _named_lambda(code, defaults, closure)
+            named = {"code": code, "defaults": defaults, "closure": closure}
+            config["function"] = {"class_name": "__lambda__", "config": named}
         elif isinstance(functions[0], str):
             config["function"] = self._function("function", functions[0])
+        for key in ("function", "output_shape"):
+            if _is_lambda(config.get(key)):
+                config[key] = _with_tuple(config[key])
         for key in (
             "module",
             "function_type",
@@ -296,9 +300,12 @@ def _input_shape(node: Node) -> Any:
     return config.get("batch_input_shape") if isinstance(config, dict) else None
 
 
-def _named_lambda(code: Any, defaults: Any, closure: Any) -> Node:
-    config = {"code": code, "defaults": defaults, "closure": closure}
-    return {"class_name": "__lambda__", "config": config}
+def _with_tuple(function: Node) -> Node:
+    """Returns a Lambda's code with its defaults as Keras 3 needs them."""
+    config = function["config"]
+    if config.get("defaults") is not None:
+        config = {**config, "defaults": tuple(config["defaults"])}
+    return {**function, "config": config}
 
 
 def _is_lambda(value: Any) -> bool:

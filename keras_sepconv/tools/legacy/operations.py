@@ -72,7 +72,6 @@ def _resize(x: Tensor, size: Any, method: str = "bilinear") -> Tensor:
 def _l2_normalize(
     x: Tensor, axis: Any = None, epsilon: float = 1e-12
 ) -> Tensor:
-    axis = tuple(axis) if isinstance(axis, list) else axis
     squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
     return x * ops.rsqrt(ops.maximum(squares, epsilon))
 

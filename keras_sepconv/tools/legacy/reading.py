@@ -168,8 +168,6 @@ class Reader:
         try:
             return load(self.compile)
         except Exception as error:
-            if not self.compile:
-                raise
             failed = error
             try:
                 model = load(False)
