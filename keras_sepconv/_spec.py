@@ -156,7 +156,8 @@ def integers(name: str, value: Any, rank: int) -> tuple[int, ...]:
     """
     each = "a positive whole number"
     rule = f"{each}, or {rank} of them" if rank > 1 else each
-    items = value.tolist() if isinstance(value, np.ndarray) else value
+    is_vector = isinstance(value, np.ndarray) and value.ndim == 1
+    items = value.tolist() if is_vector else value
     if _is_list(items):
         if len(items) != rank:
             raise wrong(name, rule, value)

@@ -1,3 +1,4 @@
+import itertools
 import os
 
 # Hides the messages that TensorFlow prints when it starts.
@@ -56,6 +57,9 @@ ONCE = {
     "test_streaming.py": ("numpy",),
 }
 
+# After so many seconds a test must say why, with the marker `slow`.
+SLOW = 5.0
+
 # No deadlines: on shared machines the time of an example says nothing.
 hypothesis.settings.register_profile(
     "default",
@@ -105,6 +109,22 @@ def pytest_collection_modifyitems(config, items):
     left_out = [item for item in items if not runs(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Lists slow tests that do not say why they are slow."""
+    reports = itertools.chain(*terminalreporter.stats.values())
+    slow = {
+        report.nodeid: report.duration
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        and report.duration > SLOW
+        and "slow" not in report.keywords
+    }
+    if slow:
+        terminalreporter.section("slow tests without the marker `slow`")
+    for name in sorted(slow, key=slow.get, reverse=True):
+        terminalreporter.line(f"{slow[name]:.0f} s  {name}")
 
 
 def _has_one(item, names):

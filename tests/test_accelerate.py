@@ -180,6 +180,7 @@ def contents(model, path):
     return found
 
 
+@pytest.mark.slow("it starts a process for each file")
 def test_the_file_loads_where_this_package_is_not(tmp_path):
     model = shaken(sequential())
     accelerate(model)
@@ -216,6 +217,7 @@ def test_copies_are_plain():
         assert accelerate(other, verify=False).accelerated
 
 
+@pytest.mark.slow("it compiles a model for each change")
 @pytest.mark.each_backend
 def test_compiled_functions_are_made_anew():
     model = shaken(inverted_residuals())
@@ -527,6 +529,7 @@ def everywhere(**options):
         decelerate()
 
 
+@pytest.mark.slow("it compiles and saves a model of each form")
 @pytest.mark.each_backend
 def test_layers_to_come_are_fast(tmp_path):
     before = shaken(sequential())

@@ -330,6 +330,7 @@ def test_every_argument_is_explained(command, capsys, monkeypatch):
         assert re.search(r"(\n|\S {2,})\s*[a-z]", argument), argument
 
 
+@pytest.mark.slow("it starts several processes")
 def test_the_process_ends_with_the_code(source, tmp_path):
     command_line = [sys.executable, "-m", "keras_sepconv", "convert"]
     target = tmp_path / "out.keras"

@@ -188,6 +188,7 @@ def test_optimizers_that_hold_more_than_one_state_are_carried(policy):
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
+@pytest.mark.slow("it compiles two training steps")
 @needs_gradients
 @pytest.mark.each_backend("adam")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])

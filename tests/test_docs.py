@@ -49,6 +49,7 @@ RUN = [
 ]
 
 
+@pytest.mark.slow("the README trains, converts and saves models")
 @pytest.mark.parametrize("page", RUN)
 def test_a_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -129,6 +129,7 @@ def new_frameworks(before, after):
     return (tops(after) - tops(before)) & set(FRAMEWORKS)
 
 
+@pytest.mark.slow("it starts processes")
 @pytest.mark.each_backend
 def test_importing_brings_in_no_framework_that_keras_did_not():
     before = modules_after("import keras")
@@ -148,6 +149,7 @@ OF_COMMANDS = {
 }
 
 
+@pytest.mark.slow("it starts a process")
 def test_importing_brings_in_nothing_that_only_the_commands_need():
     before = modules_after("import keras")
     added = modules_after("import keras_sepconv") - before

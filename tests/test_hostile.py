@@ -252,6 +252,7 @@ if BACKEND == "numpy":
         except ValueError as error:
             assert_clear(error, {"filepath"})
 
+    @pytest.mark.slow("it starts a process and ends it")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
     def test_an_interrupted_conversion_leaves_the_old_file(files, number):
         """Afterwards there is the old file or the whole new one."""
@@ -290,6 +291,7 @@ if BACKEND == "numpy":
                 "out.keras",
             }
 
+    @pytest.mark.slow("it starts a process")
     @pytest.mark.parametrize("path", ["pipe.keras", "/dev/zero"])
     def test_what_never_ends_does_not_hang(tmp_path, path):
         """A pipe without a writer and a device raise an error."""

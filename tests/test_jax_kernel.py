@@ -75,6 +75,7 @@ def test_gradients_of_some_arguments_only(which, tensors):
     close(found, jax.grad(loss(portable), which)(*tensors))
 
 
+@pytest.mark.slow("it compiles three nested derivatives")
 def test_forward_over_reverse_over_forward(tensors):
     x, d, p, b = tensors
 

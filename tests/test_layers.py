@@ -539,6 +539,7 @@ def test_paths_of_variables_are_those_of_stock(kind):
     assert paths[0] == paths[1]
 
 
+@pytest.mark.slow("it starts a process")
 def test_a_process_that_has_not_imported_this_package(tmp_path):
     next(models()).save(tmp_path / "model.keras")
     code = f"""

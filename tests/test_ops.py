@@ -370,6 +370,7 @@ def convolutions(draw):
     }
 
 
+@pytest.mark.slow("it compiles a drawn convolution twenty times")
 @given(convolutions())
 def test_any_convolution(case):
     rng = np.random.default_rng(case["seed"])

@@ -11,6 +11,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 from backends import (
     BACKEND,
     EPSILON,
@@ -177,6 +178,7 @@ def test_a_config_makes_the_same_layer(case):
     assert json.dumps(twin.get_config()) == json.dumps(config)
 
 
+@pytest.mark.slow("each example compiles two models")
 @very_few
 @given(legal())
 def test_a_file_makes_the_same_layer(tmp_path_factory, case):
@@ -222,7 +224,7 @@ digest = hashlib.sha256(b"".join(a.tobytes() for a in found)).hexdigest()
 """
 
 
-# It starts a process, and trains a network in both.
+@pytest.mark.slow("it trains in two processes")
 def test_the_same_seed_gives_the_same_bits():
     """Weights and predictions, in this process and in another."""
     names = {}
@@ -259,6 +261,7 @@ def half(draw):
     return tensors, options, dtype, rng
 
 
+@pytest.mark.slow("each example compiles ours and stock")
 @needs_gradients
 @very_few
 @given(half())

@@ -143,6 +143,11 @@ def test_an_error_of_one_number_shows_the_whole_argument(value):
         assert str(caught.value).endswith(f"Received: {name}={shown(value)}")
 
 
+def test_a_matrix_is_no_list_of_numbers():
+    with pytest.raises(TypeError, match="`strides` must be a positive whole"):
+        integers("strides", np.ones((1, 2)), 2)
+
+
 def test_the_largest_number():
     assert integer("size", 2**31 - 1) == 2**31 - 1
     with pytest.raises(ValueError, match="`size` must be a positive whole"):

@@ -388,7 +388,8 @@ def test_e3_integer_inputs(dtype, policy):
 
 
 if BACKEND == "tensorflow":
-    # 80 graphs, because the defect does not always show.
+
+    @pytest.mark.slow("the defect shows in one graph of ten")
     def test_e4_a_kernel_of_one_weight():
         """oneDNN aborts in a graph, one time in ten or so.
 
@@ -617,6 +618,7 @@ def test_arguments_end_in_a_message_that_names_them(arguments, road):
 
 if BACKEND == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
 
+    @pytest.mark.slow("it runs this file in another process")
     def test_all_of_this_without_onednn():
         """Runs the tests again with oneDNN off, which some rows need."""
         pytest_command = pathlib.Path(sys.executable).parent / "pytest"
