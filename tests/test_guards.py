@@ -156,6 +156,7 @@ def test_importing_brings_in_nothing_that_only_the_commands_need():
     assert not added & OF_COMMANDS
 
 
+@pytest.mark.slow("it starts a process")
 def test_the_command_guard_can_fail():
     assert modules_after("import keras_sepconv.__main__") & OF_COMMANDS
 
