@@ -317,7 +317,7 @@ def metrics_of(model):
     """Returns the names and classes of a compiled model's metrics."""
     size = {"a": 3, "b": 3, "one": 1}
     y = [np.zeros((2, size[name]), "float32") for name in model.output_names]
-    if "sparse" in str(model.loss):
+    if "sparse" in str(model.loss).lower():
         y = [np.zeros((2, 1), "int32")]
     x = np.zeros((2, 2), "float32")
     found = model.evaluate(x, y, verbose=0, return_dict=True)
