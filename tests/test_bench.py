@@ -447,8 +447,8 @@ def test_an_option_given_twice_asks_for_both():
     assert sorted(names) == sorted(expected)
 
 
-@pytest.mark.slow("it times every backend, layer and network")
 @needs_gradients
+@pytest.mark.slow("it times every backend, layer and network")
 def test_the_quick_bench_runs(capsys, tmp_path):
     data, picture = tmp_path / "a.json", tmp_path / "a.png"
     page = tmp_path / "a.md"
@@ -476,8 +476,8 @@ def test_the_quick_bench_runs(capsys, tmp_path):
     assert result["machine"]["processor"] in page.read_text()
 
 
-@pytest.mark.slow("it starts a process")
 @needs_gradients
+@pytest.mark.slow("it starts a process")
 def test_a_backend_runs_in_a_process_of_its_own():
     cases = [case for case in CASES if case.name == SMALL]
     settings = Settings(0.01, implementation="portable")

@@ -188,8 +188,8 @@ def test_optimizers_that_hold_more_than_one_state_are_carried(policy):
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
-@pytest.mark.slow("it compiles two training steps")
 @needs_gradients
+@pytest.mark.slow("it compiles two training steps")
 @pytest.mark.each_backend("adam")
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_training_goes_on_where_it_was(optimizer):

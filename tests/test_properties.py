@@ -261,8 +261,8 @@ def half(draw):
     return tensors, options, dtype, rng
 
 
-@pytest.mark.slow("each example compiles ours and stock")
 @needs_gradients
+@pytest.mark.slow("each example compiles ours and stock")
 @very_few
 @given(half())
 def test_half_precision_is_at_most_twice_as_far_off_as_stock(case):
