@@ -169,13 +169,8 @@ class Walk:
         except ValueError as error:
             self._error = self._error or error
             found = Plan(None, None)
-        results = [
-            Stream(tensor.shape, tensor.dtype, found.stride, found.field)
-            for tensor in tensors
-        ]
-        results = [
-            dataclasses.replace(one, zeros=found.zeros) for one in results
-        ]
+        about = found.stride, found.field, found.zeros
+        results = [Stream(one.shape, one.dtype, *about) for one in tensors]
         args, kwargs = taken
         self.calls.append(Call(path, layer, args, kwargs, found, results))
         return results

@@ -214,11 +214,9 @@ class StreamingReport:
 
     def __str__(self) -> str:
         """Returns the report in a few lines."""
-        field = (
-            "all before"
-            if self.receptive_field is None
-            else (_steps(self.receptive_field))
-        )
+        field = "all before"
+        if self.receptive_field is not None:
+            field = _steps(self.receptive_field)
         step, whole = (
             "unknown" if number is None else f"{number:,}"
             for number in self.multiply_adds

@@ -168,6 +168,8 @@ class Reader:
         try:
             return load(self.compile)
         except Exception as error:
+            if not self.compile:
+                raise
             failed = error
             try:
                 model = load(False)
