@@ -21,6 +21,7 @@ text { font: 13px sans-serif; text-anchor: middle; fill: #1a1a1a }
 .small { font-size: 11px; fill: #555 }
 rect { fill: #eef3fb; stroke: #084594 }
 path { fill: none; stroke: #777; marker-end: url(#head) }
+.head { fill: #777; stroke: none; marker-end: none }
 .paper { fill: white; stroke: none }
 """
 
@@ -100,7 +101,10 @@ def reduced(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def rows_of(parts, arrows) -> list[list[str]]:
-    """Returns rows: each part is in the row below the lowest that imports it."""
+    """Returns rows: a part is in the row below the lowest that imports it."""
+    circle = [part for part in parts if part in below(part, arrows)]
+    if circle:
+        raise ValueError(f"these parts import each other: {circle}")
     depths: dict[str, int] = {}
 
     def depth(part: str) -> int:
@@ -141,18 +145,19 @@ def drawing() -> str:
         x, to_x, y = x + WIDTH / 2, to_x + WIDTH / 2, y + HEIGHT
         bend = f"C{x:g} {y + DOWN:g} {to_x:g} {to_y - DOWN:g} {to_x:g} {to_y:g}"
         shapes.append(f'<path d="M{x:g} {y:g} {bend}"/>')
+    box = f'width="{WIDTH}" height="{HEIGHT}" rx="5"'
     for part, (x, y) in places.items():
         middle = x + WIDTH / 2
         size = f"about {max(round(lines[part], -2), 100):,} lines"
         shapes += [
-            f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>',
+            f'<rect x="{x:g}" y="{y:g}" {box}/>',
             f'<text x="{middle:g}" y="{y + 19:g}">{part}</text>',
             f'<text class="small" x="{middle:g}" y="{y + 35:g}">{size}</text>',
         ]
     head = (
         '<marker id="head" viewBox="0 0 6 6" refX="6" refY="3" '
         'markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L6 3L0 6z" style="fill:#777;stroke:none;marker-end:none"/>'
+        '<path class="head" d="M0 0L6 3L0 6z"/>'
         "</marker>"
     )
     start = (
