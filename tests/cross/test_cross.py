@@ -10,8 +10,6 @@ import zipfile
 import numpy as np
 import pytest
 
-# One worker runs all: they share what each backend saved.
-pytestmark = pytest.mark.xdist_group("cross")
 BACKENDS = ("jax", "tensorflow", "torch")
 LOADERS = (*BACKENDS, "numpy")
 NAMES = ("sequential", "functional", "mixed")
