@@ -7,14 +7,14 @@ from backends import array
 
 import keras_sepconv
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools._tree import layers
-from keras_sepconv.tools.counts import (
+from keras_sepconv.tools.inspection.counts import (
     Counts,
     layer_counts,
     model_counts,
     multiply_adds,
     sum_counts,
 )
+from keras_sepconv.tools.inspection.tree import layers
 
 stock = keras.layers
 

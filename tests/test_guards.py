@@ -142,9 +142,9 @@ OF_COMMANDS = {
     "keras_sepconv.__main__",
     "keras_sepconv.bench",
     "matplotlib",
-    "keras_sepconv.tools.command",
-    "keras_sepconv.tools.info",
-    "keras_sepconv.tools.stream",
+    "keras_sepconv.tools.commands.convert",
+    "keras_sepconv.tools.commands.info",
+    "keras_sepconv.tools.commands.stream",
     "rich.progress",
 }
 

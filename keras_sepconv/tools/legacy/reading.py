@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import shown
-from keras_sepconv.tools._words import said
+from keras_sepconv.tools.inspection.words import said
 from keras_sepconv.tools.legacy import compile as _compile
 from keras_sepconv.tools.legacy import files as _files
 from keras_sepconv.tools.legacy import weights as _weights

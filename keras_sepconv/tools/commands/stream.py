@@ -4,15 +4,15 @@ import argparse
 import json
 from typing import Any
 
-from keras_sepconv.tools import _source
-from keras_sepconv.tools.report import console
-from keras_sepconv.tools.streaming import streaming_model
+from keras_sepconv.tools.commands import shared
+from keras_sepconv.tools.inspection.report import console
+from keras_sepconv.tools.streaming.model import streaming_model
 
 
 def run(options: argparse.Namespace) -> int:
     """Makes a step model and reports; returns the exit code."""
-    _source.check_target(options)
-    model = _source.attempt("stream", lambda: _stream(options))
+    shared.check_target(options)
+    model = shared.attempt("stream", lambda: _stream(options))
     if model is None:
         return 1
     report = model.streaming_report
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 def _stream(options: argparse.Namespace) -> Any:
     """Returns the step model, written to its file."""
     with console(stderr=True).status(f"reading {options.source}") as status:
-        model = _source.load(options, options.source, compile=False)
+        model = shared.load(options, options.source, compile=False)
         status.update(f"making {model.name} run step by step")
         step_model = streaming_model(
             model,
@@ -35,5 +35,5 @@ def _stream(options: argparse.Namespace) -> Any:
             verify=not options.no_verify,
         )
         status.update(f"writing {options.target}")
-        _source.write(step_model, options.target)
+        shared.write(step_model, options.target)
     return step_model

@@ -5,15 +5,15 @@ import json
 from typing import Any
 
 from keras_sepconv import kernels
-from keras_sepconv.tools import _source
-from keras_sepconv.tools.convert import convert_model, restore_model
-from keras_sepconv.tools.report import console
+from keras_sepconv.tools.commands import shared
+from keras_sepconv.tools.conversion.convert import convert_model, restore_model
+from keras_sepconv.tools.inspection.report import console
 
 
 def run(options: argparse.Namespace) -> int:
     """Converts and reports; returns the exit code."""
     refuse = options.refuse
-    _source.check_target(options)
+    shared.check_target(options)
     if options.restore and (options.inference or options.implementation):
         refuse(
             "argument --restore: must be used without --inference and "
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
         kernels.check_name(options.implementation)
     except ValueError as error:
         refuse(f"argument --implementation: {error}")
-    model = _source.attempt("convert", lambda: _convert(options))
+    model = shared.attempt("convert", lambda: _convert(options))
     if model is None:
         return 1
     report = model.conversion_report
@@ -43,7 +43,7 @@ def _convert(options: argparse.Namespace) -> Any:
     """Returns the new model, written to its file."""
     verify = not options.no_verify
     with console(stderr=True).status(f"reading {options.source}") as status:
-        model = _source.load(options, options.source)
+        model = shared.load(options, options.source)
         status.update(f"converting {model.name}")
         if options.restore:
             other = restore_model(model, verify=verify)
@@ -57,5 +57,5 @@ def _convert(options: argparse.Namespace) -> Any:
                 equalize=options.equalize,
             )
         status.update(f"writing {options.target}")
-        _source.write(other, options.target)
+        shared.write(other, options.target)
     return other

@@ -18,8 +18,14 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.tools import _edges
-from keras_sepconv.tools._tree import Node, Path, holders, is_node, name_of
+from keras_sepconv.tools.conversion.edges import edges
+from keras_sepconv.tools.inspection.tree import (
+    Node,
+    Path,
+    holders,
+    is_node,
+    name_of,
+)
 
 # The weight that computes the output channels, by class.
 _KERNELS = {
@@ -95,12 +101,12 @@ def _folded(
         )
         for item in config["layers"]
     ]
-    edges = _edges.edges(nodes, config)
+    chain = edges(nodes, config)
     held_once = {inner.name for inner in layer.layers if held[id(inner)] == 1}
     for item in nodes:
         kind, name = item["class_name"], name_of(item)
         if kind in _PADDING and item["module"] == "keras.layers":
-            after = edges.after(name)
+            after = chain.after(name)
             if (
                 after is not None
                 and _is_same(item, after)
@@ -109,16 +115,16 @@ def _folded(
                 into = (*path, name_of(after))
                 folds.away[(*path, name), kind] = into
                 after["config"] = {**after["config"], "padding": "same"}
-                edges.remove(name)
+                chain.remove(name)
         if kind != "BatchNormalization" or item["module"] != "keras.layers":
             continue
-        before = edges.before(name)
+        before = chain.before(name)
         why_not: str | None
         if before is None:
             why_not = "nothing but one layer may come before it"
         else:
             name_before = name_of(before)
-            is_alone = edges.uses(name_before) == 1 and name_before in held_once
+            is_alone = chain.uses(name_before) == 1 and name_before in held_once
             why_not = _why_not(before, item, is_alone)
         if why_not is not None:
             folds.left[(*path, name), kind] = why_not
@@ -128,8 +134,8 @@ def _folded(
         folds.into.setdefault(into, []).append(layer.get_layer(name))
         folds.away[(*path, name), kind] = into
         before["config"] = {**before["config"], "use_bias": True}
-        edges.remove(name)
-    return {**node, "config": {**config, **edges.config()}}
+        chain.remove(name)
+    return {**node, "config": {**config, **chain.config()}}
 
 
 def _names(model: Any) -> set[str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from keras_sepconv.tools._tree import (
+from keras_sepconv.tools.inspection.tree import (
     Node,
     Path,
     as_graph,
@@ -19,7 +19,7 @@ from keras_sepconv.tools._tree import (
     shared,
     states,
 )
-from keras_sepconv.tools._words import said
+from keras_sepconv.tools.inspection.words import said
 
 # A function that gives the changed weights of a layer to its replacement.
 Give: TypeAlias = Callable[[Any, Any], None]

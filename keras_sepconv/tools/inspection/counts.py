@@ -16,9 +16,9 @@ import keras
 from keras_sepconv import layers
 from keras_sepconv._spec import Shape
 from keras_sepconv.layers._call import kind
-from keras_sepconv.tools._calls import LayerCall, calls, product
-from keras_sepconv.tools._tree import Path
-from keras_sepconv.tools._tree import layers as layers_in
+from keras_sepconv.tools.inspection.calls import LayerCall, calls, product
+from keras_sepconv.tools.inspection.tree import Path
+from keras_sepconv.tools.inspection.tree import layers as layers_in
 
 _SEPARABLE = (
     keras.layers.SeparableConv1D,
@@ -111,7 +111,7 @@ def layer_counts(
     Example:
 
     >>> import keras
-    >>> from keras_sepconv.tools.counts import layer_counts
+    >>> from keras_sepconv.tools.inspection.counts import layer_counts
     >>> layer = keras.layers.SeparableConv2D(16, 3, padding="same")
     >>> layer_counts(layer, (None, 28, 28, 8), (None, 28, 28, 16))
     Counts(depthwise=56448, pointwise=100352, other=0)
@@ -245,7 +245,7 @@ def model_counts(
     Example:
 
     >>> import keras
-    >>> from keras_sepconv.tools.counts import model_counts
+    >>> from keras_sepconv.tools.inspection.counts import model_counts
     >>> model = keras.Sequential([
     ...     keras.Input((None, None, 8)),
     ...     keras.layers.SeparableConv2D(16, 3, padding="same"),

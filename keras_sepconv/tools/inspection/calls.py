@@ -11,7 +11,7 @@ import keras
 
 from keras_sepconv._spec import Shape, static_shape
 from keras_sepconv.layers._call import set_call
-from keras_sepconv.tools._tree import Path, is_graph, layers
+from keras_sepconv.tools.inspection.tree import Path, is_graph, layers
 
 _RECORDING = threading.RLock()
 

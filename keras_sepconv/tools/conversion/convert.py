@@ -9,10 +9,13 @@ import keras
 
 from keras_sepconv import kernels
 from keras_sepconv._spec import boolean, wrong
-from keras_sepconv.tools import _copies, _equalize, _fold, _swap, _verify
-from keras_sepconv.tools._carry import remade, serialized
-from keras_sepconv.tools._compile import compile_alike
-from keras_sepconv.tools._tree import (
+from keras_sepconv.tools.conversion import comparison, equalization, fold, swaps
+from keras_sepconv.tools.conversion.carry import remade, serialized
+from keras_sepconv.tools.conversion.compile import compile_alike
+from keras_sepconv.tools.conversion.copies import with_copies
+from keras_sepconv.tools.inspection.counts import multiply_adds
+from keras_sepconv.tools.inspection.report import ConversionReport, Row
+from keras_sepconv.tools.inspection.tree import (
     Node,
     Path,
     as_graph,
@@ -20,8 +23,6 @@ from keras_sepconv.tools._tree import (
     layers,
     replaced,
 )
-from keras_sepconv.tools.counts import multiply_adds
-from keras_sepconv.tools.report import ConversionReport, Row
 
 
 def convert_model(
@@ -101,9 +102,9 @@ reason=None),)
         if value and not inference:
             raise wrong("inference", f"True for `{name}=True`", inference)
     deploy = functools.partial(_deployed, copies=copies, equalize=equalize)
-    swap = _swap.to_ours(implementation)
+    swap = swaps.to_ours(implementation)
     return _converted(
-        model, swap, _swap.candidate, verify, deploy if inference else None
+        model, swap, swaps.candidate, verify, deploy if inference else None
     )
 
 
@@ -139,23 +140,23 @@ def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
     boolean("verify", verify)
 
     def left(layer: Any) -> str | None:
-        return _swap.AROUND if _swap.is_ours(layer) else None
+        return swaps.AROUND if swaps.is_ours(layer) else None
 
-    return _converted(model, _swap.to_stock, left, verify, None)
+    return _converted(model, swaps.to_stock, left, verify, None)
 
 
 def _converted(
     model: Any,
-    swap: _swap.Swap,
+    swap: swaps.Swap,
     why_left: Any,
     verify: bool,
     deploy: Any,
 ) -> Any:
     given, model = model, as_graph(model)
     node = serialized(model)
-    folds = _fold.Folds()
+    folds = fold.Folds()
     if deploy is not None:
-        node, folds = _fold.fold(model, node)
+        node, folds = fold.fold(model, node)
     refused: dict[Path, str] = {}
     converted: list[Row] = []
 
@@ -171,7 +172,7 @@ def _converted(
 
     config = replaced(node["config"], change)
     give = {
-        path: functools.partial(_fold.apply, norms=norms)
+        path: functools.partial(fold.apply, norms=norms)
         for path, norms in folds.into.items()
     }
     other = remade(model, {**node, "config": config}, give)
@@ -191,8 +192,8 @@ def _converted(
         for path, layer in layers(other)
         if (reason := refused.get(path) or why_left(layer))
     )
-    ours, total = multiply_adds(other, _swap.is_ours)
-    if swap is _swap.to_stock:
+    ours, total = multiply_adds(other, swaps.is_ours)
+    if swap is swaps.to_stock:
         ours = None
     else:
         notes += _what_accelerate_keeps(given, left)
@@ -224,10 +225,10 @@ def _deployed(
     changed: set[str] = set()
     node = serialized(model)
     if equalize:
-        equalized, changed = _equalize.equalize(model, node)
-    model, copied, reordered = _copies.copied(model, node, copies)
+        equalized, changed = equalization.equalize(model, node)
+    model, rows, reordered = with_copies(model, node, copies)
     _predict_only(model)
-    return model, copied, equalized, changed | reordered
+    return model, rows, equalized, changed | reordered
 
 
 def _what_accelerate_keeps(model: Any, left: Iterable[Row]) -> list[str]:
@@ -241,7 +242,7 @@ def _what_accelerate_keeps(model: Any, left: Iterable[Row]) -> list[str]:
         "`keras.Model` now. `keras_sepconv.accelerate` keeps it."
         for name in gone
     ]
-    if any(row.reason == _swap.AROUND for row in left):
+    if any(row.reason == swaps.AROUND for row in left):
         notes.append(
             "`keras_sepconv.accelerate` also reaches layers that another layer "
             "creates in its own code."
@@ -251,8 +252,8 @@ def _what_accelerate_keeps(model: Any, left: Iterable[Row]) -> list[str]:
 
 def _verified(model: Any, other: Any, folded: set[str]) -> list[str]:
     try:
-        found, notes = _verify.difference(model, other, folded)
-    except _verify.CannotPredictError as error:
+        found, notes = comparison.difference(model, other, folded)
+    except comparison.CannotPredictError as error:
         return [str(error)]
     if found is not None:
         raise ValueError(

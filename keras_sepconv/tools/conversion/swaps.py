@@ -7,9 +7,9 @@ import keras
 
 from keras_sepconv import layers
 from keras_sepconv.layers._call import is_accelerated, kind, plain_kind
-from keras_sepconv.tools._tree import Node
-from keras_sepconv.tools._words import said
-from keras_sepconv.tools.counts import CONVOLUTIONS
+from keras_sepconv.tools.inspection.counts import CONVOLUTIONS
+from keras_sepconv.tools.inspection.tree import Node
+from keras_sepconv.tools.inspection.words import said
 
 _OURS = {
     name: getattr(layers, name)

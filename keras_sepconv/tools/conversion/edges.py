@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterator
 from typing import Any
 
-from keras_sepconv.tools._tree import Node, name_of
+from keras_sepconv.tools.inspection.tree import Node, name_of
 
 
 def edges(nodes: list[Node], config: dict[str, Any]) -> "Chain | Graph":
@@ -26,20 +26,25 @@ class Chain:
         self._nodes = list(nodes)
 
     def before(self, name: str) -> Node | None:
+        """Returns the only layer whose output a layer reads, if so."""
         at = [name_of(node) for node in self._nodes].index(name)
         return self._nodes[at - 1] if at > 0 else None
 
     def after(self, name: str) -> Node | None:
+        """Returns the only reader of a layer's output, if it is called once."""
         at = [name_of(node) for node in self._nodes].index(name) + 1
         return self._nodes[at] if at < len(self._nodes) else None
 
     def uses(self, name: str) -> int:
+        """Returns how many readers the outputs of all calls of a layer have."""
         return 1
 
     def remove(self, name: str) -> None:
+        """Removes a layer; its readers then read what it read."""
         self._nodes = [node for node in self._nodes if name_of(node) != name]
 
     def config(self) -> dict[str, Any]:
+        """Returns the part of the model's config that lists the layers."""
         return {"layers": self._nodes}
 
 
@@ -56,6 +61,7 @@ class Graph:
         self._instead: dict[str, list[Any]] = {}
 
     def before(self, name: str) -> Node | None:
+        """Returns the only layer whose output a layer reads, if so."""
         calls = self._nodes[name]["inbound_nodes"]
         tensors = list(_histories(calls))
         if len(calls) != 1 or len(tensors) != 1:
@@ -93,11 +99,13 @@ class Graph:
         return int(max(found[name] + ends, len(calls)))
 
     def remove(self, name: str) -> None:
+        """Removes a layer; its readers then read what it read."""
         (history,) = _histories(self._nodes[name]["inbound_nodes"])
         self._instead[name] = history
         del self._nodes[name]
 
     def config(self) -> dict[str, Any]:
+        """Returns the part of the model's config that lists the layers."""
         return {
             "layers": [
                 {**node, "inbound_nodes": self._rewired(node["inbound_nodes"])}

@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools._carry import copy_weights, twin
-from keras_sepconv.tools._stream import Stream
-from keras_sepconv.tools._streaming_walk import Call, Walk
+from keras_sepconv.tools.conversion.carry import copy_weights, twin
+from keras_sepconv.tools.streaming.stream import Stream
+from keras_sepconv.tools.streaming.walk import Call, Walk
 
 # The states of a recurrent layer.
 _ENDS = ("_state", "_cell_state")

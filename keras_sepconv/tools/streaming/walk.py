@@ -8,10 +8,15 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import Shape, wrong
-from keras_sepconv.tools._calls import like, ordered, through
-from keras_sepconv.tools._stream import Plan, RefusedError, Sizes, Stream
-from keras_sepconv.tools._streaming_plan import plan
-from keras_sepconv.tools._tree import Path, is_graph
+from keras_sepconv.tools.inspection.calls import like, ordered, through
+from keras_sepconv.tools.inspection.tree import Path, is_graph
+from keras_sepconv.tools.streaming.plan import plan
+from keras_sepconv.tools.streaming.stream import (
+    Plan,
+    RefusedError,
+    Sizes,
+    Stream,
+)
 
 
 @dataclasses.dataclass(frozen=True)

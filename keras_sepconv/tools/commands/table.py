@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from keras_sepconv._spec import Shape
-from keras_sepconv.tools._choice import Choice
-from keras_sepconv.tools.counts import Counts, Row, sum_counts
+from keras_sepconv.tools.inspection.choice import Choice
+from keras_sepconv.tools.inspection.counts import Counts, Row, sum_counts
 
 _LEGEND = (
     "multiply-adds: of one example; the zeros of padding count, biases, "

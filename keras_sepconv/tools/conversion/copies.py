@@ -14,16 +14,16 @@ import keras
 import numpy as np
 
 from keras_sepconv.layers._call import kind
-from keras_sepconv.tools._carry import Give, own_objects, remade
-from keras_sepconv.tools._channels import (
+from keras_sepconv.tools.conversion.carry import Give, own_objects, remade
+from keras_sepconv.tools.conversion.channels import (
     ELEMENTWISE,
     Place,
     is_known,
     places,
     reader,
 )
-from keras_sepconv.tools._tree import Node, Path, replaced
-from keras_sepconv.tools.report import Row
+from keras_sepconv.tools.inspection.report import Row
+from keras_sepconv.tools.inspection.tree import Node, Path, replaced
 
 # By default, copies are made only where they were measured to help;
 # docs/converting.md has the numbers.
@@ -33,7 +33,7 @@ _FEWEST_CHANNELS = 16
 _LARGEST_SHRINKAGE = 4
 
 
-def copied(
+def with_copies(
     model: Any, node: Node, wanted: bool | None
 ) -> tuple[Any, list[Row], set[str]]:
     """Returns a model whose depthwise convolutions have multiplier 1.

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools._carry import own_objects, same
-from keras_sepconv.tools._words import said
+from keras_sepconv.tools.conversion.carry import own_objects, same
+from keras_sepconv.tools.inspection.words import said
 
 # Attributes that may be set after `compile`; then its config lacks them.
 _SETTINGS = ("run_eagerly", "jit_compile", "steps_per_execution")

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import Shape
-from keras_sepconv.tools._calls import input_of, known_input
-from keras_sepconv.tools._tree import layers
-from keras_sepconv.tools._words import said
+from keras_sepconv.tools.inspection.calls import input_of, known_input
+from keras_sepconv.tools.inspection.tree import layers
+from keras_sepconv.tools.inspection.words import said
 
 # The values to try for an unknown size, until the model accepts one.
 _SIZES = (32, 64, 128, 224)

@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 from keras_sepconv._spec import ConvSpec, wrong
-from keras_sepconv.tools._calls import product
-from keras_sepconv.tools._stream import (
+from keras_sepconv.tools.inspection.calls import product
+from keras_sepconv.tools.streaming.stream import (
     Plan,
     RefusedError,
     Rule,
@@ -29,6 +29,7 @@ def _more(stream: Stream, steps: int) -> int | None:
 
 
 def alone(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
+    """A layer that treats each step alone: it needs no state."""
     return Plan(stream.stride, stream.field)
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import Shape
-from keras_sepconv.tools import _source, _table
-from keras_sepconv.tools._choice import Choice, choice
-from keras_sepconv.tools.counts import Row, model_counts, sum_counts
-from keras_sepconv.tools.report import console
+from keras_sepconv.tools.commands import shared, table
+from keras_sepconv.tools.inspection.choice import Choice, choice
+from keras_sepconv.tools.inspection.counts import Row, model_counts, sum_counts
+from keras_sepconv.tools.inspection.report import console
 
 
 def run(options: argparse.Namespace) -> int:
     """Reads, counts and prints; returns the exit code."""
-    model = _source.attempt(
-        "info", lambda: _source.load(options, options.model, compile=False)
+    model = shared.attempt(
+        "info", lambda: shared.load(options, options.model, compile=False)
     )
     if model is None:
         return 1
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(model, found), indent=2))
     else:
-        _table.report(console(), model, found)
+        table.report(console(), model, found)
     return 0
 
 
@@ -50,7 +50,7 @@ def as_json(
     return {
         "model": model.name,
         "backend": keras.backend.backend(),
-        "parameters": _table.parameters(model),
+        "parameters": table.parameters(model),
         "multiply_adds": {
             **dataclasses.asdict(counts),
             "total": counts.total,

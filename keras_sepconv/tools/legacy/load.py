@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import boolean, wrong
-from keras_sepconv.tools import legacy
-from keras_sepconv.tools.convert import convert_model
+from keras_sepconv.tools.conversion.convert import convert_model
+from keras_sepconv.tools.legacy.reading import no_weights, read
 
 
 def load_model(
@@ -68,14 +68,13 @@ def load_model(
     >>> import os, tempfile
     >>> import keras
     >>> import keras_sepconv
-    >>> from keras_sepconv.tools.load import load_model
     >>> model = keras.Sequential([
     ...     keras.Input((8, 8, 4)),
     ...     keras.layers.SeparableConv2D(6, 3),
     ... ])
     >>> path = os.path.join(tempfile.mkdtemp(), "model.keras")
     >>> model.save(path)
-    >>> loaded = load_model(path, convert=True)
+    >>> loaded = keras_sepconv.load_model(path, convert=True)
     >>> type(loaded.layers[0]) is keras_sepconv.SeparableConv2D
     True
     """
@@ -90,12 +89,12 @@ def load_model(
         raise wrong("custom_objects", rule, custom_objects, TypeError)
     custom_objects = dict(custom_objects or {})
     if isinstance(filepath, str) and "://" in filepath:
-        legacy.no_weights(weights)
+        no_weights(weights)
         model = keras.models.load_model(
             filepath, custom_objects, compile, safe_mode
         )
     else:
-        model, notes = legacy.read(
+        model, notes = read(
             filepath, custom_objects, compile, safe_mode, weights
         )
         for note in notes:

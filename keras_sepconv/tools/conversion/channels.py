@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools._edges import edges
-from keras_sepconv.tools._swap import is_quantized
-from keras_sepconv.tools._tree import (
+from keras_sepconv.tools.conversion.edges import edges
+from keras_sepconv.tools.conversion.swaps import is_quantized
+from keras_sepconv.tools.inspection.tree import (
     Node,
     Path,
     holders,

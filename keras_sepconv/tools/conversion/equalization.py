@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from keras_sepconv.layers._call import kind
-from keras_sepconv.tools._channels import (
+from keras_sepconv.tools.conversion.channels import (
     SCALING,
     Place,
     is_dense_convolution,
@@ -28,8 +28,8 @@ from keras_sepconv.tools._channels import (
     places,
     reader,
 )
-from keras_sepconv.tools._tree import Node
-from keras_sepconv.tools.report import Row
+from keras_sepconv.tools.inspection.report import Row
+from keras_sepconv.tools.inspection.tree import Node
 
 
 def equalize(model: Any, node: Node) -> tuple[list[Row], set[str]]:

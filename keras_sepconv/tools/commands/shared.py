@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from keras_sepconv._arguments import PROGRAM
-from keras_sepconv.tools.load import load_model
+from keras_sepconv.tools.legacy.load import load_model
 
 # Replaces the advice of `load_model` by the options of the command line.
 _WORDS = (

@@ -9,12 +9,12 @@ import keras
 from keras_sepconv import kernels
 from keras_sepconv._spec import boolean
 from keras_sepconv.layers._call import FastCall, is_accelerated, kind, set_call
-from keras_sepconv.tools import _verify
-from keras_sepconv.tools._everywhere import Everywhere
-from keras_sepconv.tools._swap import is_ours, obstacle
-from keras_sepconv.tools._tree import Path, check, layers
-from keras_sepconv.tools.counts import CONVOLUTIONS, multiply_adds
-from keras_sepconv.tools.report import AccelerationReport, Row
+from keras_sepconv.tools.conversion import comparison
+from keras_sepconv.tools.conversion.everywhere import Everywhere
+from keras_sepconv.tools.conversion.swaps import is_ours, obstacle
+from keras_sepconv.tools.inspection.counts import CONVOLUTIONS, multiply_adds
+from keras_sepconv.tools.inspection.report import AccelerationReport, Row
+from keras_sepconv.tools.inspection.tree import Path, check, layers
 
 _LOCK = threading.RLock()
 
@@ -179,8 +179,8 @@ def _exchange(
     before, notes = None, []
     if verify and reached:
         try:
-            before = _verify.predict(model)
-        except _verify.CannotPredictError as error:
+            before = comparison.predict(model)
+        except comparison.CannotPredictError as error:
             notes = [str(error)]
     for layer in reached.values():
         set_call(layer, FastCall(layer, implementation))
@@ -203,8 +203,8 @@ def _where(reached: dict[Path, Any]) -> str:
         fast = vars(layer)["call"]
         set_call(layer, None)
         try:
-            before = _verify.predict(layer)
-        except _verify.CannotPredictError:
+            before = comparison.predict(layer)
+        except comparison.CannotPredictError:
             continue
         finally:
             set_call(layer, fast)

@@ -5,15 +5,9 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools._channels import is_known
-from keras_sepconv.tools._stream import (
-    Plan,
-    RefusedError,
-    Rule,
-    Sizes,
-    Stream,
-)
-from keras_sepconv.tools._streaming_rules import (
+from keras_sepconv.tools.conversion.channels import is_known
+from keras_sepconv.tools.conversion.swaps import is_ours
+from keras_sepconv.tools.streaming.rules import (
     ELEMENTWISE,
     MERGES,
     REFUSED,
@@ -21,7 +15,13 @@ from keras_sepconv.tools._streaming_rules import (
     alone,
     windows,
 )
-from keras_sepconv.tools._swap import is_ours
+from keras_sepconv.tools.streaming.stream import (
+    Plan,
+    RefusedError,
+    Rule,
+    Sizes,
+    Stream,
+)
 
 _ALONE = "If it does, say so by `keras.layers.TimeDistributed`"
 

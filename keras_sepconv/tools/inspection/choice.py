@@ -6,8 +6,8 @@ from typing import Any
 from keras_sepconv import kernels
 from keras_sepconv._spec import Shape
 from keras_sepconv.layers._call import is_accelerated, operations
-from keras_sepconv.tools._swap import is_ours, obstacle
-from keras_sepconv.tools.counts import CONVOLUTIONS
+from keras_sepconv.tools.conversion.swaps import is_ours, obstacle
+from keras_sepconv.tools.inspection.counts import CONVOLUTIONS
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import boolean, integer, wrong
-from keras_sepconv.tools import _verify
-from keras_sepconv.tools._streaming_build import Builder
-from keras_sepconv.tools._streaming_walk import Walk
-from keras_sepconv.tools._tree import check
-from keras_sepconv.tools.counts import multiply_adds
-from keras_sepconv.tools.report import StreamingReport
+from keras_sepconv.tools.conversion import comparison
+from keras_sepconv.tools.inspection.counts import multiply_adds
+from keras_sepconv.tools.inspection.report import StreamingReport
+from keras_sepconv.tools.inspection.tree import check
+from keras_sepconv.tools.streaming.build import Builder
+from keras_sepconv.tools.streaming.walk import Walk
 
 # How many chunks are compared after the first output whose inputs are all in
 # the sequence, and how many at most.
@@ -155,8 +155,8 @@ def _verified(walk: Walk, other: Any) -> list[str]:
     """Compares the step model with the whole one; returns notes."""
     try:
         shapes = walk.shapes(_length(walk))
-        expected = _verify.predict(walk.model, shapes)
-    except _verify.CannotPredictError as error:
+        expected = comparison.predict(walk.model, shapes)
+    except comparison.CannotPredictError as error:
         return [str(error)]
     found = _run_through(walk, other, expected.inputs)
     # The whole model may have a few steps more than a multiple of the chunk.
@@ -169,7 +169,7 @@ def _verified(walk: Walk, other: Any) -> list[str]:
         ]
         for some in (expected.outputs, expected.moved)
     )
-    wrong = _verify.disagreement(before, found, expected.epsilon, moved)
+    wrong = comparison.disagreement(before, found, expected.epsilon, moved)
     if wrong is not None:
         raise ValueError(
             f"`model` must compute the same step by step, but {wrong}. "
@@ -190,7 +190,7 @@ def _length(walk: Walk) -> int:
             chunks += walk.field // walk.chunk
         return walk.chunk * min(chunks, _MOST_CHUNKS)
     if sums_up and (walk.steps % walk.chunk or walk.window != walk.steps):
-        raise _verify.CannotPredictError(
+        raise comparison.CannotPredictError(
             f"the model takes {walk.steps} steps, and its output sums up "
             f"others (window={walk.window}, chunk={walk.chunk})"
         )
@@ -211,7 +211,7 @@ def _run_through(walk: Walk, other: Any, inputs: Any) -> list[np.ndarray]:
             found.append(results.pop(name))
         feed.update(results)
     other.predict_function = None
-    return _verify.arrays(
+    return comparison.arrays(
         [
             np.concatenate(parts[name], 1) if stream.stride else parts[name][-1]
             for name, stream in walk.outputs.items()
