@@ -276,7 +276,7 @@ def test_nested_and_shared(encoder):
     assert complete
     assert counts == PLACE * (8 * (5 + 6 + 6))
     assert sum(row.parameters for row in rows) == model.count_params()
-    assert max(row.output_shapes[0][1] for row in rows) == 11
+    assert max(row.outputs[0][1] for row in rows) == 11
     # The model is as it was.
     assert model.get_config() == before
     assert len(model.weights) == weights
