@@ -323,7 +323,7 @@ def _add_input_shape(add: Callable[..., Any]) -> None:
 
 
 def _add_source(add: Callable[..., Any]) -> None:
-    """Adds the options with which `tools/_source.py` reads a model."""
+    """Adds the options with which `tools/commands/shared.py` reads a model."""
     add(
         "--weights",
         metavar="WEIGHTS",

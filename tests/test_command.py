@@ -22,7 +22,7 @@ from pages import ROOT
 import keras_sepconv
 from keras_sepconv import _arguments, layers
 from keras_sepconv.__main__ import main
-from keras_sepconv.tools._source import _objects, in_own_words
+from keras_sepconv.tools.commands.shared import _objects, in_own_words
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
 
@@ -292,7 +292,7 @@ def test_a_model_that_would_compute_something_else(
     source, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(
-        "keras_sepconv.tools._verify.difference",
+        "keras_sepconv.tools.conversion.comparison.difference",
         lambda *_: ("layer 'separable': its output is off", []),
     )
     target = tmp_path / "out.keras"

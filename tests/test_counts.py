@@ -7,14 +7,14 @@ from backends import array
 
 import keras_sepconv
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools._tree import layers
-from keras_sepconv.tools.counts import (
+from keras_sepconv.tools.inspection.counts import (
     Counts,
     layer_counts,
     model_counts,
     multiply_adds,
     sum_counts,
 )
+from keras_sepconv.tools.inspection.tree import layers
 
 stock = keras.layers
 
@@ -276,7 +276,7 @@ def test_nested_and_shared(encoder):
     assert complete
     assert counts == PLACE * (8 * (5 + 6 + 6))
     assert sum(row.parameters for row in rows) == model.count_params()
-    assert max(row.output_shapes[0][1] for row in rows) == 11
+    assert max(row.outputs[0][1] for row in rows) == 11
     # The model is as it was.
     assert model.get_config() == before
     assert len(model.weights) == weights

@@ -7,7 +7,7 @@ from backends import BACKEND
 from networks import shaken
 
 from keras_sepconv import convert_model, layers
-from keras_sepconv.tools import _channels
+from keras_sepconv.tools.conversion import channels
 
 L = keras.layers
 
@@ -103,8 +103,8 @@ def read(*after, scales, first=None):
     """Returns the layer that reads `first`, or the reason why none does."""
     first = first or L.Conv2D(4, 1, activation="relu", name="first")
     chain = tuple(((layer.name,), layer) for layer in after)
-    place = _channels.Place((first.name,), {}, first, True, chain)
-    found = _channels.reader(place, scales)
+    place = channels.Place((first.name,), {}, first, True, chain)
+    found = channels.reader(place, scales)
     return found if isinstance(found, str) else found[1]
 
 

@@ -14,10 +14,10 @@ from rich.console import Console
 import keras_sepconv
 from keras_sepconv import __main__, kernels
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools import _source, _table, info
-from keras_sepconv.tools._choice import Choice, choice
-from keras_sepconv.tools.convert import convert_model
-from keras_sepconv.tools.counts import model_counts
+from keras_sepconv.tools.commands import info, shared, table
+from keras_sepconv.tools.conversion.convert import convert_model
+from keras_sepconv.tools.inspection.choice import Choice, choice
+from keras_sepconv.tools.inspection.counts import model_counts
 
 stock = keras.layers
 FIRST = next(iter(keras_sepconv.ops.implementations()))
@@ -101,13 +101,13 @@ def test_long_names_are_whole_in_narrow_terminals(path, capsys, monkeypatch):
 
 
 def test_json(path, capsys, monkeypatch):
-    load = _source.load_model
+    load = shared.load_model
 
     def loud(*args, **options):
         print("loading")
         return load(*args, **options)
 
-    monkeypatch.setattr(_source, "load_model", loud)
+    monkeypatch.setattr(shared, "load_model", loud)
     assert main([path, "--json"]) == 0
     captured = capsys.readouterr()
     assert "loading" in captured.err
@@ -235,7 +235,7 @@ def test_refusals_are_printed():
     rows = model_counts(model())
     refusing = Choice("b", DEFAULT, refused={"a": "so it is"})
     console = Console(file=io.StringIO(), width=80)
-    _table.report(console, model(), [(row, refusing) for row in rows[:2]])
+    table.report(console, model(), [(row, refusing) for row in rows[:2]])
     output = console.file.getvalue()
     assert f"b: {DEFAULT} (separable, depthwise)" in output
     assert "not a: so it is (separable, depthwise)" in output
@@ -247,7 +247,7 @@ def test_names_are_no_markup():
     )
     console = info.console()
     with console.capture() as capture:
-        _table.report(console, one, [(row, None) for row in model_counts(one)])
+        table.report(console, one, [(row, None) for row in model_counts(one)])
     assert capture.get().count("a[red]:smile:") == 2
 
 

@@ -21,8 +21,8 @@ from keras_sepconv.tools.legacy import operations
 from keras_sepconv.tools.legacy import weights as legacy_weights
 from keras_sepconv.tools.legacy.config import Rewriter
 from keras_sepconv.tools.legacy.files import RefusedError
+from keras_sepconv.tools.legacy.load import load_model
 from keras_sepconv.tools.legacy.ops import keras_2_hard_sigmoid, layer_for
-from keras_sepconv.tools.load import load_model
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
 

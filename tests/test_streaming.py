@@ -16,7 +16,7 @@ from networks import shaken
 import keras_sepconv as ks
 from keras_sepconv import layers as ours
 from keras_sepconv.__main__ import main
-from keras_sepconv.tools import _streaming_rules
+from keras_sepconv.tools.streaming import rules
 
 L = keras.layers
 EXAMPLES = settings.default.max_examples if BACKEND == "numpy" else 3
@@ -624,7 +624,7 @@ def test_what_is_refused(name, monkeypatch):
     make, reason, way = REFUSED[name]
     model = make()
     # Nothing is built before.
-    monkeypatch.setattr("keras_sepconv.tools.streaming.Builder", None)
+    monkeypatch.setattr("keras_sepconv.tools.streaming.model.Builder", None)
     with pytest.raises(ValueError, match="Received: model=") as caught:
         ks.streaming_model(model)
     message = str(caught.value)
@@ -668,7 +668,7 @@ def test_bad_arguments_of_the_states():
 
 
 def test_a_wrong_step_model_is_noticed(monkeypatch):
-    monkeypatch.setitem(_streaming_rules.RULES, "GRU", _streaming_rules.alone)
+    monkeypatch.setitem(rules.RULES, "GRU", rules.alone)
     model = model_of((None, 3), L.GRU(3, return_sequences=True))
     with pytest.raises(ValueError, match="compute the same step by step, but"):
         ks.streaming_model(model)

@@ -19,7 +19,7 @@ from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.machine import machine
 from keras_sepconv.bench.measure import AnyCase
 from keras_sepconv.bench.processes import elsewhere, here
-from keras_sepconv.tools import _source
+from keras_sepconv.tools.commands import shared
 
 # The options that need a model, and those that must be without one.
 _WITH = ("batch", "loss", "input_shape", "weights", "modules", "unsafe")
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.model is None:
         result = _measure(options, backends, _cases(options))
     else:
-        result = _source.attempt(
+        result = shared.attempt(
             "bench", lambda: _measure(options, backends, own.cases(options))
         )
         if result is None:
