@@ -281,6 +281,22 @@ def script(name):
     return module
 
 
+def test_the_steps_of_a_call_exist():
+    """Each row names a file and a function, method or class in it."""
+    rows = re.findall(
+        r"^\| \d+ \| `(\S+)` \| `(\S+)` \|",
+        (DOCS / "call.md").read_text(),
+        re.M,
+    )
+    assert len(rows) > 30
+    for file, name in rows:
+        body = ast.parse((ROOT / "keras_sepconv" / file).read_text()).body
+        for part in name.split("."):
+            found = [node for node in body if getattr(node, "name", "") == part]
+            assert found, f"{file} has no {name}"
+            body = found[0].body
+
+
 def test_the_map_is_of_today():
     map_of_parts = script("figures/map.py")
     kept = map_of_parts.TARGET.read_text()
