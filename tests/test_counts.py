@@ -305,10 +305,10 @@ def test_unknown_sizes(encoder):
     assert multiply_adds(encoder)[1] is None
     rows = model_counts(encoder)
     assert [row.counts for row in rows] == [None, Counts(), None]
-    assert rows[0].output_shapes == ((None, None, 8, 8),)
+    assert rows[0].outputs == ((None, None, 8, 8),)
     rows = model_counts(encoder, [(5, 8, 4)])
     assert sum_counts(rows) == (PLACE * (5 * 8), True)
-    assert rows[0].output_shapes == ((None, 5, 8, 8),)
+    assert rows[0].outputs == ((None, 5, 8, 8),)
 
 
 @pytest.mark.parametrize("shapes", [[], [(5, 8)], [(5, 9, 4)], [(5, 8, 4)] * 2])
