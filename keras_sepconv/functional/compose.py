@@ -32,7 +32,7 @@ from keras_sepconv.functional._shapes import (
 )
 from keras_sepconv.functional._weights import start_from
 from keras_sepconv.layers._base import BaseConv
-from keras_sepconv.layers._first_input import input_layer, start_with
+from keras_sepconv.layers._first_input import start_with
 
 
 def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
@@ -67,7 +67,10 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
         name: options.pop(name) for name in ("input_shape", "batch_input_shape")
     }
     size = size_of("batch_size", options.pop("batch_size"))
-    layer = _layer(layer_class, options)
+    dtype = dtype_of("dtype", options["dtype"])
+    layer = _layer(layer_class, options, dtype)
+    # Under mixed precision an input has the dtype of the weights, as in Keras.
+    dtype = dtype or layer.variable_dtype
     first = full_shape(shapes, size, rank)
     if first is not None:
         check_channels(layer, first, shapes)
@@ -81,27 +84,27 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
             stacklevel=3,
         )
     if isinstance(target, keras.Sequential):
-        _add(target, layer, first)
+        _add(target, layer, first, dtype)
         return target
     if target is not None:
         return layer(target)
     if first is not None:
-        start_with(layer, first)
+        start_with(layer, first, dtype)
     return layer
 
 
-def _layer(layer_class: Any, options: dict[str, Any]) -> Any:
-    """Makes the layer from the options of the user."""
+def _layer(layer_class: Any, options: dict[str, Any], dtype: str | None) -> Any:
+    """Makes the layer from the options of the user, whose dtype is `dtype`."""
     for name in ("filters", "kernel_size"):
         if any(options.get(name, 0) is missing for missing in (None, REQUIRED)):
             raise TypeError(f"`{name}` is required. Received: {name}=None")
     trainable = options["trainable"]
     options["trainable"] = trainable is None or boolean("trainable", trainable)
     options["name"] = name_of(options["name"])
-    given, dtype = options["dtype"], dtype_of("dtype", options["dtype"])
+    given = options["dtype"]
     is_ours = issubclass(layer_class, BaseConv)
-    takes_integers = is_ours and dtype is not None and "int" in dtype
-    if takes_integers:
+    if is_ours and dtype is not None and "int" in dtype:
+        # The input has integers, and the layer computes with floats.
         options["dtype"] = None
     if not is_ours:
         options = for_keras(layer_class, options)
@@ -110,8 +113,6 @@ def _layer(layer_class: Any, options: dict[str, Any]) -> Any:
     except Exception:
         blame(options)
         raise
-    if takes_integers:
-        layer.batch_input_dtype = dtype
     if "use_bias" in options:
         check_weights_dtype(given, layer.variable_dtype)
     return layer
@@ -122,7 +123,9 @@ def _weight_count(options: dict[str, Any]) -> int:
     return count - (count > 0 and not options["use_bias"])
 
 
-def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
+def _add(
+    model: keras.Sequential, layer: Any, first: Shape | None, dtype: str
+) -> None:
     """Adds `layer`; if this fails, `model` is as it was before.
 
     `Sequential.add` appends the layer before it knows whether the layer can be
@@ -132,7 +135,7 @@ def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
     before, built = _all_layers(model), model.built
     try:
         if first is not None and not before:
-            model.add(input_layer(layer, first))
+            model.add(keras.layers.InputLayer(batch_shape=first, dtype=dtype))
         model.add(layer)
     except BaseException:
         if len(_all_layers(model)) > len(before):

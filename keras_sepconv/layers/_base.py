@@ -19,7 +19,7 @@ from keras_sepconv._spec import (
     static_shape,
 )
 from keras_sepconv.layers import _call, _initializers
-from keras_sepconv.layers._first_input import FirstInput
+from keras_sepconv.layers._first_input import start_with
 
 # If several threads make a layer's first call at once, Keras lets each of them
 # build it. The lock is one for all layers, because a layer with a lock of its
@@ -31,7 +31,7 @@ _BUILDING = threading.RLock()
 _UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
-class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
+class BaseConv(keras.layers.Layer):  # type: ignore[misc]
     """A layer whose first step is a depthwise convolution.
 
     Args:
@@ -48,8 +48,6 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
     def __init__(
         self, rank: int, options: dict[str, Any], **kwargs: Any
     ) -> None:
-        # The input shape that the helpers give to an empty Sequential.
-        self.batch_input_shape: Shape | None = None
         # Not `super()`: it may be the Keras layer of the same name. Ours is
         # derived from it, but runs none of its code.
         keras.layers.Layer.__init__(
@@ -246,5 +244,5 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             config["dtype"] = dtype["config"]["name"]
         layer: BaseConv = super().from_config(config)
         if batch_shape is not None:
-            layer.batch_input_shape = tuple(batch_shape)
+            start_with(layer, tuple(batch_shape), layer.variable_dtype)
         return layer
