@@ -1,11 +1,18 @@
-"""The common part of all helpers: they return, add or call a layer."""
+"""The common part of all helpers: they return, add or call a layer.
+
+A helper is written as a signature with a docstring, without code; `helper`
+makes a function of it.
+"""
 
 # `help` and editors then show the names of the types.
 from __future__ import annotations
 
+import functools
+import inspect
 import numbers
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeAlias
 
 import keras
 import numpy as np
@@ -34,28 +41,44 @@ from keras_sepconv.functional._weights import start_from
 from keras_sepconv.layers._base import BaseConv
 from keras_sepconv.layers._first_input import start_with
 
+Parameters = ParamSpec("Parameters")
+# A function with these parameters.
+Helper: TypeAlias = Callable[Parameters, Any]
 
-def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
-    """Makes the layer of a helper, and composes it with `object`.
+
+def helper(
+    layer_class: Any, rank: int
+) -> Callable[[Helper[Parameters]], Helper[Parameters]]:
+    """Returns a decorator that makes a helper of a function without code.
+
+    The helper takes the arguments of the function, with its defaults. It checks
+    them, makes a layer of them, and composes it with `object`. It returns the
+    layer, the model or the tensor, as `layer_separable_conv_2d` describes.
 
     Args:
         layer_class: The class of the layer.
         rank: The number of dimensions of the layer's input, with the batch.
-        arguments: The `locals()` of the helper: `object`, the arguments of the
-            layer, `input_shape`, `batch_input_shape`, `batch_size`, `weights`.
-
-    Returns:
-        With `object=None` the layer. With a `keras.Sequential` the same model,
-        to which the layer was added. With a tensor (`keras.KerasTensor`, a
-        tensor of the active backend, `keras.Variable`, NumPy array) the result
-        of calling the layer.
-
-    Raises:
-        TypeError: Any other `object`, or an argument of the wrong type.
-        ValueError: An argument with the wrong value, or an error when the layer
-            is added or called. Then a model is as it was before.
     """
-    options = dict(arguments)
+
+    def decorate(declared: Helper[Parameters]) -> Helper[Parameters]:
+        signature = inspect.signature(declared)
+
+        @functools.wraps(declared)
+        def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+            # It does nothing, but Python's error for an unknown argument then
+            # has the name of the helper.
+            declared(*args, **kwargs)
+            given = signature.bind(*args, **kwargs)
+            given.apply_defaults()
+            return _compose(layer_class, rank, given.arguments)
+
+        return run
+
+    return decorate
+
+
+def _compose(layer_class: Any, rank: int, options: dict[str, Any]) -> Any:
+    """Makes the layer of a helper from all its arguments, and composes it."""
     target, weights = options.pop("object"), options.pop("weights")
     _check_object(target)
     options = {
