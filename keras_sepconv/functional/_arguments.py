@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import boolean, data_format, integer, option, wrong
+from keras_sepconv._checks import boolean, data_format, integer, option, wrong
 
 # The largest number of spatial axes that a layer has.
 _MOST_AXES = 3

@@ -17,13 +17,13 @@ from typing import Any, ParamSpec, TypeAlias
 import keras
 import numpy as np
 
-from keras_sepconv._spec import (
-    Shape,
+from keras_sepconv._checks import (
     boolean,
     check_weights_dtype,
-    shown,
+    short_text,
     static_shape,
 )
+from keras_sepconv._spec import Shape
 from keras_sepconv._types import REQUIRED
 from keras_sepconv.functional._arguments import (
     blame,
@@ -103,7 +103,7 @@ def _compose(layer_class: Any, rank: int, options: dict[str, Any]) -> Any:
         name, value = given.popitem()
         warnings.warn(
             f"`{name}` is ignored, because the layer is not the first of a "
-            f"model. Received: {name}={shown(value)}",
+            f"model. Received: {name}={short_text(value)}",
             stacklevel=3,
         )
     if isinstance(target, keras.Sequential):
@@ -211,7 +211,7 @@ def _check_object(object: Any) -> None:
     received, hint = f"<{kind} object>", ""
     items = object if isinstance(object, (list, tuple)) else [object]
     if all(isinstance(item, (numbers.Number, str)) for item in items):
-        received = shown(object)
+        received = short_text(object)
         hint = " It comes first; name the other arguments to leave it out."
     elif isinstance(object, keras.Model) and hasattr(object, "outputs"):
         hint = " To go on from a functional model, pass `model.output`."

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import boolean, wrong
+from keras_sepconv._checks import boolean, wrong
 from keras_sepconv._types import (
     ShapeLike,
     Whole,

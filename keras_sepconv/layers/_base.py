@@ -5,18 +5,16 @@ from typing import Any, ClassVar, TypeAlias
 
 import keras
 
-from keras_sepconv import _spec, kernels
-from keras_sepconv._spec import (
-    ConvSpec,
-    Shape,
-    Tensor,
+from keras_sepconv import _checks, kernels
+from keras_sepconv._checks import (
     boolean,
     check_weights_dtype,
     integer,
     integers,
-    shown,
+    short_text,
     static_shape,
 )
+from keras_sepconv._spec import ConvSpec, Shape, Tensor
 from keras_sepconv._types import (
     Activation,
     Constraint,
@@ -98,7 +96,7 @@ class BaseConv(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped.
         spec.refuse_strides_with_dilation()
         self.kernel_size = spec.kernel_size
         self.strides = spec.strides
-        self.padding = _spec.padding(padding, self.rank)
+        self.padding = _checks.padding(padding, self.rank)
         self.data_format = spec.data_format
         self.dilation_rate = spec.dilation_rate
         self.depth_multiplier = integer("depth_multiplier", depth_multiplier)
@@ -200,7 +198,7 @@ class BaseConv(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped.
             if not hasattr(inputs, "shape"):
                 raise TypeError(
                     f"Layer '{self.name}': `inputs` must be one tensor. "
-                    f"Received: inputs={shown(inputs)}"
+                    f"Received: inputs={short_text(inputs)}"
                 )
             self._check_input(static_shape(inputs))
         if self.built:
@@ -267,7 +265,7 @@ class BaseConv(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped.
         if groups != 1:
             raise ValueError(
                 f"`groups` must be 1 or absent, because {cls.__name__} has no "
-                f"groups. Received: groups={shown(groups)}"
+                f"groups. Received: groups={short_text(groups)}"
             )
         for key in _UNUSED:
             config.pop(key, None)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic
 
 import keras
 
-from keras_sepconv._spec import check_keywords
+from keras_sepconv._checks import check_keywords
 from keras_sepconv._types import (
     Activation,
     Constraint,

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Generic
 
 import keras
 
-from keras_sepconv._spec import Shape, boolean, check_keywords, integer
+from keras_sepconv._checks import boolean, check_keywords, integer
+from keras_sepconv._spec import Shape
 from keras_sepconv._types import (
     Activation,
     Constraint,
