@@ -26,11 +26,11 @@ from keras_sepconv._checks import (
 from keras_sepconv._spec import Shape
 from keras_sepconv._types import REQUIRED
 from keras_sepconv.functional._arguments import (
-    blame,
     dtype_of,
-    for_keras,
     name_of,
-    plain,
+    normalise_for_keras,
+    raise_for_unknown_names,
+    unwrap,
 )
 from keras_sepconv.functional._shapes import (
     check_channels,
@@ -83,7 +83,7 @@ def _compose(layer_class: Any, rank: int, options: dict[str, Any]) -> Any:
     _check_object(target)
     options = {
         # An initializer may be an array.
-        name: value if name.endswith("_initializer") else plain(value)
+        name: value if name.endswith("_initializer") else unwrap(value)
         for name, value in options.items()
     }
     shapes = {
@@ -130,11 +130,11 @@ def _layer(layer_class: Any, options: dict[str, Any], dtype: str | None) -> Any:
         # The input has integers, and the layer computes with floats.
         options["dtype"] = None
     if not is_ours:
-        options = for_keras(layer_class, options)
+        options = normalise_for_keras(layer_class, options)
     try:
         layer = layer_class(**options)
     except Exception:
-        blame(options)
+        raise_for_unknown_names(options)
         raise
     if "use_bias" in options:
         check_weights_dtype(given, layer.variable_dtype)
