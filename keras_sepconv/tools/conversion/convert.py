@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import boolean, wrong
+from keras_sepconv._checks import boolean, wrong
 from keras_sepconv.tools.conversion import comparison, equalization, fold, swaps
 from keras_sepconv.tools.conversion.carry import remade, serialized
 from keras_sepconv.tools.conversion.compile import compile_alike

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import boolean, integer, wrong
+from keras_sepconv._checks import boolean, integer, wrong
 from keras_sepconv.tools.conversion import comparison, rounding
 from keras_sepconv.tools.inspection.counts import multiply_adds
 from keras_sepconv.tools.inspection.report import StreamingReport

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import Shape, wrong
+from keras_sepconv._checks import wrong
+from keras_sepconv._spec import Shape
 from keras_sepconv.tools.inspection.graph import ordered, through
 from keras_sepconv.tools.inspection.inputs import like
 from keras_sepconv.tools.inspection.tree import Path, is_graph

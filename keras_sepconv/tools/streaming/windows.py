@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from keras_sepconv._spec import ConvSpec, wrong
+from keras_sepconv._checks import wrong
+from keras_sepconv._spec import ConvSpec
 from keras_sepconv.tools.streaming.stream import (
     Plan,
     RefusedError,
