@@ -88,7 +88,9 @@ def test_imports_point_one_way():
 def test_the_import_guard_can_fail():
     sources = {
         pathlib.Path("ops.py"): "from keras_sepconv.layers import separable",
-        pathlib.Path("kernels/_jax.py"): "from keras_sepconv import ops",
+        pathlib.Path(
+            "kernels/jax/dispatch.py"
+        ): "from keras_sepconv import ops",
         pathlib.Path("tools/inspection/tree.py"): (
             "from keras_sepconv.tools.conversion import swaps\n"
             "from keras_sepconv.tools import load_model"

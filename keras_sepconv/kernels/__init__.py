@@ -12,7 +12,7 @@ __all__ = ["Call", "Kernel", "check_name", "choose", "reasons"]
 
 # The modules of the backends' own kernels; only the active one's is imported.
 _MODULES = {
-    "jax": "keras_sepconv.kernels._jax",
+    "jax": "keras_sepconv.kernels.jax",
     "numpy": "keras_sepconv.kernels._numpy",
     "tensorflow": "keras_sepconv.kernels.tensorflow",
     "torch": "keras_sepconv.kernels._torch",

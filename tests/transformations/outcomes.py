@@ -41,7 +41,7 @@ RIGHT: dict[str, Mode] = getattr(_HOME, "RIGHT", {})
 def as_if_large() -> Iterator[None]:
     """Makes small images run the code that is meant for large ones."""
     limits = {
-        "jax": {"_jax_blocks._BLOCK_BYTES": 1},
+        "jax": {"jax.blocks._BLOCK_BYTES": 1},
         "torch": {
             "_torch_depthwise._LEAST_IMAGE": 0,
             "_torch_depthwise._MOST_COPIED": 0,

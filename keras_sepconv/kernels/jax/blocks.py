@@ -1,6 +1,6 @@
 """Depthwise and separable convolutions on a CPU, a few images at a time.
 
-The sums over taps (see `_jax_taps`) are fast, and the matrix product runs in a
+The sums over taps (see `taps`) are fast, and the matrix product runs in a
 tuned library. Most of the remaining time is memory traffic. So a loop takes
 only as many images as fit into the cache of a core. The padded images and the
 results of the depthwise step then stay in the cache; they are never written for
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.kernels import _jax_taps as taps
+from keras_sepconv.kernels.jax import taps
 
 # The most bytes of images in one block.
 _BLOCK_BYTES = 1 << 21
@@ -67,7 +67,7 @@ def plain(spec: ConvSpec, images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
-    """Returns the depthwise `result`; see `_jax_primitives`."""
+    """Returns the depthwise `result`; see `depthwise`."""
     spec, dtype = form.spec, a.dtype
     if result == "kernel":
 

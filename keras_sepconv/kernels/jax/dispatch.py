@@ -1,10 +1,7 @@
-"""The kernel of the JAX backend.
+"""What the JAX backend runs for one call.
 
 On a CPU it sums over the taps of the kernel. Elsewhere it runs JAX's own
 convolution.
-
-Read the files in this order: this one, `_jax_primitives` (derivatives and
-platforms), `_jax_blocks` (a few images at a time), `_jax_taps` (the sums).
 """
 
 import functools
@@ -17,11 +14,12 @@ import keras
 from jax import lax
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels import _jax_blocks as blocks
-from keras_sepconv.kernels import _jax_primitives as primitives
 from keras_sepconv.kernels import portable
-from keras_sepconv.kernels._jax_blocks import Form
 from keras_sepconv.kernels._kernel import Call, Kernel, channels_last
+from keras_sepconv.kernels.jax import blocks
+from keras_sepconv.kernels.jax.blocks import Form
+from keras_sepconv.kernels.jax.depthwise import convolve
+from keras_sepconv.kernels.jax.separable import separable_p
 
 
 @channels_last
@@ -47,18 +45,16 @@ def run(
             outputs = _multiply(inputs, matrix, in_rows=not meshes)
         return outputs if bias is None else blocks.add_bias(outputs, bias)
     if "jax2onnx" in sys.modules:
-        importlib.import_module("keras_sepconv.kernels._jax_onnx").register()
+        importlib.import_module("keras_sepconv.kernels.jax.onnx").register()
     form = Form(spec, inputs.shape[1:-1], depthwise_kernel.shape[-1])
     if matrix is None:
-        (outputs,) = primitives.depthwise.bind(
-            inputs, depthwise_kernel, form=form, result="outputs"
-        )
+        outputs = convolve(form, inputs, depthwise_kernel)
         return outputs if bias is None else blocks.add_bias(outputs, bias)
     if bias is None:
         bias = jnp.zeros(matrix.shape[1:], matrix.dtype)
-    return primitives.separable.bind(
-        inputs, depthwise_kernel, matrix, bias, form=form
-    )[0]
+    operands = (inputs, depthwise_kernel, matrix, bias)
+    (outputs,) = separable_p.bind(*operands, form=form)
+    return outputs
 
 
 def _multiply(inputs: Tensor, matrix: Tensor, in_rows: bool) -> Tensor:
@@ -118,4 +114,4 @@ def _why_not(call: Call) -> str | None:
     return None
 
 
-KERNELS = (Kernel("taps", _why_not, run),)
+KERNEL = Kernel("taps", _why_not, run)

@@ -10,7 +10,7 @@ from jax2onnx.plugins.plugin_system import (
     register_primitive,
 )
 
-from keras_sepconv.kernels._jax_primitives import MEANINGS
+from keras_sepconv.kernels.jax.primitive import MEANINGS
 
 
 class _Meaning(PrimitiveLeafPlugin):  # type: ignore[misc]
