@@ -15,7 +15,7 @@ _MODULES = {
     "jax": "keras_sepconv.kernels.jax",
     "numpy": "keras_sepconv.kernels._numpy",
     "tensorflow": "keras_sepconv.kernels.tensorflow",
-    "torch": "keras_sepconv.kernels._torch",
+    "torch": "keras_sepconv.kernels.torch",
 }
 
 

@@ -43,9 +43,9 @@ def as_if_large() -> Iterator[None]:
     limits = {
         "jax": {"jax.blocks._BLOCK_BYTES": 1},
         "torch": {
-            "_torch_depthwise._LEAST_IMAGE": 0,
-            "_torch_depthwise._MOST_COPIED": 0,
-            "_torch._FEWEST_PIXELS": 0,
+            "torch.gradients._LEAST_IMAGE": 0,
+            "torch.gradients._MOST_COPIED": 0,
+            "torch.convolution._FEWEST_PIXELS": 0,
         },
     }
     with contextlib.ExitStack() as stack:

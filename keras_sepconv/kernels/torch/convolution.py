@@ -1,4 +1,4 @@
-"""The torch kernel: torch's own convolutions, in the layout they like.
+"""The way to put a call to torch's own convolutions, so that they are fast.
 
 On a CPU, torch hands float32 convolutions to oneDNN. Its depthwise code wants
 the channels last in memory, one filter a channel, and as many zeros after an
@@ -13,19 +13,22 @@ from torch.nn import functional
 
 from keras_sepconv._checks import known
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._kernel import Call, Kernel, padded_first
-from keras_sepconv.kernels._torch_depthwise import (
+from keras_sepconv.kernels._kernel import padded_first
+from keras_sepconv.kernels.torch.depthwise import (
     CONV,
-    Window,
     as_channels,
     convolve,
     depthwise_conv,
     fixed,
 )
+from keras_sepconv.kernels.torch.window import Window
+
+# Which numbers these are is a matter of speed alone.
+# `tests/long/thresholds_torch.py` measures them.
 
 # Pixels from which oneDNN's 1x1 convolution is faster than MKL's product; for
 # fewer, bringing the weights into its order costs too much.
-_FEWEST_PIXELS = 1500
+_FEWEST_PIXELS = 4000
 
 # Terms of a dense convolution's sums, channels times taps, up to which it is
 # cheaper than the two steps that it replaces, if those have several filters a
@@ -37,6 +40,12 @@ _FEWEST_FILTERS = 4
 # cheaper than one for all.
 _FEWEST_CHANNELS = 8
 
+# The places of the axes, by their number: with the channels moved from last to
+# second, from second to last, and of a kernel of Keras as torch wants it.
+_SECOND = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
+_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+_KERNEL = {3: (1, 2, 0), 4: (2, 3, 0, 1), 5: (3, 4, 0, 1, 2)}
+
 
 def run(
     spec: ConvSpec,
@@ -46,7 +55,8 @@ def run(
     bias: Tensor | None,
 ) -> Tensor:
     """Convolves with the channels second in the shape and last in memory."""
-    if bias is not None and _is_autocast(inputs):
+    mode = _mode(inputs)
+    if bias is not None and mode == "autocast":
         # Autocast rounds the bias that a convolution adds. Stock Keras adds
         # it to the rounded result, which keeps the dtype of the bias.
         outputs = run(spec, inputs, depthwise_kernel, pointwise_kernel, None)
@@ -56,41 +66,64 @@ def run(
         return _with_zeros(
             spec, inputs, depthwise_kernel, pointwise_kernel, bias
         )
-    if spec.data_format == "channels_first":
+    is_last = spec.data_format == "channels_last"
+    if not is_last:
         # `contiguous(memory_format=...)` does not work under `vmap`.
         inputs = _channels_last(inputs).contiguous()
-    inputs = _channels_second(inputs)
-    if known(inputs.shape[1]) == 1:
+    images = _channels_second(inputs)
+    sizes = images.shape[2:]
+    if known(images.shape[1]) == 1:
         # torch misreads some strides that a single channel may have, and
         # returns memory it never wrote: give it the usual ones.
-        inputs = inputs.squeeze(1).unsqueeze(1)
-    sizes = inputs.shape[2:]
+        images = images.squeeze(1).unsqueeze(1)
     kernel, matrix = depthwise_kernel, pointwise_kernel
     if kernel is not None:
-        kernel = kernel.permute(spec.rank, spec.rank + 1, *range(spec.rank))
+        kernel = kernel.permute(_KERNEL[kernel.ndim])
     if matrix is not None:
         matrix = matrix.reshape(matrix.shape[-2:])
-    if spec.rank == 1:
-        inputs = inputs.unsqueeze(2)
+    is_row = len(sizes) == 1
+    if is_row:
+        images = images.unsqueeze(2)
         kernel = None if kernel is None else kernel.unsqueeze(2)
     if kernel is None:
-        outputs = _pointwise(inputs, matrix, bias)
+        outputs = _pointwise(mode, images, matrix, bias)
     elif matrix is None:
-        outputs = _depthwise(Window.of(spec, sizes), inputs, kernel, bias)
+        window = Window.of(spec, sizes)
+        outputs = _depthwise(mode, window, images, kernel, bias)
+        outputs = _channels_last(outputs)
     else:
         window = Window.of(spec, sizes)
-        outputs = _separable(window, inputs, kernel, matrix, bias)
-    if spec.rank == 1:
-        outputs = outputs.squeeze(2)
-    if spec.data_format == "channels_last":
-        outputs = _channels_last(outputs)
-    return outputs
+        outputs = _separable(mode, window, images, kernel, matrix, bias)
+    if is_row:
+        outputs = outputs.squeeze(1)
+    return outputs if is_last else _channels_second(outputs)
 
 
 _with_zeros = padded_first(run)
 
 
+def _mode(inputs: Tensor) -> str:
+    """Returns how torch will convolve `inputs`.
+
+    - `"autocast"`: in a dtype of its choice.
+    - `"tuned"`: so that the tricks apply that were measured.
+    - `"plain"`: in any other way.
+    """
+    device = inputs.device.type
+    # The meta device has no autocast, and raises when asked.
+    if device != "meta" and torch.is_autocast_enabled(device):
+        return "autocast"
+    is_tuned = (
+        device == "cpu"
+        and inputs.dtype == torch.float32
+        # Others may be spread over processes, or be no numbers at all.
+        and type(inputs) in (torch.Tensor, torch.nn.Parameter)
+    )
+    return "tuned" if is_tuned else "plain"
+
+
 def _separable(
+    mode: str,
     window: Window,
     inputs: Tensor,
     kernel: Tensor,
@@ -99,57 +132,76 @@ def _separable(
 ) -> Tensor:
     """Returns the two steps, or the one dense convolution they amount to.
 
+    The result has the channels last.
+
     Args:
+        mode: From `_mode`.
         window: How the kernel moves.
         inputs: `(batch, channels, *sizes)`.
         kernel: `(channels, depth_multiplier, *kernel_size)`.
         matrix: `(channels * depth_multiplier, filters)`.
         bias: `(filters,)`, or `None`.
     """
-    channels, multiplier, *taps = map(fixed, kernel.shape)
-    if multiplier > 1 and not _is_autocast(inputs):
+    multiplier = fixed(kernel.shape[1])
+    if multiplier > 1 and mode != "autocast":
+        channels, _, *taps = map(fixed, kernel.shape)
         matrix = matrix.reshape(channels, multiplier, -1)
         terms = channels * math.prod(taps)
         is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
         if terms <= _MOST_TERMS and is_cheap:
             dense = torch.einsum("cm...,cmf->fc...", kernel, matrix)
-            return convolve(window, inputs, dense, bias)
-        if _by_filter(inputs, kernel):
+            return _channels_last(convolve(window, inputs, dense, 1, bias))
+        if _by_filter(mode, kernel):
             parts = _parts(window, inputs, kernel)
             matrix = matrix.transpose(0, 1).flatten(0, 1)
-            return _pointwise(torch.cat(parts, 1), matrix, bias)
+            return _pointwise(mode, torch.cat(parts, 1), matrix, bias)
         matrix = matrix.flatten(0, 1)
-    return _pointwise(_depthwise(window, inputs, kernel), matrix, bias)
+    outputs = _depthwise(mode, window, inputs, kernel)
+    return _pointwise(mode, outputs, matrix, bias)
 
 
-def _pointwise(inputs: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+def _pointwise(
+    mode: str, inputs: Tensor, matrix: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Returns the product at each pixel, with the channels last."""
+    # Autocast has rules for a convolution, and others for another product.
+    if mode == "autocast" or (mode == "tuned" and _is_large(inputs)):
+        kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
+        return _channels_last(CONV[inputs.ndim - 2](inputs, kernel, bias))
+    outputs: Tensor = functional.linear(
+        _channels_last(inputs), matrix.t(), bias
+    )
+    return outputs
+
+
+def _is_large(inputs: Tensor) -> bool:
     pixels = inputs.numel() // inputs.shape[1]
     # An unknown size must not be compared; that would make it known.
-    is_large = isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
-    # Autocast has rules for a convolution, and others for another product.
-    if (is_large and _is_tuned(inputs)) or _is_autocast(inputs):
-        kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
-        return CONV[inputs.ndim - 2](inputs, kernel, bias)
-    outputs = functional.linear(_channels_last(inputs), matrix.t(), bias)
-    return _channels_second(outputs)
+    return isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
 
 
 def _depthwise(
-    window: Window, inputs: Tensor, kernel: Tensor, bias: Tensor | None = None
+    mode: str,
+    window: Window,
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    if _is_tuned(inputs) and fixed(kernel.shape[1]) == 1:
+    if mode == "tuned" and fixed(kernel.shape[1]) == 1:
         return depthwise_conv(window, inputs, kernel, bias)
-    if _by_filter(inputs, kernel):
+    if _by_filter(mode, kernel):
         parts = _parts(window, inputs, kernel)
         last = torch.stack([_channels_last(part) for part in parts], -1)
         outputs = _channels_second(last.flatten(-2))
     else:
-        outputs = convolve(window, inputs, kernel.flatten(0, 1).unsqueeze(1))
+        groups = fixed(kernel.shape[0])
+        kernel = kernel.flatten(0, 1).unsqueeze(1)
+        outputs = convolve(window, inputs, kernel, groups)
     return outputs if bias is None else outputs + as_channels(bias, outputs)
 
 
-def _by_filter(inputs: Tensor, kernel: Tensor) -> bool:
-    return _is_tuned(inputs) and fixed(kernel.shape[0]) >= _FEWEST_CHANNELS
+def _by_filter(mode: str, kernel: Tensor) -> bool:
+    return mode == "tuned" and fixed(kernel.shape[0]) >= _FEWEST_CHANNELS
 
 
 def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:
@@ -161,34 +213,9 @@ def _parts(window: Window, inputs: Tensor, kernel: Tensor) -> list[Tensor]:
 
 def _channels_second(images: Tensor) -> Tensor:
     """Returns a view; torch's exporter to ONNX gets `movedim` wrong."""
-    return images.permute(0, images.ndim - 1, *range(1, images.ndim - 1))
+    return images.permute(_SECOND[images.ndim])
 
 
 def _channels_last(images: Tensor) -> Tensor:
-    return images.permute(0, *range(2, images.ndim), 1)
-
-
-def _is_tuned(inputs: Tensor) -> bool:
-    """Says whether the tricks that were measured apply to `inputs`."""
-    return (
-        inputs.device.type == "cpu"
-        and inputs.dtype == torch.float32
-        # Others may be spread over processes, or be no numbers at all.
-        and type(inputs) in (torch.Tensor, torch.nn.Parameter)
-        and not _is_autocast(inputs)
-    )
-
-
-def _is_autocast(inputs: Tensor) -> bool:
-    """Says whether torch will convolve `inputs` in a dtype of its choice."""
-    device = inputs.device.type
-    # That device has no autocast, and raises when asked.
-    is_real: bool = device != "meta"
-    return is_real and torch.is_autocast_enabled(device)
-
-
-def _why_not(call: Call) -> str | None:
-    return None
-
-
-KERNELS = (Kernel("native", _why_not, run),)
+    """Returns a view with the channels last in the shape."""
+    return images.permute(_LAST[images.ndim])
