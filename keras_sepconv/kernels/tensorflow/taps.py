@@ -48,8 +48,12 @@ def run(
         outputs = tf.reshape(planes, (batch, *sizes, channels * multiplier))
     else:
         filters = pointwise_kernel.shape[-1]
-        matrix = _wide(tf.reshape(pointwise_kernel, (channels, -1, filters)))
-        matrix = tf.reshape(tf.transpose(matrix, (1, 0, 2)), (-1, filters))
+        matrix = _wide(tf.reshape(pointwise_kernel, (-1, filters)))
+        if multiplier > 1:
+            # The channels of `planes` are in another order.
+            matrix = tf.reshape(matrix, (channels, -1, filters))
+            matrix = tf.transpose(matrix, (1, 0, 2))
+            matrix = tf.reshape(matrix, (-1, filters))
         rows = tf.reshape(planes, (-1, multiplier * channels))
         outputs = tf.matmul(rows, matrix)
         outputs = tf.reshape(outputs, (batch, *sizes, filters))
