@@ -34,7 +34,7 @@ import keras_sepconv as ks
 from keras_sepconv import accelerate, decelerate, kernels
 from keras_sepconv.layers._call import is_accelerated
 from keras_sepconv.tools.conversion import comparison
-from keras_sepconv.tools.conversion.swaps import STOCK
+from keras_sepconv.tools.inspection.convolutions import STOCK
 from keras_sepconv.tools.inspection.tree import layers
 
 L = keras.layers

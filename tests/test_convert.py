@@ -23,7 +23,8 @@ from networks import (
 from rich.console import Console
 
 from keras_sepconv import convert_model, layers, restore_model
-from keras_sepconv.tools.conversion import comparison, swaps
+from keras_sepconv.tools.commands import shared
+from keras_sepconv.tools.conversion import comparison, rounding, swaps
 from keras_sepconv.tools.inspection import report
 
 L = keras.layers
@@ -558,7 +559,7 @@ def test_the_report_names_three_layers_of_a_kind():
 
 def test_names_are_printed_as_they_are():
     file = io.StringIO()
-    report.console(file=file, force_terminal=True).print("[bold]:smile: 3")
+    shared.console(file=file, force_terminal=True).print("[bold]:smile: 3")
     assert file.getvalue() == "[bold]:smile: 3\n"
 
 
@@ -569,23 +570,23 @@ def test_how_far_off_rounding_goes():
     for sign in (-1, 1):
         for part, differs in ((0.9, False), (1.1, True)):
             found = outputs + np.array([[0.0, sign * part * bound], [0.0] * 2])
-            said = comparison.disagreement([outputs], [found])
+            said = rounding.disagreement([outputs], [found])
             assert (said is not None) == differs
     # A narrow dtype explains at most a quarter of the difference.
     for unit, bound in ((2.0**-11, 0.25 + 0.125), (2.0**-8, 0.25 + 1.0)):
         for part, differs in ((0.9, False), (1.1, True)):
             found = outputs + np.array([[0.0, part * bound], [0.0] * 2])
-            said = comparison.disagreement([outputs], [found], unit)
+            said = rounding.disagreement([outputs], [found], unit)
             assert (said is not None) == differs
     # With one example, the spread inside it counts. The change that one
     # rounding of the inputs causes counts too.
     one = outputs[:1]
     bound = (2.0**14 + 64) * 4 * 2.0**-24
-    assert comparison.disagreement([one], [one + 0.9 * bound]) is None
-    assert comparison.disagreement([one], [one + 1.1 * bound]) is not None
+    assert rounding.disagreement([one], [one + 0.9 * bound]) is None
+    assert rounding.disagreement([one], [one + 1.1 * bound]) is not None
     moved = [one + 1e-2]
-    assert comparison.disagreement([one], [one + 0.6], moved=moved) is None
-    assert comparison.disagreement([one], [one + 0.7], moved=moved) is not None
+    assert rounding.disagreement([one], [one + 0.6], moved=moved) is None
+    assert rounding.disagreement([one], [one + 0.7], moved=moved) is not None
 
 
 @pytest.mark.parametrize(
@@ -599,15 +600,15 @@ def test_how_far_off_rounding_goes():
 )
 def test_the_least_precise_layer_counts(dtype, unit):
     layers = [keras.Input((3,)), L.ReLU(dtype=dtype), L.ReLU()]
-    assert comparison.epsilon(keras.Sequential(layers)) == unit
+    assert rounding.epsilon(keras.Sequential(layers)) == unit
 
 
 def test_every_output_is_compared():
     ones, none = np.ones((2, 3)), np.ones((0, 3))
-    said = comparison.disagreement([ones], [np.ones((2, 1))])
+    said = rounding.disagreement([ones], [np.ones((2, 1))])
     assert said == "its output has the shape (2, 1), not (2, 3)"
-    assert comparison.disagreement([none, ones], [none, ones]) is None
-    assert comparison.disagreement([none, ones], [none, 2 * ones]) is not None
+    assert rounding.disagreement([none, ones], [none, ones]) is None
+    assert rounding.disagreement([none, ones], [none, 2 * ones]) is not None
 
 
 def test_what_is_compared():
@@ -630,9 +631,9 @@ def test_what_is_compared():
 
 def test_a_nan_is_a_difference_unless_both_are():
     ones, nan = np.ones((2, 3)), np.array([[1.0, 1.0, np.nan], [1.0] * 3])
-    assert comparison.disagreement([ones], [nan]) is not None
-    assert comparison.disagreement([nan], [ones]) is not None
-    assert comparison.disagreement([nan], [nan]) is None
+    assert rounding.disagreement([ones], [nan]) is not None
+    assert rounding.disagreement([nan], [ones]) is not None
+    assert rounding.disagreement([nan], [nan]) is None
 
 
 def test_an_adapted_normalization_is_carried():

@@ -276,7 +276,7 @@ def test_nested_and_shared(encoder):
     assert complete
     assert counts == PLACE * (8 * (5 + 6 + 6))
     assert sum(row.parameters for row in rows) == model.count_params()
-    assert max(row.output_shapes[0][1] for row in rows) == 11
+    assert max(row.outputs[0][1] for row in rows) == 11
     # The model is as it was.
     assert model.get_config() == before
     assert len(model.weights) == weights
@@ -305,10 +305,10 @@ def test_unknown_sizes(encoder):
     assert multiply_adds(encoder)[1] is None
     rows = model_counts(encoder)
     assert [row.counts for row in rows] == [None, Counts(), None]
-    assert rows[0].output_shapes == ((None, None, 8, 8),)
+    assert rows[0].outputs == ((None, None, 8, 8),)
     rows = model_counts(encoder, [(5, 8, 4)])
     assert sum_counts(rows) == (PLACE * (5 * 8), True)
-    assert rows[0].output_shapes == ((None, 5, 8, 8),)
+    assert rows[0].outputs == ((None, 5, 8, 8),)
 
 
 @pytest.mark.parametrize("shapes", [[], [(5, 8)], [(5, 9, 4)], [(5, 8, 4)] * 2])

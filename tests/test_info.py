@@ -154,7 +154,7 @@ def ran(monkeypatch, model):
 
 
 def said(model, name):
-    found = [choice(r.layer, r.input_shapes[0]) for r in model_counts(model)]
+    found = [choice(r.layer, r.inputs[0]) for r in model_counts(model)]
     return [getattr(one, name) for one in found if one is not None]
 
 

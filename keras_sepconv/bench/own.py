@@ -14,7 +14,7 @@ from keras_sepconv.bench.report import OWN
 from keras_sepconv.tools import accelerate
 from keras_sepconv.tools.commands import shared
 from keras_sepconv.tools.conversion import comparison
-from keras_sepconv.tools.inspection.calls import known_input
+from keras_sepconv.tools.inspection.inputs import known_input
 from keras_sepconv.tools.inspection.words import said
 
 _BATCHES = (1, 8)

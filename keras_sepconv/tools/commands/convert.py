@@ -1,13 +1,11 @@
 """The command line of `python -m keras_sepconv convert`."""
 
 import argparse
-import json
 from typing import Any
 
 from keras_sepconv import kernels
 from keras_sepconv.tools.commands import shared
 from keras_sepconv.tools.conversion.convert import convert_model, restore_model
-from keras_sepconv.tools.inspection.report import console
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,20 +27,16 @@ def run(options: argparse.Namespace) -> int:
     model = shared.attempt("convert", lambda: _convert(options))
     if model is None:
         return 1
-    report = model.conversion_report
-    if options.json:
-        print(json.dumps(report.as_dict(), indent=2))
-    else:
-        print(report)
-        if options.verbose:
-            console().print(report.table())
+    shared.print_report(model.conversion_report, options)
     return 0
 
 
 def _convert(options: argparse.Namespace) -> Any:
     """Returns the new model, written to its file."""
     verify = not options.no_verify
-    with console(stderr=True).status(f"reading {options.source}") as status:
+    with shared.console(stderr=True).status(
+        f"reading {options.source}"
+    ) as status:
         model = shared.load(options, options.source)
         status.update(f"converting {model.name}")
         if options.restore:

@@ -10,8 +10,11 @@ import keras
 from keras_sepconv._spec import Shape
 from keras_sepconv.tools.commands import shared, table
 from keras_sepconv.tools.inspection.choice import Choice, choice
-from keras_sepconv.tools.inspection.counts import Row, model_counts, sum_counts
-from keras_sepconv.tools.inspection.report import console
+from keras_sepconv.tools.inspection.counts import (
+    CountedCall,
+    model_counts,
+    sum_counts,
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,16 +32,16 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(model, found), indent=2))
     else:
-        table.report(console(), model, found)
+        table.report(shared.console(), model, found)
     return 0
 
 
-def _input(row: Row) -> Shape | None:
-    return row.input_shapes[0] if row.input_shapes else None
+def _input(row: CountedCall) -> Shape | None:
+    return row.inputs[0] if row.inputs else None
 
 
 def as_json(
-    model: Any, found: list[tuple[Row, Choice | None]]
+    model: Any, found: list[tuple[CountedCall, Choice | None]]
 ) -> dict[str, Any]:
     """Returns what `--json` prints.
 
@@ -60,14 +63,14 @@ def as_json(
     }
 
 
-def _layer(row: Row, choice: Choice | None) -> dict[str, Any]:
+def _layer(row: CountedCall, choice: Choice | None) -> dict[str, Any]:
     counts = row.counts
     return {
         "layer": "/".join(row.path),
         "class": type(row.layer).__name__,
         "module": type(row.layer).__module__,
-        "input_shapes": row.input_shapes,
-        "output_shapes": row.output_shapes,
+        "input_shapes": row.inputs,
+        "output_shapes": row.outputs,
         "steps": row.steps,
         "parameters": row.parameters,
         "multiply_adds": None

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib
+import json
 import os
 import pathlib
 import re
@@ -11,6 +12,8 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from rich.console import Console
 
 from keras_sepconv._arguments import PROGRAM
 from keras_sepconv.tools.legacy.load import load_model
@@ -137,3 +140,22 @@ def _plain_warnings(command: str) -> Iterator[None]:
         warnings.filterwarnings("always", category=UserWarning)
         warnings.showwarning = show
         yield
+
+
+def print_report(report: Any, options: argparse.Namespace) -> None:
+    """Prints a report, by --json as JSON and by --verbose with its table."""
+    if options.json:
+        print(json.dumps(report.as_dict(), indent=2))
+        return
+    print(report)
+    if getattr(options, "verbose", False):
+        console().print(report.table())
+
+
+def console(**options: Any) -> Console:
+    """Returns a console that does not treat brackets in names as markup.
+
+    Args:
+        **options: Those of `rich.console.Console`.
+    """
+    return Console(markup=False, emoji=False, highlight=False, **options)

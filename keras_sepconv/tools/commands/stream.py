@@ -1,11 +1,9 @@
 """The command line of `python -m keras_sepconv stream`."""
 
 import argparse
-import json
 from typing import Any
 
 from keras_sepconv.tools.commands import shared
-from keras_sepconv.tools.inspection.report import console
 from keras_sepconv.tools.streaming.model import streaming_model
 
 
@@ -15,17 +13,15 @@ def run(options: argparse.Namespace) -> int:
     model = shared.attempt("stream", lambda: _stream(options))
     if model is None:
         return 1
-    report = model.streaming_report
-    if options.json:
-        print(json.dumps(report.as_dict(), indent=2))
-    else:
-        print(report)
+    shared.print_report(model.streaming_report, options)
     return 0
 
 
 def _stream(options: argparse.Namespace) -> Any:
     """Returns the step model, written to its file."""
-    with console(stderr=True).status(f"reading {options.source}") as status:
+    with shared.console(stderr=True).status(
+        f"reading {options.source}"
+    ) as status:
         model = shared.load(options, options.source, compile=False)
         status.update(f"making {model.name} run step by step")
         step_model = streaming_model(

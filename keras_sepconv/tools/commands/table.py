@@ -9,7 +9,11 @@ from rich.table import Table
 
 from keras_sepconv._spec import Shape
 from keras_sepconv.tools.inspection.choice import Choice
-from keras_sepconv.tools.inspection.counts import Counts, Row, sum_counts
+from keras_sepconv.tools.inspection.counts import (
+    CountedCall,
+    Counts,
+    sum_counts,
+)
 
 _LEGEND = (
     "multiply-adds: of one example; the zeros of padding count, biases, "
@@ -26,7 +30,7 @@ _NAMED = 3
 
 
 def report(
-    console: Console, model: Any, found: list[tuple[Row, Choice | None]]
+    console: Console, model: Any, found: list[tuple[CountedCall, Choice | None]]
 ) -> None:
     """Prints all tables and lines.
 
@@ -66,7 +70,9 @@ def _table(heading: str) -> Table:
     )
 
 
-def _layers(heading: str, rows: list[Row], parameters: int | None) -> Table:
+def _layers(
+    heading: str, rows: list[CountedCall], parameters: int | None
+) -> Table:
     table = _table(heading)
     table.add_column("layer", "total", overflow="fold")
     table.add_column("class", overflow="fold")
@@ -84,7 +90,7 @@ def _layers(heading: str, rows: list[Row], parameters: int | None) -> Table:
     return table
 
 
-def _multiplying(found: list[tuple[Row, Choice | None]]) -> Table:
+def _multiplying(found: list[tuple[CountedCall, Choice | None]]) -> Table:
     counts, complete = sum_counts([row for row, _ in found])
     total = f"{counts.total:,}" if complete else f"{counts.total:,} + ?"
     shares = _shares(counts if complete else None)
@@ -111,10 +117,10 @@ def _number(value: int | None) -> str:
     return "?" if value is None else f"{value:,}" if value else "-"
 
 
-def _shapes(row: Row) -> str:
-    if not row.output_shapes:
+def _shapes(row: CountedCall) -> str:
+    if not row.outputs:
         return "?"
-    text = ", ".join(_shape(shape) for shape in row.output_shapes)
+    text = ", ".join(_shape(shape) for shape in row.outputs)
     times = "" if row.steps == 1 else f"{row.steps or '?'} times "
     return times + text
 
@@ -140,7 +146,7 @@ def _runs(choice: Choice) -> str:
     return now if after is None else f"{now} -> {after}"
 
 
-def _choices(found: list[tuple[Row, Choice | None]]) -> list[str]:
+def _choices(found: list[tuple[CountedCall, Choice | None]]) -> list[str]:
     """Returns a line for each kind of choice, with its reason."""
     layers: dict[str, list[str]] = {}
     for row, choice in found:
@@ -150,7 +156,7 @@ def _choices(found: list[tuple[Row, Choice | None]]) -> list[str]:
     return [f"{line} ({_names(names)})" for line, names in layers.items()]
 
 
-def _refusals(found: list[tuple[Row, Choice | None]]) -> list[str]:
+def _refusals(found: list[tuple[CountedCall, Choice | None]]) -> list[str]:
     """Returns a line for each reason why an implementation does not run."""
     layers: dict[str, list[str]] = {}
     for row, choice in found:

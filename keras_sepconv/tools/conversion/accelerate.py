@@ -11,8 +11,12 @@ from keras_sepconv._spec import boolean
 from keras_sepconv.layers._call import FastCall, is_accelerated, kind, set_call
 from keras_sepconv.tools.conversion import comparison
 from keras_sepconv.tools.conversion.everywhere import Everywhere
-from keras_sepconv.tools.conversion.swaps import is_ours, obstacle
-from keras_sepconv.tools.inspection.counts import CONVOLUTIONS, multiply_adds
+from keras_sepconv.tools.inspection.convolutions import (
+    CONVOLUTIONS,
+    is_ours,
+    obstacle,
+)
+from keras_sepconv.tools.inspection.counts import multiply_adds
 from keras_sepconv.tools.inspection.report import AccelerationReport, Row
 from keras_sepconv.tools.inspection.tree import Path, check, layers
 

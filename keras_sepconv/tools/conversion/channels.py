@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from keras_sepconv.tools.conversion.edges import edges
-from keras_sepconv.tools.conversion.swaps import is_quantized
+from keras_sepconv.tools.inspection.convolutions import is_known
 from keras_sepconv.tools.inspection.tree import (
     Node,
     Path,
@@ -45,7 +45,6 @@ ELEMENTWISE = (
         for name in ("elu", "gelu", "relu6", "selu", "sigmoid", "silu", "tanh")
     ),
 )
-_HOMES = ("keras.", "keras_sepconv.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,15 +136,6 @@ def is_dense_convolution(layer: Any) -> bool:
     """Tells whether each output of a layer depends on all channels."""
     is_plain = isinstance(layer, (_L.Conv1D, _L.Conv2D, _L.Conv3D))
     return bool(is_plain and is_known(layer) and layer.groups == 1)
-
-
-def is_known(layer: Any) -> bool:
-    """Tells whether a layer is from Keras or from us, and is not quantized."""
-    return (
-        type(layer).__module__.startswith(_HOMES)
-        and not is_quantized(layer.dtype_policy)
-        and not getattr(layer, "lora_enabled", False)
-    )
 
 
 def _passes(layer: Any, allowed: Any, data_format: str) -> bool:

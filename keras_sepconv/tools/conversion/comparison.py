@@ -8,25 +8,17 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import Shape
-from keras_sepconv.tools.inspection.calls import input_of, known_input
-from keras_sepconv.tools.inspection.tree import layers
+from keras_sepconv.tools.conversion.rounding import (
+    arrays,
+    disagreement,
+    epsilon,
+)
+from keras_sepconv.tools.inspection.inputs import input_of, known_input
 from keras_sepconv.tools.inspection.words import said
 
 # The values to try for an unknown size, until the model accepts one.
 _SIZES = (32, 64, 128, 224)
 _BATCH = 2
-
-# Unit roundoffs.
-_EPSILON = {
-    "float64": 2.0**-53,
-    "float32": 2.0**-24,
-    "float16": 2.0**-11,
-    "bfloat16": 2.0**-8,
-}
-# The allowed number of roundoffs: of the difference between the examples, which
-# allows for a deep model, and of the output itself.
-_DEPTH = 2**14
-_ROUNDOFFS = 64
 
 
 class CannotPredictError(Exception):
@@ -215,57 +207,6 @@ def _outputs(model: Any, *batches: Any) -> list[list[np.ndarray]]:
         call = jax.jit(call)
     values = [variable.value for variable in model.variables]
     return [arrays(call(values, inputs)) for inputs in batches]
-
-
-def arrays(tensors: list[Any]) -> list[np.ndarray]:
-    """Returns tensors as arrays, in float32 or wider."""
-    found = [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
-    return [
-        array if array.dtype == "float64" else array.astype("float32")
-        for array in found
-    ]
-
-
-def disagreement(
-    expected: list[np.ndarray],
-    found: list[np.ndarray],
-    epsilon: float = _EPSILON["float32"],
-    moved: list[np.ndarray] | None = None,
-) -> str | None:
-    """Returns how the outputs differ by more than rounding, or `None`.
-
-    Args:
-        expected: The outputs of one model.
-        found: The outputs of the other.
-        epsilon: The unit roundoff.
-        moved: The outputs of the first model for inputs that were changed by
-            one rounding; `None` if they are not known.
-    """
-    for one, other, near in zip(
-        expected, found, moved or expected, strict=True
-    ):
-        if one.shape != other.shape:
-            return f"its output has the shape {other.shape}, not {one.shape}"
-        if not one.size:
-            continue
-        spread = np.ptp(one, axis=0) if len(one) > 1 else np.ptp(one)
-        bound = min(0.25, _DEPTH * epsilon) * np.max(spread)
-        bound += _ROUNDOFFS * epsilon * np.max(np.abs(one))
-        bound += _ROUNDOFFS * np.max(np.abs(one - near))
-        far = float(np.max(np.abs(one - other)))
-        # A NaN is above any bound, unless both outputs have it.
-        if not far <= bound and not np.array_equal(one, other, equal_nan=True):
-            return (
-                f"its output is off by {far:.2g}, and rounding explains "
-                f"{bound:.2g}"
-            )
-    return None
-
-
-def epsilon(model: Any) -> float:
-    """Returns the unit roundoff of a model's least precise layer."""
-    dtypes = {layer.compute_dtype for _, layer in layers(model)}
-    return max(_EPSILON.get(dtype, 0.0) for dtype in (*dtypes, "float32"))
 
 
 def _first(

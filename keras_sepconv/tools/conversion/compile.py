@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools.conversion.carry import own_objects, same
+from keras_sepconv.tools.conversion.carry import same
+from keras_sepconv.tools.conversion.objects import own_objects
 from keras_sepconv.tools.inspection.words import said
 
 # Attributes that may be set after `compile`; then its config lacks them.

@@ -13,6 +13,7 @@ from keras_sepconv.tools.conversion import comparison, equalization, fold, swaps
 from keras_sepconv.tools.conversion.carry import remade, serialized
 from keras_sepconv.tools.conversion.compile import compile_alike
 from keras_sepconv.tools.conversion.copies import with_copies
+from keras_sepconv.tools.inspection.convolutions import is_ours
 from keras_sepconv.tools.inspection.counts import multiply_adds
 from keras_sepconv.tools.inspection.report import ConversionReport, Row
 from keras_sepconv.tools.inspection.tree import (
@@ -140,7 +141,7 @@ def restore_model(model: keras.Model, *, verify: bool = True) -> keras.Model:
     boolean("verify", verify)
 
     def left(layer: Any) -> str | None:
-        return swaps.AROUND if swaps.is_ours(layer) else None
+        return swaps.AROUND if is_ours(layer) else None
 
     return _converted(model, swaps.to_stock, left, verify, None)
 
@@ -192,7 +193,7 @@ def _converted(
         for path, layer in layers(other)
         if (reason := refused.get(path) or why_left(layer))
     )
-    ours, total = multiply_adds(other, swaps.is_ours)
+    ours, total = multiply_adds(other, is_ours)
     if swap is swaps.to_stock:
         ours = None
     else:

@@ -14,14 +14,15 @@ import keras
 import numpy as np
 
 from keras_sepconv.layers._call import kind
-from keras_sepconv.tools.conversion.carry import Give, own_objects, remade
+from keras_sepconv.tools.conversion.carry import Give, remade
 from keras_sepconv.tools.conversion.channels import (
     ELEMENTWISE,
     Place,
-    is_known,
     places,
     reader,
 )
+from keras_sepconv.tools.conversion.objects import own_objects
+from keras_sepconv.tools.inspection.convolutions import is_known
 from keras_sepconv.tools.inspection.report import Row
 from keras_sepconv.tools.inspection.tree import Node, Path, replaced
 

@@ -24,10 +24,10 @@ from keras_sepconv.tools.conversion.channels import (
     SCALING,
     Place,
     is_dense_convolution,
-    is_known,
     places,
     reader,
 )
+from keras_sepconv.tools.inspection.convolutions import is_known
 from keras_sepconv.tools.inspection.report import Row
 from keras_sepconv.tools.inspection.tree import Node
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from keras_sepconv.layers._call import FastCall
-from keras_sepconv.tools.conversion.swaps import STOCK, obstacle
+from keras_sepconv.tools.inspection.convolutions import STOCK, obstacle
 
 _LOCK = threading.RLock()
 

@@ -5,25 +5,17 @@ from typing import Any
 
 import keras
 
-from keras_sepconv import layers
-from keras_sepconv.layers._call import is_accelerated, kind, plain_kind
-from keras_sepconv.tools.inspection.counts import CONVOLUTIONS
+from keras_sepconv.layers._call import plain_kind
+from keras_sepconv.tools.inspection.convolutions import (
+    CONVOLUTIONS,
+    OURS,
+    STOCK,
+    STOCK_BY_NAME,
+    is_ours,
+    obstacle,
+)
 from keras_sepconv.tools.inspection.tree import Node
 from keras_sepconv.tools.inspection.words import said
-
-_OURS = {
-    name: getattr(layers, name)
-    for name in layers.__all__
-    if issubclass(getattr(layers, name), keras.layers.Layer)
-}
-# The layers of Keras with the same names.
-_STOCK = {
-    name: getattr(keras.layers, name)
-    for name in _OURS
-    if hasattr(keras.layers, name)
-}
-
-STOCK = tuple(_STOCK.values())
 
 AROUND = "another layer creates it in its own code"
 
@@ -41,7 +33,7 @@ def to_ours(implementation: str | None) -> Swap:
 
     def swap(node: Node) -> Node | str | None:
         name = node["class_name"]
-        if node.get("module") != "keras.layers" or name not in _STOCK:
+        if node.get("module") != "keras.layers" or name not in STOCK_BY_NAME:
             return None
         if "Quantized" in str(node["config"].get("dtype")):
             return "it is quantized"
@@ -50,7 +42,7 @@ def to_ours(implementation: str | None) -> Swap:
         config = dict(node["config"])
         if implementation is not None:
             config["implementation"] = implementation
-        return _as(_OURS[name], node, config)
+        return _as(OURS[name], node, config)
 
     return swap
 
@@ -60,36 +52,15 @@ def to_stock(node: Node) -> Node | str | None:
     name = node["class_name"]
     if node.get("registered_name") != f"keras_sepconv>{name}":
         return None
-    if name not in _OURS:
+    if name not in OURS:
         return None
-    if name not in _STOCK:
+    if name not in STOCK_BY_NAME:
         return f"Keras has no {name}"
     config = dict(node["config"])
     config.pop("implementation", None)
     if not isinstance(config["padding"], str):
         return f"Keras's {name} has no padding by numbers"
-    return _as(_STOCK[name], node, config)
-
-
-def obstacle(layer: Any) -> str | None:
-    """Returns why a convolution of Keras cannot run our operations.
-
-    The result is `None` if it can run them.
-    """
-    stock = next((one for one in STOCK if isinstance(layer, one)), None)
-    if stock is None:
-        return "it is transposed"
-    if is_quantized(layer.dtype_policy):
-        return "it is quantized"
-    if isinstance(layer, _PLAIN) and not _may_be_cheap(layer):
-        return "it is dense"
-    for name in ("call", "convolution_op"):
-        own = getattr(type(layer), name, None)
-        if own is not getattr(stock, name, None):
-            return f"its class {type(layer).__name__} has its own `{name}`"
-        if name in vars(layer) and not is_accelerated(layer):
-            return f"it has its own `{name}`"
-    return None
+    return _as(STOCK_BY_NAME[name], node, config)
 
 
 def candidate(layer: Any) -> str | None:
@@ -103,25 +74,6 @@ def candidate(layer: Any) -> str | None:
     if reason is None and type(layer) in STOCK:
         reason = AROUND
     return reason or f"{type(layer).__name__} is a class of its own"
-
-
-def is_ours(layer: Any) -> bool:
-    """Tells whether a layer is from this package."""
-    return isinstance(layer, tuple(_OURS.values()))
-
-
-_PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-
-
-def is_quantized(policy: Any) -> bool:
-    """Tells whether a dtype policy is for quantized layers."""
-    return "Quantized" in type(policy).__name__
-
-
-def _may_be_cheap(layer: Any) -> bool:
-    # Before a layer is built, the number of channels is unknown; it may be the
-    # number of groups.
-    return kind(layer) is not None or (layer.groups > 1 and not layer.built)
 
 
 def _is_cheap(node: Node) -> bool:

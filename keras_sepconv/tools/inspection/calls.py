@@ -11,6 +11,8 @@ import keras
 
 from keras_sepconv._spec import Shape, static_shape
 from keras_sepconv.layers._call import set_call
+from keras_sepconv.tools.inspection.graph import ordered, tensors_of, through
+from keras_sepconv.tools.inspection.inputs import input_of, like, misfit
 from keras_sepconv.tools.inspection.tree import Path, is_graph, layers
 
 _RECORDING = threading.RLock()
@@ -69,37 +71,10 @@ def calls(
         if input_shapes is not None:
             # Keras wraps the message of the layer in a longer one.
             why = str(walk.error or error).strip().splitlines()[0].rstrip(".")
-            raise _misfit(model, input_shapes, why) from error
+            raise misfit(model, input_shapes, why) from error
         # A user's layer may work only in a call with values.
         return _without_shapes(model)
     return walk.found
-
-
-def known_input(model: Any) -> Any:
-    """Returns the input that a model or a layer was made or built with.
-
-    It is a symbolic tensor, or a structure of symbolic tensors; `None` if the
-    input is not known.
-    """
-    if getattr(model, "inputs", None):
-        sequential = isinstance(model, keras.Sequential)
-        return model.inputs[0] if sequential else model.input
-    # A model with its own code has the shapes of its first call.
-    config = (model.get_build_config() if model.built else None) or {}
-    shapes = config.get("input_shape")
-    if isinstance(shapes, dict):
-        tensors = {
-            name: _of_shape(model, shape) for name, shape in shapes.items()
-        }
-        unknown = any(tensor is None for tensor in tensors.values())
-        return None if unknown else tensors
-    return _of_shape(model, shapes)
-
-
-def _of_shape(model: Any, shape: Any) -> Any:
-    if not shape or not isinstance(shape[-1], int):
-        return None
-    return keras.KerasTensor(shape, dtype=model.compute_dtype)
 
 
 def _leaves(layer: Any) -> list[tuple[Path, Any]]:
@@ -127,51 +102,6 @@ def _without_shapes(model: Any, path: Path = ()) -> list[LayerCall]:
     return [
         LayerCall((*path, *inner), layer) for inner, layer in _leaves(model)
     ]
-
-
-def input_of(model: Any, shapes: Sequence[Shape] | None) -> Any:
-    """Returns the symbolic input of a model, or `None` if it is not known."""
-    if shapes is None:
-        return keras.tree.map_structure(like, known_input(model))
-    known = getattr(model, "inputs", None)
-    if not known:
-        if len(shapes) != 1:
-            raise _misfit(model, shapes, "it has one input")
-        return keras.KerasTensor((None, *shapes[0]))
-    fits = len(known) == len(shapes) and all(
-        len(tensor.shape) == len(shape) + 1
-        and all(
-            None in pair or pair[0] == pair[1]
-            for pair in zip(tensor.shape[1:], shape, strict=True)
-        )
-        for tensor, shape in zip(known, shapes, strict=True)
-    )
-    if not fits:
-        asked = ", ".join(str(tuple(tensor.shape[1:])) for tensor in known)
-        raise _misfit(model, shapes, f"its inputs are {asked}")
-    return [
-        keras.KerasTensor((tensor.shape[0], *shape), dtype=tensor.dtype)
-        for tensor, shape in zip(known, shapes, strict=True)
-    ]
-
-
-def _misfit(model: Any, shapes: Sequence[Shape], why: str) -> ValueError:
-    return ValueError(
-        f"`input_shapes` must be shapes that the model '{model.name}' can "
-        f"take, without the batch: {why}. Received: "
-        f"input_shapes={[tuple(shape) for shape in shapes]}"
-    )
-
-
-class _Step(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
-    """Takes the place of an operation while Keras goes through a graph."""
-
-    def __init__(self, name: str, output_spec: Callable[..., Any]) -> None:
-        super().__init__(name=name)
-        self.output_spec = output_spec
-
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        return self.output_spec(*args, **kwargs)
 
 
 class _Code(keras.Operation):  # type: ignore[misc]
@@ -227,7 +157,7 @@ class _Walk:
         kwargs: dict[str, Any],
     ) -> Any:
         """Records a call and returns its symbolic result."""
-        tensors = _tensors(args, kwargs)
+        tensors = tensors_of(args, kwargs)
         if isinstance(layer, keras.Sequential) and is_graph(layer):
             result = tensors[0]
             for one in layer.layers:
@@ -262,7 +192,7 @@ class _Walk:
         self, path: Path, layer: Any, steps: int | None, taken: Any, result: Any
     ) -> None:
         shapes, results = (
-            tuple(static_shape(tensor) or () for tensor in _tensors(some))
+            tuple(static_shape(tensor) or () for tensor in tensors_of(some))
             for some in (taken, result)
         )
         self.found.append(LayerCall(path, layer, shapes, results, steps))
@@ -311,64 +241,9 @@ class _Walk:
         return results[0] if len(results) == 1 else results
 
 
-def through(
-    model: Any, inputs: list[Any], call: Callable[[Any, Any, Any], Any]
-) -> list[Any]:
-    """Goes through the graph of a functional model; returns its outputs.
-
-    Args:
-        model: The model. It does not change.
-        inputs: A symbolic `keras.Input` for each of its inputs.
-        call: Gets each operation with the arguments of its call, in an order in
-            which they can run. It returns new symbolic tensors, its results.
-    """
-    # Keras goes through the graph. The graph that it builds on the way is not
-    # used. The steps have names, so that Keras does not use up numbers for the
-    # names of the user's layers.
-    names = iter(range(2**31))
-
-    def step(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        def output_spec(*args: Any, **kwargs: Any) -> Any:
-            return call(layer, args, kwargs)
-
-        return _Step(f"step_{next(names)}", output_spec)(*args, **kwargs)
-
-    copy = keras.models.clone_model(
-        # A plain model with the inputs of the first call, not compiled.
-        keras.Model(model.inputs, model.outputs, name="copy"),
-        input_tensors=inputs,
-        clone_function=lambda layer: layer,
-        call_function=step,
-    )
-    return list(copy.outputs)
-
-
-def _tensors(*structure: Any) -> list[Any]:
-    return [
-        tensor
-        for tensor in keras.tree.flatten(structure)
-        if isinstance(tensor, keras.KerasTensor) or keras.ops.is_tensor(tensor)
-    ]
-
-
 def _one(tensor: Any) -> Any:
     """Returns a symbolic tensor with batch size 1 if the size is unknown."""
     if not isinstance(tensor, keras.KerasTensor):
         return tensor
     shape = (tensor.shape[0] or 1, *tensor.shape[1:])
     return keras.KerasTensor(shape, dtype=tensor.dtype)
-
-
-def ordered(model: Any, args: tuple[Any, ...]) -> list[Any]:
-    """Returns the tensors of a call in the order of the model's inputs."""
-    names = [tensor.name for tensor in model.inputs]
-    if args and isinstance(args[0], dict) and set(names) <= set(args[0]):
-        return [args[0][name] for name in names]
-    return _tensors(args)
-
-
-def like(tensor: Any) -> Any:
-    """Returns a new symbolic tensor without a history; others as they are."""
-    if not isinstance(tensor, keras.KerasTensor):
-        return tensor
-    return keras.KerasTensor(tensor.shape, dtype=tensor.dtype)

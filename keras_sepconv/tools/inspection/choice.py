@@ -6,8 +6,11 @@ from typing import Any
 from keras_sepconv import kernels
 from keras_sepconv._spec import Shape
 from keras_sepconv.layers._call import is_accelerated, operations
-from keras_sepconv.tools.conversion.swaps import is_ours, obstacle
-from keras_sepconv.tools.inspection.counts import CONVOLUTIONS
+from keras_sepconv.tools.inspection.convolutions import (
+    CONVOLUTIONS,
+    is_ours,
+    obstacle,
+)
 
 
 @dataclasses.dataclass(frozen=True)

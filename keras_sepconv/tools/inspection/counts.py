@@ -13,30 +13,17 @@ from typing import Any
 
 import keras
 
-from keras_sepconv import layers
 from keras_sepconv._spec import Shape
 from keras_sepconv.layers._call import kind
 from keras_sepconv.tools.inspection.calls import LayerCall, calls, product
-from keras_sepconv.tools.inspection.tree import Path
-from keras_sepconv.tools.inspection.tree import layers as layers_in
+from keras_sepconv.tools.inspection.convolutions import (
+    CONVOLUTIONS,
+    DEPTHWISE,
+    SEPARABLE,
+    TRANSPOSED,
+)
+from keras_sepconv.tools.inspection.tree import layers
 
-_SEPARABLE = (
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-    layers.SeparableConv3D,
-)
-_DEPTHWISE = (
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    layers.DepthwiseConv3D,
-)
-_PLAIN = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
-CONVOLUTIONS = (*_SEPARABLE, *_DEPTHWISE, *_PLAIN, *_TRANSPOSED)
 # All layers of Keras that multiply by weights. `layer_counts` counts only the
 # convolutions and the dense layers.
 _MULTIPLYING = (
@@ -139,17 +126,17 @@ def _convolution(
     # In a transposed convolution, each input is added to one output for each
     # tap, before the result is cropped. In others, each output is a sum over
     # the taps.
-    transposed = isinstance(layer, _TRANSPOSED)
+    transposed = isinstance(layer, TRANSPOSED)
     sizes = list(input_shape if transposed else output_shape)[1:]
     del sizes[0 if axis == 1 else -1]
     taps = math.prod(layer.kernel_size)
     positions = product(*sizes)
     if channels is None or positions is None:
         return None
-    if isinstance(layer, (*_SEPARABLE, *_DEPTHWISE)):
+    if isinstance(layer, (*SEPARABLE, *DEPTHWISE)):
         planes = channels * layer.depth_multiplier
         depthwise = positions * taps * planes
-        if isinstance(layer, _DEPTHWISE):
+        if isinstance(layer, DEPTHWISE):
             return Counts(depthwise)
         return Counts(depthwise, positions * planes * layer.filters)
     groups = 1 if transposed else layer.groups
@@ -192,7 +179,7 @@ def _multiplies_nothing(layer: Any) -> bool:
         return True
     # Weights that are vectors scale or shift; weights with more axes multiply.
     # Layers inside are counted where they are called.
-    inside = {id(w) for _, inner in layers_in(layer) for w in inner.weights}
+    inside = {id(w) for _, inner in layers(layer) for w in inner.weights}
     flat = all(
         len(weight.shape) < 2
         for weight in layer.weights
@@ -202,37 +189,26 @@ def _multiplies_nothing(layer: Any) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """One call of one layer in a model.
+class CountedCall(LayerCall):
+    """One call of one layer in a model, with its parameters and multiply-adds.
 
     Attributes:
-        path: The name of the layer, after the names of the models around it.
-        layer: The layer, or another operation of Keras.
-        input_shapes: The shapes of its inputs; empty if unknown.
-        output_shapes: The shapes of its results; empty if unknown.
-        steps: How often it runs for one example; more than once in a
-            `TimeDistributed`. `None` if unknown.
         parameters: The number of its parameters, without weights that belong to
-            an earlier row; `None` before it is built.
+            an earlier call; `None` before it is built.
         counts: The multiply-adds of all its steps; `None` if unknown.
     """
 
-    path: Path
-    layer: Any
-    input_shapes: tuple[Shape, ...]
-    output_shapes: tuple[Shape, ...]
-    steps: int | None
-    parameters: int | None
-    counts: Counts | None
+    parameters: int | None = None
+    counts: Counts | None = None
 
 
 def model_counts(
     model: Any, input_shapes: Sequence[Shape] | None = None
-) -> list[Row]:
+) -> list[CountedCall]:
     """Returns the multiply-adds of each call of a layer in a model.
 
     A nested model is replaced by its layers. A layer that is called twice has
-    two rows.
+    two.
 
     Args:
         model: A `keras.Model`.
@@ -257,14 +233,10 @@ def model_counts(
     """
     seen: set[int] = set()
     return [
-        Row(
-            call.path,
-            call.layer,
-            call.inputs,
-            call.outputs,
-            call.steps,
-            _parameters(call.layer, seen),
-            _counts(call),
+        CountedCall(
+            **vars(call),
+            parameters=_parameters(call.layer, seen),
+            counts=_counts(call),
         )
         for call in calls(model, input_shapes)
     ]
@@ -289,7 +261,7 @@ def _counts(call: LayerCall) -> Counts | None:
     return None if counts is None else counts * call.steps
 
 
-def sum_counts(rows: Sequence[Row]) -> tuple[Counts, bool]:
+def sum_counts(rows: Sequence[CountedCall]) -> tuple[Counts, bool]:
     """Returns the sum of the known counts, and whether all are known."""
     known = [row.counts for row in rows if row.counts is not None]
     return sum(known, Counts()), len(known) == len(rows)

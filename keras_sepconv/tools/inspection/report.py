@@ -6,18 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
-
-
-def console(**options: Any) -> Console:
-    """Returns a console that does not treat brackets in names as markup.
-
-    Args:
-        **options: Those of `rich.console.Console`.
-    """
-    return Console(markup=False, emoji=False, highlight=False, **options)
-
 
 # The multiply-adds of the layers that run our operations, and of the model.
 MultiplyAdds: TypeAlias = tuple[int | None, int | None]

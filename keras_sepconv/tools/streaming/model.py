@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_sepconv._spec import boolean, integer, wrong
-from keras_sepconv.tools.conversion import comparison
+from keras_sepconv.tools.conversion import comparison, rounding
 from keras_sepconv.tools.inspection.counts import multiply_adds
 from keras_sepconv.tools.inspection.report import StreamingReport
 from keras_sepconv.tools.inspection.tree import check
@@ -169,7 +169,7 @@ def _verified(walk: Walk, other: Any) -> list[str]:
         ]
         for some in (expected.outputs, expected.moved)
     )
-    wrong = comparison.disagreement(before, found, expected.epsilon, moved)
+    wrong = rounding.disagreement(before, found, expected.epsilon, moved)
     if wrong is not None:
         raise ValueError(
             f"`model` must compute the same step by step, but {wrong}. "
@@ -211,7 +211,7 @@ def _run_through(walk: Walk, other: Any, inputs: Any) -> list[np.ndarray]:
             found.append(results.pop(name))
         feed.update(results)
     other.predict_function = None
-    return comparison.arrays(
+    return rounding.arrays(
         [
             np.concatenate(parts[name], 1) if stream.stride else parts[name][-1]
             for name, stream in walk.outputs.items()

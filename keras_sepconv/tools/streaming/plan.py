@@ -5,15 +5,13 @@ from typing import Any
 
 import keras
 
-from keras_sepconv.tools.conversion.channels import is_known
-from keras_sepconv.tools.conversion.swaps import is_ours
+from keras_sepconv.tools.inspection.convolutions import is_known, is_ours
 from keras_sepconv.tools.streaming.rules import (
     ELEMENTWISE,
     MERGES,
     REFUSED,
     RULES,
     alone,
-    windows,
 )
 from keras_sepconv.tools.streaming.stream import (
     Plan,
@@ -22,6 +20,7 @@ from keras_sepconv.tools.streaming.stream import (
     Sizes,
     Stream,
 )
+from keras_sepconv.tools.streaming.windows import windows
 
 _ALONE = "If it does, say so by `keras.layers.TimeDistributed`"
 

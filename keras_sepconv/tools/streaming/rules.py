@@ -6,10 +6,8 @@ kind of layer, add its name to `RULES`; most kinds need no function of their
 own. Time is axis 1 of every tensor.
 """
 
-import math
 from typing import Any
 
-from keras_sepconv._spec import ConvSpec, wrong
 from keras_sepconv.tools.inspection.calls import product
 from keras_sepconv.tools.streaming.stream import (
     Plan,
@@ -18,14 +16,7 @@ from keras_sepconv.tools.streaming.stream import (
     Sizes,
     Stream,
 )
-
-
-def _more(stream: Stream, steps: int) -> int | None:
-    """Returns the field of a window of several steps."""
-    assert stream.stride is not None, "`plan` sorts out those without steps"
-    if stream.field is None:
-        return None
-    return stream.field + math.floor((steps - 1) * stream.stride)
+from keras_sepconv.tools.streaming.windows import global_pooling, windows
 
 
 def alone(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
@@ -141,79 +132,6 @@ def _up_sampling(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     return Plan(stream.stride / size, stream.field)
 
 
-def windows(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
-    """A convolution or a pooling: its state is what it reads again later."""
-    size = getattr(layer, "kernel_size", None) or layer.pool_size
-    size = (size,) if isinstance(size, int) else tuple(size)
-    rate = getattr(layer, "dilation_rate", 1)
-    spec = ConvSpec.normalise(
-        size, layer.strides, layer.padding, "channels_last", rate
-    )
-    span, stride = spec.spans[0], spec.strides[0]
-    # The whole sequence has as many steps as a multiple of the stride.
-    total = max(span - stride, 0) if spec.padding == "same" else 0
-    before, after = total // 2, total - total // 2
-    changes: dict[str, Any] = {}
-    if not isinstance(spec.padding, str):
-        (before, after), *others = spec.padding
-        changes["padding"] = ((0, 0), *others) if others else "valid"
-    elif layer.padding == "causal":
-        changes["padding"] = "valid"
-    before += stream.zeros
-    missing = span - 1 - before
-    if after or not 0 <= missing < stride:
-        raise _misfit(spec, layer.padding, before, after)
-    assert stream.stride is not None, "`plan` sorts out those without steps"
-    field = _more(stream, span)
-    return Plan(stream.stride * stride, field, 0, changes, before)
-
-
-def _misfit(
-    spec: ConvSpec, padding: Any, before: int, after: int
-) -> RefusedError:
-    """Returns why the windows of a layer do not end at the present step."""
-    zeros, rank = spec.spans[0] - 1, spec.rank
-    way = f"ZeroPadding{rank}D with {zeros} zeros before the first step may "
-    way += 'stand before padding="valid"'
-    if rank == 1:
-        way = f'Use padding="causal" in a convolution; or {way}'
-    else:
-        way = (
-            "Pad only before: a convolution of keras_sepconv takes "
-            f"padding=(({zeros}, 0), ...); or {way}"
-        )
-    if after:
-        steps = "step" if after == 1 else "steps"
-        return RefusedError(f"looks {after} {steps} ahead ({padding=})", way)
-    if before > zeros:
-        return RefusedError(
-            f"begins with {before} zeros, more than the {zeros} that its "
-            "kernel reads before the present step",
-            way,
-        )
-    return RefusedError(
-        f"has fewer outputs than inputs, because it begins with {before} "
-        f"zeros, not {zeros} ({padding=})",
-        way,
-    )
-
-
-def _global(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
-    """A mean or a maximum of the last steps."""
-    if sizes.window is None:
-        raise RefusedError(
-            "is a global pooling, and the number of steps is not known",
-            "Pass `window`, the number of steps of the input that it reads",
-        )
-    if sizes.window % sizes.chunk:
-        rule = f"a multiple of `chunk`, {sizes.chunk}"
-        raise wrong("window", rule, sizes.window)
-    assert stream.stride is not None, "`plan` sorts out those without steps"
-    keep = math.floor((sizes.window - sizes.chunk) / stream.stride)
-    steps = math.floor(sizes.window / stream.stride)
-    return Plan(None, _more(stream, steps), keep=keep)
-
-
 def _recurrent(layer: Any, stream: Stream, sizes: Sizes) -> Plan:
     if layer.go_backwards:
         raise RefusedError(
@@ -245,7 +163,7 @@ MERGES = {
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_CONVOLUTIONS, windows),
     **dict.fromkeys(_POOLINGS, windows),
-    **dict.fromkeys(_GLOBAL, _global),
+    **dict.fromkeys(_GLOBAL, global_pooling),
     **dict.fromkeys([f"ZeroPadding{n}D" for n in "123"], _zero_padding),
     **dict.fromkeys([f"Cropping{n}D" for n in "123"], _cropping),
     **dict.fromkeys([f"UpSampling{n}D" for n in "123"], _up_sampling),

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from keras_sepconv._spec import Shape, wrong
-from keras_sepconv.tools.inspection.calls import like, ordered, through
+from keras_sepconv.tools.inspection.graph import ordered, through
+from keras_sepconv.tools.inspection.inputs import like
 from keras_sepconv.tools.inspection.tree import Path, is_graph
 from keras_sepconv.tools.streaming.plan import plan
 from keras_sepconv.tools.streaming.stream import (
