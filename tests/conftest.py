@@ -39,10 +39,12 @@ ONCE = {
     "test_accelerate.py": ("numpy", "torch"),
     "test_bench.py": ("numpy", "torch"),
     "test_command.py": ("numpy",),
+    "test_comparison.py": ("numpy", "torch"),
     "test_convert.py": ("numpy", "torch"),
     "test_convert_state.py": ("numpy", "torch"),
     "test_counts.py": ("numpy",),
     "test_deploy.py": ("numpy", "torch"),
+    "test_edges.py": ("numpy",),
     "test_docs.py": ("numpy", "torch"),
     "test_family.py": ("numpy",),
     "test_functional.py": ("numpy", "torch"),
@@ -52,9 +54,11 @@ ONCE = {
     "test_layers.py": ("numpy", "torch"),
     "test_load.py": ("numpy", "torch"),
     "test_ranks.py": ("numpy", "torch"),
+    "test_report.py": ("numpy",),
     "test_results_page.py": ("numpy",),
     "test_spec.py": ("numpy",),
     "test_streaming.py": ("numpy",),
+    "test_swaps.py": ("numpy", "torch"),
 }
 
 # After so many seconds a test must say why, with the marker `slow`.
