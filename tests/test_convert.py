@@ -406,20 +406,6 @@ def test_folding_into_each_kind_of_layer(rank):
     assert_alike(model, fast)
 
 
-def test_what_is_more_than_its_kernel_takes_nothing_in():
-    model = keras.Sequential(
-        [
-            keras.Input((6, 6, 4)),
-            L.Conv2D(4, 3, name="low"),
-            L.BatchNormalization(),
-        ]
-    )
-    model.layers[0].enable_lora(2)
-    report = convert_model(model, inference=True).conversion_report
-    (row,) = report.unfolded
-    assert row.reason == "low before it has more than its kernel"
-
-
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(
     "make",
@@ -577,10 +563,11 @@ def test_what_recurrent_layers_remember_is_carried():
 def test_a_model_with_code_of_its_own_is_verified(monkeypatch):
     model = Own(inner_model("inner"))
     model(np.ones((2, 8, 8, 3)))
-    fast = convert_model(shaken(model))
-    assert not fast.conversion_report.notes
-    (row,) = fast.conversion_report.converted
-    assert row.layer == "inner/separable"
+    for inference in (False, True):
+        fast = convert_model(shaken(model), inference=inference)
+        assert not fast.conversion_report.notes
+        (row,) = fast.conversion_report.converted
+        assert row.layer == "inner/separable"
     monkeypatch.setattr(
         "keras_sepconv.tools.conversion.carry.copy_weights", lambda *_: None
     )
@@ -851,6 +838,7 @@ def test_a_functional_model_of_any_class_is_converted_by_its_graph(
     report = fast.conversion_report
     assert not report.left
     assert len(report.folded) == inference
+    assert fast.compiled is not inference
     names = [type(one).__name__ for one in (model, *model.layers)]
     classes = [name for name in names if "Library" in name]
     notes = [note for note in report.notes if "is gone" in note]

@@ -17,7 +17,7 @@ from backends import HAS_GRADIENTS, array, needs_gradients
 import keras_sepconv
 from keras_sepconv.tools.legacy import compile as legacy_compile
 from keras_sepconv.tools.legacy import files as legacy_files
-from keras_sepconv.tools.legacy import operations
+from keras_sepconv.tools.legacy import operations, reading
 from keras_sepconv.tools.legacy import weights as legacy_weights
 from keras_sepconv.tools.legacy.config import Rewriter
 from keras_sepconv.tools.legacy.files import RefusedError
@@ -168,8 +168,9 @@ def with_backslashes(content):
 def test_the_name_does_not_matter(legacy, tmp_path):
     # tf.keras before 2.12 wrote HDF5 into `.keras` files.
     for name in ("model.keras", "model", "model.bin"):
-        shutil.copy(legacy / "functional.h5", tmp_path / name)
-        check_predictions(load_model(tmp_path / name), legacy, "functional")
+        path = str(tmp_path / name)
+        shutil.copy(legacy / "functional.h5", path)
+        check_predictions(load_model(path), legacy, "functional")
 
 
 def test_mixed_precision(legacy):
@@ -1588,6 +1589,101 @@ def test_more_weights_than_the_model_has(tmp_path):
         load_config(tmp_path, sequential(INPUT, SEPARABLE), stock)
 
 
+def by_layer(**layers):
+    """Returns a file of tf.keras with the weights of some layers."""
+    file = h5py.File(io.BytesIO(), "w")
+    file.attrs["layer_names"] = list(layers)
+    for layer, values in layers.items():
+        group = file.create_group(layer)
+        group.attrs["weight_names"] = [f"w{i}" for i in range(len(values))]
+        for i, value in enumerate(values):
+            group[f"w{i}"] = value
+    return file
+
+
+def dense_model(*names):
+    layers = [keras.layers.Dense(1, use_bias=False, name=n) for n in names]
+    return keras.Sequential([keras.Input((1,)), *layers])
+
+
+def test_layers_are_found_by_name_or_else_by_their_order():
+    order = legacy_weights.Order({})
+    for stored, wanted in (("ba", [2, 1]), ("xy", [1, 2])):
+        values = {n: [[[i]]] for n, i in zip(stored, (1.0, 2.0), strict=True)}
+        model = dense_model("a", "b")
+        legacy_weights.load(model, order, by_layer(none=[], **values))
+        assert [float(array(w)[0, 0]) for w in model.weights] == wanted
+
+
+def test_a_long_list_of_layers_is_in_pieces(legacy, tmp_path):
+    path = tmp_path / "pieces.h5"
+    shutil.copy(legacy / "functional.h5", path)
+    with h5py.File(path, "r+") as file:
+        attributes = file["model_weights"].attrs
+        names = list(attributes["layer_names"])
+        del attributes["layer_names"]
+        attributes["layer_names0"] = names[:2]
+        attributes["layer_names1"] = names[2:]
+    check_predictions(load_model(path), legacy, "functional")
+
+
+def test_layers_without_any_weights_in_the_file(tmp_path):
+    stock = stock_of(keras.layers.SeparableConv2D(2, 3))
+    stock.save_weights(tmp_path / "w.weights.h5")
+    with h5py.File(tmp_path / "w.weights.h5", "r+") as file:
+        (layer,) = file["layers"].values()
+        for key in list(layer["vars"]):
+            del layer["vars"][key]
+    stock.save_weights = lambda path: shutil.copy(
+        tmp_path / "w.weights.h5", path
+    )
+    with pytest.raises(ValueError, match="has 3 weights, and the file 0, of"):
+        load_config(tmp_path, sequential(INPUT, SEPARABLE), stock)
+
+
+def test_cells_in_a_list(tmp_path):
+    cells = [keras.layers.LSTMCell(2), keras.layers.GRUCell(3)]
+    stock = stock_of(
+        keras.layers.Reshape((5, 10)), keras.layers.RNN(cells, name="rnn")
+    )
+    listed = [node(type(cell).__name__, units=cell.units) for cell in cells]
+    loaded = load_config(
+        tmp_path,
+        sequential(
+            INPUT,
+            node("Reshape", target_shape=[5, 10]),
+            node("RNN", cell=node("StackedRNNCells", cells=listed)),
+        ),
+        stock,
+    )
+    for value, wanted in zip(loaded.weights, stock.weights, strict=True):
+        np.testing.assert_array_equal(array(value), array(wanted))
+
+
+def test_weights_that_two_models_hold_are_listed_once():
+    shared = keras.layers.Dense(1, name="shared")
+    parts = [
+        keras.Sequential([keras.Input((1,)), shared], name=n) for n in "mn"
+    ]
+    whole = keras.Sequential([keras.Input((1,)), *parts])
+    found, other = legacy_weights._split(whole, legacy_weights.Order({}))
+    assert [id(one) for one in found] == [id(one) for one in shared.weights]
+    assert other == []
+
+
+def test_a_normalization_inside_computes_with_its_new_weights():
+    layer = keras.layers.Normalization(name="norm")
+    inner = keras.Sequential([keras.Input((2,)), layer], name="inner")
+    model = keras.Sequential([keras.Input((2,)), inner])
+    values = [np.array([1.0, 2.0]), np.array([4.0, 9.0]), np.int32(3)]
+    config = sequential(node("Normalization", name="norm"))
+    config["config"]["name"] = "inner"
+    order = legacy_weights.Order(config)
+    legacy_weights.load(model, order, by_layer(inner=values))
+    found = array(model(np.array([[3.0, 8.0]], "float32")))
+    np.testing.assert_allclose(found, [[1.0, 2.0]], rtol=1e-6)
+
+
 def test_more_than_ten_layers_of_a_class(tmp_path):
     # HDF5 lists the tenth before the second.
     many = [node("BatchNormalization", name=f"n{i}") for i in range(12)]
@@ -1666,6 +1762,44 @@ def test_what_custom_objects_are():
 def test_weights_are_not_for_what_has_a_scheme():
     with pytest.raises(ValueError, match=r"`weights` must be None .*w\.h5"):
         load_model("hf://someone/model", weights="w.h5")
+
+
+def test_what_has_a_scheme_goes_to_keras(monkeypatch):
+    seen, model = [], stock_model()
+
+    def load(*arguments):
+        seen.append(arguments)
+        return model
+
+    monkeypatch.setattr(keras.models, "load_model", load)
+    objects = {"doubled": doubled}
+    assert load_model("hf://someone/model", objects, True, False) is model
+    assert load_model("hf://someone/model", None, False, True) is model
+    assert seen == [
+        ("hf://someone/model", objects, True, False),
+        ("hf://someone/model", {}, False, True),
+    ]
+
+
+def test_the_cause_of_an_error_is_kept():
+    def refused(error, kind):
+        with (
+            pytest.raises(kind) as found,
+            reading.refusing("weights", "m.h5"),
+        ):
+            raise error
+        return found.value
+
+    for cause in (KeyError("a"), OSError("b")):
+        assert refused(cause, ValueError).__cause__ is cause
+        refusal = RefusedError("it is odd")
+        refusal.__cause__ = cause
+        found = refused(refusal, ValueError)
+        assert found.__cause__ is cause
+        assert str(found).endswith("it is odd. Received: weights='m.h5'")
+    # What is not installed is no fault of the file.
+    missing = ImportError("no h5py")
+    assert refused(missing, ImportError) is missing
 
 
 def test_where_weights_belong(legacy):

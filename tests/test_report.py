@@ -89,7 +89,7 @@ def test_what_a_conversion_did():
         "  d         DepthwiseConv2D      no copies: it is used elsewhere too",
         "  inner/b   Conv2D               equalized with c",
         "  e         DepthwiseConv2D      not equalized: nothing reads it",
-        " " * 34 + "alone",
+        " " * 33 + "alone",
         "  own       Padded               unchanged: it is a class of its own",
         "  bn_1      BatchNormalization   unchanged: it is called twice",
     ]
