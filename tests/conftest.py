@@ -57,6 +57,7 @@ ONCE = {
     "test_load.py": ("numpy", "torch"),
     "test_ranks.py": ("numpy", "torch"),
     "test_report.py": ("numpy",),
+    "test_rules.py": ("numpy",),
     "test_results_page.py": ("numpy",),
     "test_spec.py": ("numpy",),
     "test_streaming.py": ("numpy",),

@@ -475,6 +475,9 @@ class Whole(stock.Layer):
     def call(self, inputs):
         return keras.ops.cast(inputs, "float32")
 
+    def compute_output_shape(self, shape):
+        return shape
+
     def compute_output_spec(self, inputs):
         if inputs.dtype != "int32":
             raise TypeError(inputs.dtype)

@@ -416,11 +416,13 @@ def test_unknown_sizes(tmp_path, capsys):
 def test_a_model_without_shapes(tmp_path, capsys):
     path = tmp_path / "a.keras"
     with pytest.warns(UserWarning, match="not yet been built"):
-        keras.Sequential([stock.SeparableConv2D(6, 3, name="one")]).save(path)
+        keras.Sequential(
+            [keras_sepconv.SeparableConv2D(6, 3, name="one")]
+        ).save(path)
     assert main([path]) == 0
     output = capsys.readouterr().out
     assert re.search(r"\n *one +SeparableConv2D +\? +\? *\n", output)
-    assert "the shape of its input is not known (one)" in output
+    assert "?: the shape of its input is not known (one)" in output
     assert main([path, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     schemas.check("info", found)
