@@ -481,6 +481,94 @@ def test_epsilon_of_rmsprop(options, epsilon):
     assert model.optimizer.epsilon == pytest.approx(epsilon)
 
 
+def test_a_decay_of_the_rate_is_a_schedule():
+    model = compiled(optimizer=node("SGD", learning_rate=0.5, decay=0.25))
+    for step, wanted in ((0, 0.5), (1, 0.4), (4, 0.25)):
+        model.optimizer.iterations.assign(step)
+        found = float(array(model.optimizer.learning_rate))
+        assert found == pytest.approx(wanted)
+    assert model.optimizer.built
+
+
+def test_losses_in_all_their_forms():
+    wrapper = {"class_name": "function", "config": "mae"}
+    wanted = keras.losses.mean_absolute_error
+    assert compiled(loss=wrapper).loss is wanted
+    assert compiled(loss={"a": wrapper}).loss is wanted
+    for reduction, kept in (("sum", "sum"), ("auto", "sum_over_batch_size")):
+        options = {"reduction": reduction, "fn": "unused"}
+        loss = compiled(loss=node("MeanSquaredError", **options)).loss
+        assert loss.reduction == kept
+
+
+def measured(outputs, **config):
+    """Returns what a model of ones measures, for targets of zeros."""
+    model = compiled(outputs, **config)
+    for weight in model.weights:
+        weight.assign(np.ones(weight.shape))
+    x, y = np.ones((2, 2), "float32"), [np.zeros((2, 3))] * len(outputs)
+    return model.evaluate(x, y, verbose=0, return_dict=True)
+
+
+def test_losses_and_metrics_with_weights():
+    """The outputs are 3, so the mean error is 3 and the squared one 9."""
+    one = measured(
+        ["a"],
+        loss={"a": "mse"},
+        loss_weights={"a": 0.5},
+        metrics={"a": ["mae"]},
+        weighted_metrics=["mse"],
+    )
+    assert one == pytest.approx({"loss": 4.5, "mae": 3.0, "mse": 9.0})
+    two = measured(
+        ["a", "b"],
+        loss=["mse", "mae"],
+        loss_weights=[0.5, 2.0],
+        metrics=[["mae"], ["mse"]],
+    )
+    assert two["loss"] == pytest.approx(0.5 * 9 + 2 * 3)
+    assert (two["a_mae"], two["b_mse"]) == pytest.approx((3.0, 9.0))
+    assert not {"a_mse", "b_mae"} & set(two)
+
+
+@pytest.mark.parametrize(
+    "metrics", [["mae", "mse"], [["mae", "mse"]], {"a": ["mae", "mse"]}]
+)
+def test_metrics_of_one_output(metrics):
+    found = measured(["a"], metrics=metrics)
+    assert found == pytest.approx({"loss": 9.0, "mae": 3.0, "mse": 9.0})
+
+
+def test_metrics_of_all_outputs():
+    for metrics in (["mae"], "mae"):
+        found = measured(["a", "b"], metrics=metrics)
+        assert {"a_mae", "b_mae"} < set(found)
+
+
+def test_options_of_metrics_are_kept():
+    for function in ("mae", "my_loss"):
+        config = node(
+            "MeanMetricWrapper", name="m", fn=function, dtype="float16"
+        )
+        model = compiled(objects={"my_loss": my_loss}, metrics=[config])
+        metrics_of(model)
+        (metric,) = model._compile_metrics.metrics
+        assert (metric.name, metric.dtype) == ("m", "float16")
+
+
+def test_the_state_of_another_optimizer_is_not_taken(tmp_path):
+    model = stock_model()
+    model.compile("adam", keras.losses.MeanSquaredError())
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(7)
+    model.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        attributes = file["optimizer_weights"].attrs
+        attributes["weight_names"] = attributes["weight_names"][:-1]
+    loaded = load_model(tmp_path / "model.h5")
+    assert int(array(loaded.optimizer.iterations)) == 0
+
+
 def test_a_decay_beside_a_schedule_is_refused():
     rate = node(
         "ExponentialDecay",

@@ -272,7 +272,7 @@ def test_windows_of_more_axes():
         (
             ours.DepthwiseConv1D(3, padding=[(1, 1)]),
             1,
-            "looks 1 step ahead (padding=[(1, 1)])",
+            "looks 1 step ahead (padding=((1, 1),))",
         ),
     ],
 )
