@@ -158,8 +158,7 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
     add(
         "--jit-compile",
         action="store_true",
-        help="compile with XLA on TensorFlow; the default of --implementation "
-        "is then taps",
+        help="compile with XLA on TensorFlow",
     )
     add(
         "--implementation",

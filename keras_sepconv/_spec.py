@@ -430,10 +430,14 @@ class ConvSpec:
             size: The size of the input: an `int`, or a scalar integer tensor.
         """
         stride = self.strides[axis]
+        return (size - self.lost(axis) + stride - 1) // stride
+
+    def lost(self, axis: int) -> int:
+        """Returns how many positions the output has less, at stride 1."""
         if self.padding == "same":
-            return (size + stride - 1) // stride
-        total = self.pad_total(axis, size)
-        return (size + total - self.spans[axis] + stride) // stride
+            return 0
+        zeros = 0 if isinstance(self.padding, str) else sum(self.padding[axis])
+        return self.spans[axis] - 1 - zeros
 
     def pad_before(self, axis: int, size: Any) -> Any:
         """Returns the number of zeros that padding puts before spatial `axis`.

@@ -153,6 +153,23 @@ def rng():
 
 
 @pytest.fixture
+def ran(monkeypatch):
+    """Records the names of the kernels that run."""
+    from keras_sepconv import kernels
+
+    names = []
+
+    def choose(call, implementation=None):
+        kernel = original(call, implementation)
+        names.append(kernel.name)
+        return kernel
+
+    original = kernels.choose
+    monkeypatch.setattr(kernels, "choose", choose)
+    return names
+
+
+@pytest.fixture
 def double_precision():
     """Lets JAX keep float64, as the other backends do."""
     if keras.backend.backend() != "jax":

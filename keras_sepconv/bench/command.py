@@ -77,7 +77,7 @@ def _measure(
 ) -> results.Result:
     now = datetime.datetime.now(datetime.UTC)
     seconds = options.seconds or (0.5 if options.quick else 2.0)
-    settings = Settings(seconds, options.jit_compile, _implementation(options))
+    settings = Settings(seconds, options.jit_compile, options.implementation)
     return {
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
@@ -146,13 +146,6 @@ def _objections(
             )
     if keras.backend.backend() in backends:
         try:
-            kernels.check_name(_implementation(options))
+            kernels.check_name(options.implementation)
         except ValueError as error:
             yield f"argument --implementation: {error}"
-
-
-def _implementation(options: argparse.Namespace) -> str | None:
-    # A layer cannot find out that XLA will compile it.
-    default = "taps" if options.jit_compile else None
-    name: str | None = options.implementation or default
-    return name

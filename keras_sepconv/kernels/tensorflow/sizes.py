@@ -35,14 +35,15 @@ def sizes_of(tensor: Tensor, first: int = 0) -> list[Any]:
 
 def output_sizes(spec: ConvSpec, sizes: Tensor) -> Tensor:
     """Returns `spec.output_size` of a vector of sizes, and at least 0."""
-    if spec.padding == "valid":
-        sizes = sizes - [span - 1 for span in spec.spans]
+    lost = [spec.lost(axis) for axis in range(spec.rank)]
+    if any(lost):
+        sizes = sizes - lost
     if max(spec.strides) > 1:
         # The rounding of negative numbers does not matter: there is no output.
         sizes = tf.raw_ops.Div(
             x=sizes + [stride - 1 for stride in spec.strides], y=spec.strides
         )
-    return tf.maximum(sizes, 0) if spec.padding == "valid" else sizes
+    return tf.maximum(sizes, 0) if any(lost) else sizes
 
 
 def with_channels(tensor: Tensor, channels: int) -> Any:
@@ -51,3 +52,8 @@ def with_channels(tensor: Tensor, channels: int) -> Any:
     if static.count(None) > 1:
         return tf.concat([tf.shape(tensor)[:-1], [channels]], 0)
     return [*(-1 if size is None else size for size in static), channels]
+
+
+def is_half(tensor: Tensor) -> bool:
+    """Tells whether a tensor is of half precision."""
+    return tensor.dtype in (tf.float16, tf.bfloat16)

@@ -12,8 +12,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
-from keras_sepconv.kernels._tensorflow_bilinear import Product
-from keras_sepconv.kernels._tensorflow_shapes import size_of, sizes_of
+from keras_sepconv.kernels.tensorflow.derivatives import Product
+from keras_sepconv.kernels.tensorflow.sizes import size_of, sizes_of
 
 
 @dataclasses.dataclass(frozen=True)
