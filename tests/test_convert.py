@@ -23,9 +23,7 @@ from networks import (
 from rich.console import Console
 
 from keras_sepconv import convert_model, layers, restore_model
-from keras_sepconv.tools.commands import shared
-from keras_sepconv.tools.conversion import comparison, rounding, swaps
-from keras_sepconv.tools.inspection import report
+from keras_sepconv.tools.conversion import comparison, swaps
 
 L = keras.layers
 
@@ -408,32 +406,6 @@ def test_folding_into_each_kind_of_layer(rank):
     assert_alike(model, fast)
 
 
-def test_what_is_more_than_its_kernel_takes_nothing_in():
-    model = keras.Sequential(
-        [
-            keras.Input((6, 6, 4)),
-            L.Conv2D(4, 3, name="low"),
-            L.BatchNormalization(),
-        ]
-    )
-    model.layers[0].enable_lora(2)
-    report = convert_model(model, inference=True).conversion_report
-    (row,) = report.unfolded
-    assert row.reason == "low before it has more than its kernel"
-
-
-def test_the_sizes_that_are_tried():
-    def tried(least):
-        stack = [keras.Input((None, None, 1)), L.AveragePooling2D(least)]
-        return comparison.sample(keras.Sequential(stack)).shape
-
-    assert tried(1) == (2, 32, 32, 1)
-    # Keras 3.6 takes an image that is too small.
-    if KERAS >= (3, 15):
-        assert tried(65) == (2, 128, 128, 1)
-        assert tried(129) == (2, 224, 224, 1)
-
-
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(
     "make",
@@ -533,109 +505,6 @@ def test_the_report_counts_ours_and_all(monkeypatch):
     assert stock.conversion_report.multiply_adds == (None, 2)
 
 
-def test_the_report_names_three_layers_of_a_kind():
-    rows = [report.Row(name, "Conv2D", None, "why") for name in "abcd"]
-    copies = (
-        report.Row("e", "Conv2D", "2 copies"),
-        report.Row("f", "Conv2D", None, "none"),
-    )
-    for number, names in ((3, "a, b, c"), (4, "a, b, c, ...")):
-        left = tuple(rows[:number])
-        said = report.ConversionReport("net", (), left, copied=copies)
-        assert str(said).split("\n") == [
-            f"net: 0 of {number} convolutions converted.",
-            "  1 Conv2D written with copies",
-            f"  {number} Conv2D left, why: {names}",
-        ]
-    for column, cells in enumerate(
-        (
-            ["e", "f", *"abcd"],
-            ["Conv2D"] * 6,
-            ["2 copies", "no copies: none", *["unchanged: why"] * 4],
-        )
-    ):
-        assert list(said.table().columns[column].cells) == cells
-
-
-def test_names_are_printed_as_they_are():
-    file = io.StringIO()
-    shared.console(file=file, force_terminal=True).print("[bold]:smile: 3")
-    assert file.getvalue() == "[bold]:smile: 3\n"
-
-
-def test_how_far_off_rounding_goes():
-    """2**14 roundoffs of the difference between examples, 64 of the output."""
-    outputs = np.array([[0.0, 4.0], [1.0, 4.0]])
-    bound = (2.0**14 + 64 * 4) * 2.0**-24
-    for sign in (-1, 1):
-        for part, differs in ((0.9, False), (1.1, True)):
-            found = outputs + np.array([[0.0, sign * part * bound], [0.0] * 2])
-            said = rounding.disagreement([outputs], [found])
-            assert (said is not None) == differs
-    # A narrow dtype explains at most a quarter of the difference.
-    for unit, bound in ((2.0**-11, 0.25 + 0.125), (2.0**-8, 0.25 + 1.0)):
-        for part, differs in ((0.9, False), (1.1, True)):
-            found = outputs + np.array([[0.0, part * bound], [0.0] * 2])
-            said = rounding.disagreement([outputs], [found], unit)
-            assert (said is not None) == differs
-    # With one example, the spread inside it counts. The change that one
-    # rounding of the inputs causes counts too.
-    one = outputs[:1]
-    bound = (2.0**14 + 64) * 4 * 2.0**-24
-    assert rounding.disagreement([one], [one + 0.9 * bound]) is None
-    assert rounding.disagreement([one], [one + 1.1 * bound]) is not None
-    moved = [one + 1e-2]
-    assert rounding.disagreement([one], [one + 0.6], moved=moved) is None
-    assert rounding.disagreement([one], [one + 0.7], moved=moved) is not None
-
-
-@pytest.mark.parametrize(
-    ("dtype", "unit"),
-    [
-        ("float64", 2.0**-24),
-        ("float32", 2.0**-24),
-        ("float16", 2.0**-11),
-        ("mixed_bfloat16", 2.0**-8),
-    ],
-)
-def test_the_least_precise_layer_counts(dtype, unit):
-    layers = [keras.Input((3,)), L.ReLU(dtype=dtype), L.ReLU()]
-    assert rounding.epsilon(keras.Sequential(layers)) == unit
-
-
-def test_every_output_is_compared():
-    ones, none = np.ones((2, 3)), np.ones((0, 3))
-    said = rounding.disagreement([ones], [np.ones((2, 1))])
-    assert said == "its output has the shape (2, 1), not (2, 3)"
-    assert rounding.disagreement([none, ones], [none, ones]) is None
-    assert rounding.disagreement([none, ones], [none, 2 * ones]) is not None
-
-
-def test_what_is_compared():
-    whole = keras.Input((3, 3), dtype="int32")
-    parts = [keras.Input((3, 3), dtype=f"float{n}") for n in (64, 32)]
-    truth = keras.Input((3, 3), dtype="bool")
-    inputs = [whole, truth, *parts]
-    model = keras.Model(inputs, [keras.ops.cast(whole, "float32")])
-    integers, truths, double, single = comparison.sample(model)
-    assert np.unique(integers).tolist() == [0, 1]
-    assert truths.dtype == bool
-    assert np.unique(truths).tolist() == [False, True]
-    for drawn, dtype in ((double, "float64"), (single, "float32")):
-        assert drawn.dtype == dtype
-        assert drawn.shape == (2, 3, 3)
-        assert drawn.min() < -0.5 < 0.5 < drawn.max()
-    seen = comparison.predict(inner_model("inner"))
-    assert [one.dtype for one in seen.outputs] == ["float32"]
-
-
-def test_a_nan_is_a_difference_unless_both_are():
-    ones, nan = np.ones((2, 3)), np.array([[1.0, 1.0, np.nan], [1.0] * 3])
-    assert rounding.disagreement([ones], [nan]) is not None
-    assert rounding.disagreement([nan], [ones]) is not None
-    assert rounding.disagreement([nan], [nan]) is None
-
-
 def test_an_adapted_normalization_is_carried():
     normalization = L.Normalization()
     normalization.adapt(np.random.default_rng(0).random((8, 5, 5, 2)))
@@ -694,10 +563,11 @@ def test_what_recurrent_layers_remember_is_carried():
 def test_a_model_with_code_of_its_own_is_verified(monkeypatch):
     model = Own(inner_model("inner"))
     model(np.ones((2, 8, 8, 3)))
-    fast = convert_model(shaken(model))
-    assert not fast.conversion_report.notes
-    (row,) = fast.conversion_report.converted
-    assert row.layer == "inner/separable"
+    for inference in (False, True):
+        fast = convert_model(shaken(model), inference=inference)
+        assert not fast.conversion_report.notes
+        (row,) = fast.conversion_report.converted
+        assert row.layer == "inner/separable"
     monkeypatch.setattr(
         "keras_sepconv.tools.conversion.carry.copy_weights", lambda *_: None
     )
@@ -968,6 +838,7 @@ def test_a_functional_model_of_any_class_is_converted_by_its_graph(
     report = fast.conversion_report
     assert not report.left
     assert len(report.folded) == inference
+    assert fast.compiled is not inference
     names = [type(one).__name__ for one in (model, *model.layers)]
     classes = [name for name in names if "Library" in name]
     notes = [note for note in report.notes if "is gone" in note]

@@ -12,6 +12,7 @@ from backends import BACKEND
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import shaken
+from rich.status import Status
 
 import keras_sepconv as ks
 from keras_sepconv import layers as ours
@@ -712,11 +713,14 @@ def saved(tmp_path):
     return str(tmp_path / "in.keras"), str(tmp_path / "out.keras")
 
 
-def test_the_command(saved, capsys):
+def test_the_command(saved, capsys, monkeypatch):
     source, target = saved
     sizes = ["--chunk", "4", "--window", "8"]
+    said = []
+    monkeypatch.setattr(Status, "update", lambda _, text: said.append(text))
     assert main(["stream", source, target, *sizes]) == 0
     assert "small: 4 steps at a time, 2.0 times" in capsys.readouterr().out
+    assert said == ["making small run step by step", f"writing {target}"]
     step = keras.models.load_model(target)
     assert run(step, np.ones((1, 8, 3), "float32"), 4)[-1].shape == (1, 3)
     assert main(["stream", source, target, *sizes, "--force", "--json"]) == 0

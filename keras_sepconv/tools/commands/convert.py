@@ -34,9 +34,7 @@ def run(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> Any:
     """Returns the new model, written to its file."""
     verify = not options.no_verify
-    with shared.console(stderr=True).status(
-        f"reading {options.source}"
-    ) as status:
+    with shared.console().status(f"reading {options.source}") as status:
         model = shared.load(options, options.source)
         status.update(f"converting {model.name}")
         if options.restore:

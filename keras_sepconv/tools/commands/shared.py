@@ -127,9 +127,9 @@ def _plain_warnings(command: str) -> Iterator[None]:
     usual = warnings.showwarning
     printed: set[str] = set()
 
-    def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+    def show(message: Any, category: Any, *where: Any) -> None:
         if category is not UserWarning:
-            usual(message, category, *where, **more)
+            usual(message, category, *where)
             return
         text = f"{PROGRAM} {command}: {in_own_words(message)}"
         if text not in printed:

@@ -19,9 +19,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _stream(options: argparse.Namespace) -> Any:
     """Returns the step model, written to its file."""
-    with shared.console(stderr=True).status(
-        f"reading {options.source}"
-    ) as status:
+    with shared.console().status(f"reading {options.source}") as status:
         model = shared.load(options, options.source, compile=False)
         status.update(f"making {model.name} run step by step")
         step_model = streaming_model(

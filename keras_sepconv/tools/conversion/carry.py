@@ -157,11 +157,10 @@ def _mark(model: Any, other: Any) -> None:
         new = twins.get(path)
         if new is None:  # It was folded.
             continue
-        if new.trainable != old.trainable:
-            # This also sets the flag of all layers inside. They come later, and
-            # then get their own flags.
-            new.trainable = old.trainable
-        if isinstance(old, keras.Model) and isinstance(new, keras.Model):
+        # This also sets the flag of all layers inside. They come later and then
+        # get their own.
+        new.trainable = old.trainable
+        if isinstance(old, keras.Model):
             new.dtype_policy = old.dtype_policy
 
 
@@ -193,8 +192,7 @@ def copy_weights(old: Any, new: Any) -> None:
         same(old, new, "variables"), new.variables, strict=True
     ):
         _assign(other, one)
-        if other.trainable != one.trainable:
-            other.trainable = one.trainable
+        other.trainable = one.trainable
 
 
 def _assign(variable: Any, other: Any) -> None:

@@ -1,5 +1,6 @@
 """Finds the layers that read the output channels of a convolution."""
 
+import collections
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,6 @@ from keras_sepconv.tools.inspection.tree import (
     Path,
     holders,
     is_graph,
-    is_node,
     name_of,
 )
 
@@ -74,19 +74,19 @@ def places(model: Any, node: Node) -> Iterator[Place]:
         model: The model.
         node: The config of the model.
     """
-    held = holders(model)
-    for place in _places(model, node, ()):
-        is_alone = held[id(place.layer)] == 1
-        yield dataclasses.replace(place, is_alone=is_alone)
+    return _places(model, node, (), holders(model))
 
 
-def _places(layer: Any, node: Node, path: Path) -> Iterator[Place]:
+def _places(
+    layer: Any, node: Node, path: Path, held: collections.Counter[int]
+) -> Iterator[Place]:
     config = node["config"]
-    if type(layer) is _L.TimeDistributed and is_node(config.get("layer")):
+    if type(layer) is _L.TimeDistributed:
         inner, below = layer.layer, config["layer"]
-        yield Place((*path, inner.name), below, inner, True)
-        yield from _places(inner, below, (*path, inner.name))
-    if not is_graph(layer) or "layers" not in config:
+        within = (*path, inner.name)
+        yield Place(within, below, inner, held[id(inner)] == 1)
+        yield from _places(inner, below, within, held)
+    if not is_graph(layer):
         return
     chain = edges(config["layers"], config)
     inside = {inner.name: inner for inner in layer.layers}
@@ -103,8 +103,10 @@ def _places(layer: Any, node: Node, path: Path) -> Iterator[Place]:
             reader = name_of(following)
             after.append(((*path, reader), readers[reader]))
             following = chain.after(reader)
-        yield Place((*path, name), item, inside[name], True, tuple(after))
-        yield from _places(inside[name], item, (*path, name))
+        inner = inside[name]
+        within, is_alone = (*path, name), held[id(inner)] == 1
+        yield Place(within, item, inner, is_alone, tuple(after))
+        yield from _places(inner, item, within, held)
 
 
 def reader(place: Place, scales: bool) -> tuple[Path, Any] | str:

@@ -45,9 +45,7 @@ def compile_alike(model: Any, other: Any) -> list[str]:
     if not other.compiled:
         return ["Not compiled, because its `compile` is a method of its own."]
     for name in _SETTINGS:
-        value = getattr(model, name)
-        if getattr(other, name) != value:
-            setattr(other, name, value)
+        setattr(other, name, getattr(model, name))
     if model.optimizer is None:
         return []
     return [*_carry_state(model, other), *_carry_attributes(model, other)]

@@ -15,7 +15,11 @@ from keras_sepconv.tools.conversion.compile import compile_alike
 from keras_sepconv.tools.conversion.copies import with_copies
 from keras_sepconv.tools.inspection.convolutions import is_ours
 from keras_sepconv.tools.inspection.counts import multiply_adds
-from keras_sepconv.tools.inspection.report import ConversionReport, Row
+from keras_sepconv.tools.inspection.report import (
+    ConversionReport,
+    RestorationReport,
+    Row,
+)
 from keras_sepconv.tools.inspection.tree import (
     Node,
     Path,
@@ -194,11 +198,12 @@ def _converted(
         if (reason := refused.get(path) or why_left(layer))
     )
     ours, total = multiply_adds(other, is_ours)
+    kind: type[ConversionReport] = ConversionReport
     if swap is swaps.to_stock:
-        ours = None
+        ours, kind = None, RestorationReport
     else:
         notes += _what_accelerate_keeps(given, left)
-    other.conversion_report = ConversionReport(
+    other.conversion_report = kind(
         model.name,
         tuple(converted),
         left,

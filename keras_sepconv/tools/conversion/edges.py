@@ -62,9 +62,8 @@ class Graph:
 
     def before(self, name: str) -> Node | None:
         """Returns the only layer whose output a layer reads, if so."""
-        calls = self._nodes[name]["inbound_nodes"]
-        tensors = list(_histories(calls))
-        if len(calls) != 1 or len(tensors) != 1:
+        tensors = list(_histories(self._nodes[name]["inbound_nodes"]))
+        if len(tensors) != 1:
             return None
         return self._nodes[self._now(tensors[0])[0]]
 
@@ -153,12 +152,8 @@ def _histories(value: Any) -> Iterator[list[Any]]:
 
 
 def _is_end(value: Any) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 3
-        and isinstance(value[0], str)
-        and all(isinstance(item, int) for item in value[1:])
-    )
+    # It begins with a name; a structure of ends does not.
+    return isinstance(value, (list, tuple)) and isinstance(value[0], str)
 
 
 def _ends(value: Any) -> Iterator[Any]:

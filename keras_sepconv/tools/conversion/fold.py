@@ -30,10 +30,16 @@ from keras_sepconv.tools.inspection.tree import (
 # The weight that computes the output channels, by class.
 _KERNELS = {
     "Dense": "kernel",
-    **{f"Conv{rank}D": "kernel" for rank in (1, 2, 3)},
-    **{f"Conv{rank}DTranspose": "kernel" for rank in (1, 2, 3)},
-    **{f"DepthwiseConv{rank}D": "kernel" for rank in (1, 2, 3)},
-    **{f"SeparableConv{rank}D": "pointwise_kernel" for rank in (1, 2, 3)},
+    **{
+        name.format(rank): kernel
+        for rank in (1, 2, 3)
+        for name, kernel in (
+            ("Conv{}D", "kernel"),
+            ("Conv{}DTranspose", "kernel"),
+            ("DepthwiseConv{}D", "kernel"),
+            ("SeparableConv{}D", "pointwise_kernel"),
+        )
+    },
 }
 _PADDING = ("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
 _HOMES = ("keras.layers", "keras_sepconv.layers")

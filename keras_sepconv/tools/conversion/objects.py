@@ -59,8 +59,7 @@ def own_objects(model: Any, node: Any) -> dict[str, Any]:
         is_kind = isinstance(value, (type, types.FunctionType))
         kind = value if is_kind else type(value)
         home = str(kind.__module__).split(".")[0]
-        known = home in ("keras", "keras_sepconv", "builtins")
-        if not known and kind.__name__ != "<lambda>":
+        if home not in ("keras", "keras_sepconv", "builtins"):
             take(kind)
 
     for layer in [model, *(layer for _, layer in layers(model))]:

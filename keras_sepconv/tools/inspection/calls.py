@@ -91,7 +91,7 @@ def _leaves(layer: Any) -> list[tuple[Path, Any]]:
 
 def _is_code(layer: Any) -> bool:
     """Tells whether a layer is a user's code that calls other layers."""
-    if is_graph(layer) or isinstance(layer, keras.Model):
+    if isinstance(layer, keras.Model):
         return True
     kind = type(layer)
     if getattr(keras.layers, kind.__name__, None) is kind:
@@ -172,7 +172,7 @@ class _Walk:
         try:
             result = layer.compute_output_spec(*args, **kwargs)
         except Exception as error:
-            self.error = self.error or error
+            self.error = error
             raise
         # The result may be one of the arguments, with its history. A new tensor
         # has none.

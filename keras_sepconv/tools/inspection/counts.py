@@ -141,7 +141,7 @@ def _convolution(
         return Counts(depthwise, positions * planes * layer.filters)
     groups = 1 if transposed else layer.groups
     number = positions * taps * (channels // groups) * layer.filters
-    if not transposed and kind(layer, channels) == "depthwise":
+    if kind(layer, channels) == "depthwise":
         return Counts(depthwise=number)
     if not transposed and taps == 1:
         return Counts(pointwise=number)
@@ -158,10 +158,10 @@ def _einsum(
         (left.split(",")[0], input_shape),
         (result, output_shape),
     ):
-        before, dots, after = labels.partition("...")
-        # The dots mean the same axes in both.
+        before, _, after = labels.partition("...")
+        # The dots mean the same axes in both. Without dots, none are left.
         rest = len(shape) - len(before) - len(after)
-        names = [*before, *(f"...{i}" for i in range(rest) if dots), *after]
+        names = [*before, *(f"...{i}" for i in range(rest)), *after]
         for name, size in zip(names, shape, strict=True):
             known[name] = known.get(name) or size
     batch = next(iter(known))

@@ -1,5 +1,6 @@
 """Goes through the graph of a functional model."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,13 +32,13 @@ def through(
     # Keras goes through the graph. The graph that it builds on the way is not
     # used. The steps have names, so that Keras does not use up numbers for the
     # names of the user's layers.
-    names = iter(range(2**31))
+    numbers = itertools.count()
 
     def step(layer: Any, *args: Any, **kwargs: Any) -> Any:
         def output_spec(*args: Any, **kwargs: Any) -> Any:
             return call(layer, args, kwargs)
 
-        return _Step(f"step_{next(names)}", output_spec)(*args, **kwargs)
+        return _Step(f"step_{next(numbers)}", output_spec)(*args, **kwargs)
 
     copy = keras.models.clone_model(
         # A plain model with the inputs of the first call, not compiled.
@@ -52,7 +53,7 @@ def through(
 def ordered(model: Any, args: tuple[Any, ...]) -> list[Any]:
     """Returns the tensors of a call in the order of the model's inputs."""
     names = [tensor.name for tensor in model.inputs]
-    if args and isinstance(args[0], dict) and set(names) <= set(args[0]):
+    if isinstance(args[0], dict) and set(names) <= set(args[0]):
         return [args[0][name] for name in names]
     return tensors_of(args)
 

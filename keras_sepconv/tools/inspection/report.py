@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from rich import box
 from rich.table import Table
@@ -91,6 +91,9 @@ class ConversionReport(_Report):
     copied: tuple[Row, ...] = ()
     equalized: tuple[Row, ...] = ()
 
+    # The package of the new layers.
+    _home: ClassVar[str] = "keras_sepconv"
+
     def __str__(self) -> str:
         """Returns the report in a few lines."""
         title = self._title(len(self.converted), "converted")
@@ -112,7 +115,7 @@ class ConversionReport(_Report):
     def table(self) -> Table:
         """Returns a row for each layer, to be printed by rich."""
         rows = [
-            *((row, f"keras_sepconv {row.after}") for row in self.converted),
+            *((row, f"{self._home} {row.after}") for row in self.converted),
             *((row, f"folded into {row.after}") for row in self.folded),
             *(
                 (row, row.after or f"no copies: {row.reason}")
@@ -126,6 +129,12 @@ class ConversionReport(_Report):
             ),
         ]
         return _table(rows, (*self.left, *self.unfolded))
+
+
+class RestorationReport(ConversionReport):
+    """What `restore_model` did."""
+
+    _home = "keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,7 +262,7 @@ def _unchanged(rows: Iterable[Row]) -> list[str]:
 def _table(changed: Iterable[tuple[Row, str]], left: Iterable[Row]) -> Table:
     table = Table(box=box.SIMPLE)
     table.add_column("layer", overflow="fold")
-    table.add_column("was")
+    table.add_column("was", overflow="fold")
     table.add_column("is now", overflow="fold")
     for row, now in changed:
         table.add_row(row.layer, row.before, now)
