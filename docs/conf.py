@@ -32,6 +32,8 @@ copybutton_prompt_is_regexp = True
 # A link can name a heading by its words, as on GitHub.
 myst_heading_anchors = 3
 
+# The layers of a family have one constructor, which describes the arguments.
+autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True

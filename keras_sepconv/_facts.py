@@ -9,14 +9,9 @@ from typing import Any, NamedTuple
 
 import keras
 
+from keras_sepconv._checks import static_shape
 from keras_sepconv._remembered import remembered
-from keras_sepconv._spec import (
-    ConvSpec,
-    Shape,
-    Tensor,
-    dtype_name,
-    static_shape,
-)
+from keras_sepconv._spec import ConvSpec, Shape, Tensor, dtype_name
 from keras_sepconv.kernels import Call
 
 

@@ -4,7 +4,7 @@ Words may also be in upper case, which a type cannot say.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ PaddingWord1D: TypeAlias = Literal["valid", "same", "causal"]
 # A word, or zeros in numbers.
 Padding: TypeAlias = PaddingWord | Pairs
 Padding1D: TypeAlias = PaddingWord1D | Pairs
+# In a class for every rank: one of the two.
+PaddingOfRank = TypeVar("PaddingOfRank", Padding, Padding1D)
 DataFormat: TypeAlias = Literal["channels_last", "channels_first"]
 Interpolation: TypeAlias = Literal[
     "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
+from keras_sepconv._checks import Padding, known, wrong
 from keras_sepconv._facts import Options, Signature, Tensors, facts_of
-from keras_sepconv._spec import Padding, Tensor, cast, known, wrong
+from keras_sepconv._spec import Tensor, cast
 
 __all__ = [
     "depthwise_conv",

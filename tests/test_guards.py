@@ -25,6 +25,7 @@ LEVELS = (
     "_arguments",
     "_types",
     "_remembered",
+    "_checks",
     "_spec",
     "kernels",
     "_facts",

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_sepconv._spec import (
-    ConvSpec,
+from keras_sepconv._checks import (
     data_format,
     integer,
     integers,
     padding,
-    shown,
+    short_text,
 )
+from keras_sepconv._spec import ConvSpec
 
 small = st.integers(1, 7)
 
@@ -140,7 +140,9 @@ def test_an_error_of_one_number_shows_the_whole_argument(value):
     ):
         with pytest.raises((TypeError, ValueError)) as caught:
             rule()
-        assert str(caught.value).endswith(f"Received: {name}={shown(value)}")
+        assert str(caught.value).endswith(
+            f"Received: {name}={short_text(value)}"
+        )
 
 
 def test_a_matrix_is_no_list_of_numbers():

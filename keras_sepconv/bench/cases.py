@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_sepconv._spec import Padding
+from keras_sepconv._checks import Padding
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import boolean, data_format, integer, option, wrong
+from keras_sepconv._checks import boolean, data_format, integer, option, wrong
 
 # The largest number of spatial axes that a layer has.
 _MOST_AXES = 3
@@ -29,7 +29,7 @@ _DTYPES = (
 )
 
 
-def plain(value: Any) -> Any:
+def unwrap(value: Any) -> Any:
     """Returns the value of a vector with one element, and lists for vectors.
 
     In R a number is a vector with one element. Most R functions also accept a
@@ -63,7 +63,7 @@ def dtype_of(name: str, value: Any) -> str | None:
     return dtype
 
 
-def blame(options: dict[str, Any]) -> None:
+def raise_for_unknown_names(options: dict[str, Any]) -> None:
     """Raises a `ValueError` that names an argument that Keras does not know.
 
     Call it only after Keras has raised an error. It makes the objects a second
@@ -89,7 +89,9 @@ def _nearest(value: Any, names: Sequence[str]) -> str:
     return f'; the nearest name is "{near[0]}"' if near else ""
 
 
-def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def normalise_for_keras(
+    layer_class: Any, arguments: dict[str, Any]
+) -> dict[str, Any]:
     """Returns the normalised arguments of a layer of Keras.
 
     The layers of this package normalise their arguments themselves.
@@ -126,7 +128,7 @@ def for_keras(layer_class: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _whole(name: str, value: Any) -> Any:
+def _whole_numbers(name: str, value: Any) -> Any:
     """Returns one whole number, or a tuple of numbers or of pairs.
 
     The layer checks that there are as many as it has axes.
@@ -135,7 +137,7 @@ def _whole(name: str, value: Any) -> Any:
         return value
     least = 0 if name in ("padding", "output_padding", "cropping") else 1
     rule = "a positive whole number" if least else "a whole number, 0 or more"
-    items = _listed(value)
+    items = _items_of(value)
     if items is None:
         return integer(name, value, rule, least)
     rule += ", or a list of them, one for each axis"
@@ -144,7 +146,7 @@ def _whole(name: str, value: Any) -> Any:
         rule += ", or of pairs"
 
     def number_or_pair(item: Any) -> Any:
-        pair = _listed(item) if has_pairs else None
+        pair = _items_of(item) if has_pairs else None
         if pair is None:
             return integer(name, item, rule, least)
         first, second = pair
@@ -158,7 +160,7 @@ def _whole(name: str, value: Any) -> Any:
         raise wrong(name, rule, value, type(error)) from None
 
 
-def _listed(value: Any) -> list[Any] | tuple[Any, ...] | None:
+def _items_of(value: Any) -> list[Any] | tuple[Any, ...] | None:
     """Returns the items of a list, or `None` for anything else."""
     items = value.tolist() if isinstance(value, np.ndarray) else value
     return items if isinstance(items, (list, tuple)) else None
@@ -181,13 +183,13 @@ def _rate(name: str, value: Any) -> float:
 _NORMALISERS: dict[str, Callable[[str, Any], Any]] = {
     "filters": integer,
     "groups": integer,
-    "kernel_size": _whole,
-    "strides": _whole,
-    "dilation_rate": _whole,
-    "output_padding": _whole,
-    "size": _whole,
-    "padding": _whole,
-    "cropping": _whole,
+    "kernel_size": _whole_numbers,
+    "strides": _whole_numbers,
+    "dilation_rate": _whole_numbers,
+    "output_padding": _whole_numbers,
+    "size": _whole_numbers,
+    "padding": _whole_numbers,
+    "cropping": _whole_numbers,
     "data_format": lambda name, value: data_format(value),
     "interpolation": functools.partial(
         option,

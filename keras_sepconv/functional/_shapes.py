@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_sepconv._spec import Shape, integer, is_na, shown, wrong
+from keras_sepconv._checks import integer, is_na, short_text, wrong
+from keras_sepconv._spec import Shape
 
 
 def full_shape(
@@ -62,7 +63,7 @@ def check_channels(layer: Any, shape: Shape, given: dict[str, Any]) -> None:
         ]
         raise ValueError(
             f"The channel dimension of `{name}` must be known (axis {axis}, "
-            f"counting the batch). Received: {name}={shown(value)}"
+            f"counting the batch). Received: {name}={short_text(value)}"
         )
 
 

@@ -35,22 +35,22 @@ def start_from(layer: Any, weights: Any, count: int) -> None:
 
     @functools.wraps(build)
     def build_with_arrays(*args: Any, **kwargs: Any) -> None:
-        remaining, made = iter(arrays), []
+        rest, new = iter(arrays), []
 
         def add_array(**options: Any) -> Any:
             what = f"{options.get('name')} of layer '{layer.name}'"
-            array = _fitting(next(remaining), options["shape"], what, arrays)
+            array = _of_shape(next(rest), options["shape"], what, arrays)
             options["initializer"] = lambda shape, dtype=None: (
                 keras.ops.convert_to_tensor(array, dtype=dtype)
             )
-            made.append(add_weight(**options))
-            return made[-1]
+            new.append(add_weight(**options))
+            return new[-1]
 
         owner.add_weight = add_array
         try:
             build(*args, **kwargs)
         except BaseException:
-            _remove(owner, made)
+            _remove(owner, new)
             raise
         finally:
             del vars(owner)["add_weight"]
@@ -91,7 +91,7 @@ def _array(weight: Any) -> Any:
     return array.astype("float64")
 
 
-def _fitting(array: Any, shape: Any, what: str, arrays: list[Any]) -> Any:
+def _of_shape(array: Any, shape: Any, what: str, arrays: list[Any]) -> Any:
     """Returns `array` if it has `shape`.
 
     A number from R, for a vector with one element, gets this shape.
@@ -107,10 +107,10 @@ def _fitting(array: Any, shape: Any, what: str, arrays: list[Any]) -> Any:
     return array
 
 
-def _remove(owner: Any, made: list[Any]) -> None:
+def _remove(owner: Any, new: list[Any]) -> None:
     """Removes the weights that a failed `build` has left in its layer."""
     for name, value in list(vars(owner).items()):
-        if any(value is weight for weight in made):
+        if any(value is weight for weight in new):
             delattr(owner, name)
 
 

@@ -1,29 +1,36 @@
-"""The common part of all helpers: they return, add or call a layer."""
+"""The common part of all helpers: they return, add or call a layer.
+
+A helper is written as a signature with a docstring, without code; `helper`
+makes a function of it.
+"""
 
 # `help` and editors then show the names of the types.
 from __future__ import annotations
 
+import functools
+import inspect
 import numbers
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeAlias
 
 import keras
 import numpy as np
 
-from keras_sepconv._spec import (
-    Shape,
+from keras_sepconv._checks import (
     boolean,
     check_weights_dtype,
-    shown,
+    short_text,
     static_shape,
 )
+from keras_sepconv._spec import Shape
 from keras_sepconv._types import REQUIRED
 from keras_sepconv.functional._arguments import (
-    blame,
     dtype_of,
-    for_keras,
     name_of,
-    plain,
+    normalise_for_keras,
+    raise_for_unknown_names,
+    unwrap,
 )
 from keras_sepconv.functional._shapes import (
     check_channels,
@@ -32,42 +39,61 @@ from keras_sepconv.functional._shapes import (
 )
 from keras_sepconv.functional._weights import start_from
 from keras_sepconv.layers._base import BaseConv
-from keras_sepconv.layers._first_input import input_layer, start_with
+from keras_sepconv.layers._first_input import start_with
+
+Parameters = ParamSpec("Parameters")
+# A function with these parameters.
+Helper: TypeAlias = Callable[Parameters, Any]
 
 
-def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
-    """Makes the layer of a helper, and composes it with `object`.
+def helper(
+    layer_class: Any, rank: int
+) -> Callable[[Helper[Parameters]], Helper[Parameters]]:
+    """Returns a decorator that makes a helper of a function without code.
+
+    The helper takes the arguments of the function, with its defaults. It checks
+    them, makes a layer of them, and composes it with `object`. It returns the
+    layer, the model or the tensor, as `layer_separable_conv_2d` describes.
 
     Args:
         layer_class: The class of the layer.
         rank: The number of dimensions of the layer's input, with the batch.
-        arguments: The `locals()` of the helper: `object`, the arguments of the
-            layer, `input_shape`, `batch_input_shape`, `batch_size`, `weights`.
-
-    Returns:
-        With `object=None` the layer. With a `keras.Sequential` the same model,
-        to which the layer was added. With a tensor (`keras.KerasTensor`, a
-        tensor of the active backend, `keras.Variable`, NumPy array) the result
-        of calling the layer.
-
-    Raises:
-        TypeError: Any other `object`, or an argument of the wrong type.
-        ValueError: An argument with the wrong value, or an error when the layer
-            is added or called. Then a model is as it was before.
     """
-    options = dict(arguments)
+
+    def decorate(declared: Helper[Parameters]) -> Helper[Parameters]:
+        signature = inspect.signature(declared)
+
+        @functools.wraps(declared)
+        def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+            # It does nothing, but Python's error for an unknown argument then
+            # has the name of the helper.
+            declared(*args, **kwargs)
+            given = signature.bind(*args, **kwargs)
+            given.apply_defaults()
+            return _compose(layer_class, rank, given.arguments)
+
+        return run
+
+    return decorate
+
+
+def _compose(layer_class: Any, rank: int, options: dict[str, Any]) -> Any:
+    """Makes the layer of a helper from all its arguments, and composes it."""
     target, weights = options.pop("object"), options.pop("weights")
     _check_object(target)
     options = {
         # An initializer may be an array.
-        name: value if name.endswith("_initializer") else plain(value)
+        name: value if name.endswith("_initializer") else unwrap(value)
         for name, value in options.items()
     }
     shapes = {
         name: options.pop(name) for name in ("input_shape", "batch_input_shape")
     }
     size = size_of("batch_size", options.pop("batch_size"))
-    layer = _layer(layer_class, options)
+    dtype = dtype_of("dtype", options["dtype"])
+    layer = _layer(layer_class, options, dtype)
+    # Under mixed precision an input has the dtype of the weights, as in Keras.
+    dtype = dtype or layer.variable_dtype
     first = full_shape(shapes, size, rank)
     if first is not None:
         check_channels(layer, first, shapes)
@@ -77,41 +103,39 @@ def compose(layer_class: Any, rank: int, arguments: dict[str, Any]) -> Any:
         name, value = given.popitem()
         warnings.warn(
             f"`{name}` is ignored, because the layer is not the first of a "
-            f"model. Received: {name}={shown(value)}",
+            f"model. Received: {name}={short_text(value)}",
             stacklevel=3,
         )
     if isinstance(target, keras.Sequential):
-        _add(target, layer, first)
+        _add(target, layer, first, dtype)
         return target
     if target is not None:
         return layer(target)
     if first is not None:
-        start_with(layer, first)
+        start_with(layer, first, dtype)
     return layer
 
 
-def _layer(layer_class: Any, options: dict[str, Any]) -> Any:
-    """Makes the layer from the options of the user."""
+def _layer(layer_class: Any, options: dict[str, Any], dtype: str | None) -> Any:
+    """Makes the layer from the options of the user, whose dtype is `dtype`."""
     for name in ("filters", "kernel_size"):
         if any(options.get(name, 0) is missing for missing in (None, REQUIRED)):
             raise TypeError(f"`{name}` is required. Received: {name}=None")
     trainable = options["trainable"]
     options["trainable"] = trainable is None or boolean("trainable", trainable)
     options["name"] = name_of(options["name"])
-    given, dtype = options["dtype"], dtype_of("dtype", options["dtype"])
+    given = options["dtype"]
     is_ours = issubclass(layer_class, BaseConv)
-    takes_integers = is_ours and dtype is not None and "int" in dtype
-    if takes_integers:
+    if is_ours and dtype is not None and "int" in dtype:
+        # The input has integers, and the layer computes with floats.
         options["dtype"] = None
     if not is_ours:
-        options = for_keras(layer_class, options)
+        options = normalise_for_keras(layer_class, options)
     try:
         layer = layer_class(**options)
     except Exception:
-        blame(options)
+        raise_for_unknown_names(options)
         raise
-    if takes_integers:
-        layer.batch_input_dtype = dtype
     if "use_bias" in options:
         check_weights_dtype(given, layer.variable_dtype)
     return layer
@@ -122,7 +146,9 @@ def _weight_count(options: dict[str, Any]) -> int:
     return count - (count > 0 and not options["use_bias"])
 
 
-def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
+def _add(
+    model: keras.Sequential, layer: Any, first: Shape | None, dtype: str
+) -> None:
     """Adds `layer`; if this fails, `model` is as it was before.
 
     `Sequential.add` appends the layer before it knows whether the layer can be
@@ -132,7 +158,7 @@ def _add(model: keras.Sequential, layer: Any, first: Shape | None) -> None:
     before, built = _all_layers(model), model.built
     try:
         if first is not None and not before:
-            model.add(input_layer(layer, first))
+            model.add(keras.layers.InputLayer(batch_shape=first, dtype=dtype))
         model.add(layer)
     except BaseException:
         if len(_all_layers(model)) > len(before):
@@ -185,7 +211,7 @@ def _check_object(object: Any) -> None:
     received, hint = f"<{kind} object>", ""
     items = object if isinstance(object, (list, tuple)) else [object]
     if all(isinstance(item, (numbers.Number, str)) for item in items):
-        received = shown(object)
+        received = short_text(object)
         hint = " It comes first; name the other arguments to leave it out."
     elif isinstance(object, keras.Model) and hasattr(object, "outputs"):
         hint = " To go on from a functional model, pass `model.output`."

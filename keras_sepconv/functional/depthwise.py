@@ -20,9 +20,10 @@ from keras_sepconv._types import (
     Whole,
     Wholes,
 )
-from keras_sepconv.functional.compose import compose
+from keras_sepconv.functional.compose import helper
 
 
+@helper(layers.DepthwiseConv1D, 3)
 def layer_depthwise_conv_1d(
     object: Any = None,
     kernel_size: Wholes = REQUIRED,
@@ -70,9 +71,9 @@ def layer_depthwise_conv_1d(
     >>> tuple(layer_depthwise_conv_1d(x, kernel_size=3).shape)
     (2, 6, 3)
     """
-    return compose(layers.DepthwiseConv1D, 3, locals())
 
 
+@helper(layers.DepthwiseConv2D, 4)
 def layer_depthwise_conv_2d(
     object: Any = None,
     kernel_size: Wholes = REQUIRED,
@@ -120,9 +121,9 @@ def layer_depthwise_conv_2d(
     >>> tuple(layer_depthwise_conv_2d(x, kernel_size=3).shape)
     (2, 6, 6, 3)
     """
-    return compose(layers.DepthwiseConv2D, 4, locals())
 
 
+@helper(layers.DepthwiseConv3D, 5)
 def layer_depthwise_conv_3d(
     object: Any = None,
     kernel_size: Wholes = REQUIRED,
@@ -170,4 +171,3 @@ def layer_depthwise_conv_3d(
     >>> tuple(layer_depthwise_conv_3d(x, kernel_size=3).shape)
     (2, 6, 6, 6, 3)
     """
-    return compose(layers.DepthwiseConv3D, 5, locals())

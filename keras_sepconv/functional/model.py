@@ -8,12 +8,12 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import boolean, wrong
+from keras_sepconv._checks import boolean, wrong
 from keras_sepconv._types import (
     ShapeLike,
     Whole,
 )
-from keras_sepconv.functional._arguments import dtype_of, name_of, plain
+from keras_sepconv.functional._arguments import dtype_of, name_of, unwrap
 from keras_sepconv.functional._shapes import full_shape, size_of
 
 
@@ -60,21 +60,21 @@ def layer_input(
     if tensor is not None:
         rule = "None, because an input of Keras 3 wraps none; call layers on it"
         raise wrong("tensor", rule, tensor)
-    if boolean("ragged", plain(ragged)):
+    if boolean("ragged", unwrap(ragged)):
         raise ValueError(
             "`ragged` must be False, because convolutions take no ragged "
             "tensors. Received: ragged=True"
         )
-    shapes = {"shape": plain(shape), "batch_shape": plain(batch_shape)}
-    sizes = full_shape(shapes, size_of("batch_size", plain(batch_size)))
+    shapes = {"shape": unwrap(shape), "batch_shape": unwrap(batch_shape)}
+    sizes = full_shape(shapes, size_of("batch_size", unwrap(batch_size)))
     if sizes is None:
         raise TypeError("`shape` is required. Received: shape=None")
     return keras.Input(
         batch_shape=sizes,
-        name=name_of(plain(name)),
-        dtype=dtype_of("dtype", plain(dtype)),
-        sparse=boolean("sparse", plain(sparse)),
-        optional=boolean("optional", plain(optional)),
+        name=name_of(unwrap(name)),
+        dtype=dtype_of("dtype", unwrap(dtype)),
+        sparse=boolean("sparse", unwrap(sparse)),
+        optional=boolean("optional", unwrap(optional)),
     )
 
 
@@ -118,24 +118,24 @@ def keras_model_sequential(
     (None, 26, 26, 32)
     """
     shapes = {
-        "input_shape": plain(input_shape),
-        "batch_input_shape": plain(batch_input_shape),
+        "input_shape": unwrap(input_shape),
+        "batch_input_shape": unwrap(batch_input_shape),
     }
     parts = _parts(layers)
     if parts is None:
-        shapes, parts = {"layers": plain(layers), **shapes}, []
-    size = size_of("batch_size", plain(batch_size))
-    wins = size_of("input_batch_size", plain(input_batch_size))
+        shapes, parts = {"layers": unwrap(layers), **shapes}, []
+    size = size_of("batch_size", unwrap(batch_size))
+    wins = size_of("input_batch_size", unwrap(input_batch_size))
     sizes = full_shape(shapes, size if wins is None else wins)
-    dtype = dtype_of("dtype", plain(dtype))
-    dtype = dtype_of("input_dtype", plain(input_dtype)) or dtype
-    model = keras.Sequential(name=name_of(plain(name)))
+    dtype = dtype_of("dtype", unwrap(dtype))
+    dtype = dtype_of("input_dtype", unwrap(input_dtype)) or dtype
+    model = keras.Sequential(name=name_of(unwrap(name)))
     if sizes is not None:
         model.add(keras.layers.InputLayer(batch_shape=sizes, dtype=dtype))
     for part in parts:
         model.add(part)
     if trainable is not None:
-        model.trainable = boolean("trainable", plain(trainable))
+        model.trainable = boolean("trainable", unwrap(trainable))
     return model
 
 

@@ -20,9 +20,10 @@ from keras_sepconv._types import (
     Whole,
     Wholes,
 )
-from keras_sepconv.functional.compose import compose
+from keras_sepconv.functional.compose import helper
 
 
+@helper(layers.SeparableConv1D, 3)
 def layer_separable_conv_1d(
     object: Any = None,
     filters: Whole = REQUIRED,
@@ -74,9 +75,9 @@ def layer_separable_conv_1d(
     >>> tuple(layer_separable_conv_1d(x, filters=4, kernel_size=3).shape)
     (2, 6, 4)
     """
-    return compose(layers.SeparableConv1D, 3, locals())
 
 
+@helper(layers.SeparableConv2D, 4)
 def layer_separable_conv_2d(
     object: Any = None,
     filters: Whole = REQUIRED,
@@ -186,9 +187,9 @@ def layer_separable_conv_2d(
     >>> model.output_shape
     (None, 26, 26, 32)
     """
-    return compose(layers.SeparableConv2D, 4, locals())
 
 
+@helper(layers.SeparableConv3D, 5)
 def layer_separable_conv_3d(
     object: Any = None,
     filters: Whole = REQUIRED,
@@ -242,4 +243,3 @@ def layer_separable_conv_3d(
     >>> tuple(layer_separable_conv_3d(x, filters=4, kernel_size=3).shape)
     (2, 6, 6, 6, 4)
     """
-    return compose(layers.SeparableConv3D, 5, locals())

@@ -4,7 +4,7 @@ import importlib
 
 import keras
 
-from keras_sepconv._spec import shown, wrong
+from keras_sepconv._checks import short_text, wrong
 from keras_sepconv.kernels import portable
 from keras_sepconv.kernels._kernel import Call, Kernel
 
@@ -80,5 +80,5 @@ def choose(call: Call, implementation: str | None = None) -> Kernel:
     raise ValueError(
         f"No implementation on the {keras.backend.backend()} backend can run "
         f"this convolution ({'; '.join(refusals)}). "
-        f"Received: implementation={shown(implementation)}, {call}"
+        f"Received: implementation={short_text(implementation)}, {call}"
     )

@@ -11,7 +11,8 @@ import math
 import torch
 from torch.nn import functional
 
-from keras_sepconv._spec import ConvSpec, Tensor, known
+from keras_sepconv._checks import known
+from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels._kernel import Call, Kernel, padded_first
 from keras_sepconv.kernels._torch_depthwise import (
     CONV,

@@ -16,8 +16,9 @@ import torch
 from torch.autograd import forward_ad
 from torch.nn import functional
 
+from keras_sepconv._checks import known
 from keras_sepconv._remembered import remembered
-from keras_sepconv._spec import ConvSpec, Tensor, known
+from keras_sepconv._spec import ConvSpec, Tensor
 
 CONV = {2: functional.conv2d, 3: functional.conv3d}
 

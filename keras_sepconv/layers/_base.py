@@ -1,29 +1,40 @@
 """What the separable and depthwise layers of every rank share."""
 
 import threading
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import keras
 
-from keras_sepconv import kernels
-from keras_sepconv._spec import (
-    ConvSpec,
-    Shape,
-    Tensor,
+from keras_sepconv import _checks, kernels
+from keras_sepconv._checks import (
     boolean,
     check_weights_dtype,
     integer,
     integers,
-    padding,
-    shown,
+    short_text,
     static_shape,
 )
+from keras_sepconv._spec import ConvSpec, Shape, Tensor
+from keras_sepconv._types import (
+    Activation,
+    Constraint,
+    DataFormat,
+    Initializer,
+    Padding1D,
+    Regularizer,
+    Whole,
+    Wholes,
+)
 from keras_sepconv.layers import _call, _initializers
-from keras_sepconv.layers._first_input import FirstInput
+from keras_sepconv.layers._first_input import start_with
 
 # If several threads make a layer's first call at once, Keras lets each of them
-# build it. The lock is one for all layers, because a layer with a lock of its
-# own could not be copied or pickled.
+# build it, and weights are made twice. So one thread builds at a time. The lock
+# is one for all layers, because a layer with a lock of its own could not be
+# copied or pickled. It may be taken again by the thread that has it, because
+# `__call__` and `build` both take it. What it costs: two layers are not built
+# at the same time, and if an initializer, inside a first call, waits for the
+# first call of another thread, both wait forever. A built layer takes no lock.
 _BUILDING = threading.RLock()
 
 # tf.keras up to 2.15 saved these keys for layers that inherited them from the
@@ -31,66 +42,84 @@ _BUILDING = threading.RLock()
 _UNUSED = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
 
 
-class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
+# An initializer, a regularizer and a constraint, as a user gives them.
+OfWeight: TypeAlias = tuple[Initializer, Regularizer, Constraint]
+
+
+class BaseConv(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped.
     """A layer whose first step is a depthwise convolution.
 
-    Args:
-        rank: The number of spatial axes.
-        options: The arguments of the constructor, by name.
-        **kwargs: The arguments of every `keras.layers.Layer`.
+    Its constructor has the arguments that all such layers have. Those of each
+    weight come together, by the weight; `kwargs` are of every Keras layer.
     """
 
+    # The number of spatial axes.
+    rank: ClassVar[int]
     # The attribute of each weight, by the prefix of its options.
     _attributes: ClassVar[dict[str, str]]
     # The attributes of all weights.
     _weight_names: ClassVar[tuple[str, ...]]
 
     def __init__(
-        self, rank: int, options: dict[str, Any], **kwargs: Any
+        self,
+        *,
+        kernel_size: Wholes,
+        strides: Wholes,
+        padding: Padding1D,
+        data_format: DataFormat | None,
+        dilation_rate: Wholes,
+        depth_multiplier: Whole,
+        activation: Activation,
+        use_bias: bool,
+        activity_regularizer: Regularizer,
+        implementation: str | None,
+        depthwise: OfWeight,
+        bias: OfWeight,
+        pointwise: OfWeight | None = None,
+        **kwargs: Any,
     ) -> None:
-        # The input shape that the helpers give to an empty Sequential.
-        self.batch_input_shape: Shape | None = None
         # Not `super()`: it may be the Keras layer of the same name. Ours is
         # derived from it, but runs none of its code.
         keras.layers.Layer.__init__(
             self,
-            activity_regularizer=keras.regularizers.get(
-                options["activity_regularizer"]
-            ),
+            activity_regularizer=keras.regularizers.get(activity_regularizer),
             **kwargs,
         )
         check_weights_dtype(kwargs.get("dtype"), self.variable_dtype)
-        self.rank = rank
         spec = ConvSpec.normalise(
-            integers("kernel_size", options["kernel_size"], rank),
-            options["strides"],
-            options["padding"],
-            options["data_format"],
-            options["dilation_rate"],
+            integers("kernel_size", kernel_size, self.rank),
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
         )
         spec.refuse_strides_with_dilation()
         self.kernel_size = spec.kernel_size
         self.strides = spec.strides
-        self.padding = padding(options["padding"], rank)
+        self.padding = _checks.padding(padding, self.rank)
         self.data_format = spec.data_format
         self.dilation_rate = spec.dilation_rate
-        self.depth_multiplier = integer(
-            "depth_multiplier", options["depth_multiplier"]
-        )
-        self.activation = keras.activations.get(options["activation"])
-        self.use_bias = boolean("use_bias", options["use_bias"])
+        self.depth_multiplier = integer("depth_multiplier", depth_multiplier)
+        self.activation = keras.activations.get(activation)
+        self.use_bias = boolean("use_bias", use_bias)
+        weights = {"depthwise": depthwise, "pointwise": pointwise, "bias": bias}
         for part, attribute in self._attributes.items():
-            initializer = (
-                _initializers if part == "depthwise" else keras.initializers
-            )
-            for kind, get in (
-                ("initializer", initializer.get),
-                ("regularizer", keras.regularizers.get),
-                ("constraint", keras.constraints.get),
-            ):
-                setattr(self, f"{part}_{kind}", get(options[f"{part}_{kind}"]))
+            self._set_options(part, weights[part])
             setattr(self, attribute, None)
-        self.implementation = kernels.check_name(options["implementation"])
+        self.implementation = kernels.check_name(implementation)
+
+    def _set_options(self, part: str, options: Any) -> None:
+        """Sets the initializer, the regularizer and the constraint."""
+        initializers: Any = keras.initializers
+        if part == "depthwise":
+            initializers = _initializers
+        for kind, module, option in zip(
+            ("initializer", "regularizer", "constraint"),
+            (initializers, keras.regularizers, keras.constraints),
+            options,
+            strict=True,
+        ):
+            setattr(self, f"{part}_{kind}", module.get(option))
 
     def _weight_shapes(self, channels: int) -> dict[str, Shape]:
         """Returns the shape of each weight, for a number of input channels."""
@@ -169,7 +198,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             if not hasattr(inputs, "shape"):
                 raise TypeError(
                     f"Layer '{self.name}': `inputs` must be one tensor. "
-                    f"Received: inputs={shown(inputs)}"
+                    f"Received: inputs={short_text(inputs)}"
                 )
             self._check_input(static_shape(inputs))
         if self.built:
@@ -236,7 +265,7 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
         if groups != 1:
             raise ValueError(
                 f"`groups` must be 1 or absent, because {cls.__name__} has no "
-                f"groups. Received: groups={shown(groups)}"
+                f"groups. Received: groups={short_text(groups)}"
             )
         for key in _UNUSED:
             config.pop(key, None)
@@ -246,5 +275,5 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             config["dtype"] = dtype["config"]["name"]
         layer: BaseConv = super().from_config(config)
         if batch_shape is not None:
-            layer.batch_input_shape = tuple(batch_shape)
+            start_with(layer, tuple(batch_shape), layer.variable_dtype)
         return layer

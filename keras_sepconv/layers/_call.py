@@ -110,7 +110,7 @@ def _pointwise(
     layer: Any, inputs: Tensor, bias: Any, dtype: str, by: str | None
 ) -> Tensor:
     if max(layer.strides) > 1:
-        inputs = inputs[_strided(layer)]
+        inputs = inputs[_positions_read(layer)]
     kernel = _cast(layer.kernel, dtype)
     return ops.pointwise_conv(inputs, kernel, layer.data_format, by, bias=bias)
 
@@ -203,7 +203,7 @@ def _options(layer: Any, implementation: str | None) -> dict[str, Any]:
     }
 
 
-def _strided(layer: Any) -> tuple[slice, ...]:
+def _positions_read(layer: Any) -> tuple[slice, ...]:
     """Returns the positions that a kernel of size 1 reads, for any padding."""
     every = tuple(slice(None, None, stride) for stride in layer.strides)
     if layer.data_format == "channels_first":

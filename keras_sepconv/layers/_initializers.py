@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import Tensor, wrong
+from keras_sepconv._checks import wrong
+from keras_sepconv._spec import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")

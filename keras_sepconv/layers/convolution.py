@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import Tensor, check_keywords, check_weights_dtype
+from keras_sepconv._checks import check_keywords, check_weights_dtype
+from keras_sepconv._spec import Tensor
 from keras_sepconv.layers import _call
 
 

@@ -3,11 +3,13 @@
 # `help` and editors then show the names of the types.
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import inspect
+from typing import Any, ClassVar, Generic
 
 import keras
 
-from keras_sepconv._spec import Shape, boolean, check_keywords, integer
+from keras_sepconv._checks import boolean, check_keywords, integer
+from keras_sepconv._spec import Shape
 from keras_sepconv._types import (
     Activation,
     Constraint,
@@ -15,6 +17,7 @@ from keras_sepconv._types import (
     Initializer,
     Padding,
     Padding1D,
+    PaddingOfRank,
     Regularizer,
     Whole,
     Wholes,
@@ -22,10 +25,10 @@ from keras_sepconv._types import (
 from keras_sepconv.layers._base import BaseConv
 
 
-class BaseSeparableConv(BaseConv):
+class BaseSeparableConv(BaseConv, Generic[PaddingOfRank]):
     """What the separable layers of every rank share.
 
-    `SeparableConv2D` describes the arguments and the rules, for users.
+    `SeparableConv2D` describes the rules, the constructor its arguments.
     """
 
     _attributes: ClassVar[dict[str, str]] = {
@@ -36,15 +39,119 @@ class BaseSeparableConv(BaseConv):
     _weight_names = (*_attributes.values(), "depthwise_bias")
 
     def __init__(
-        self, rank: int, options: dict[str, Any], **kwargs: Any
+        self,
+        filters: Whole,
+        kernel_size: Wholes,
+        strides: Wholes = 1,
+        padding: PaddingOfRank = "valid",
+        data_format: DataFormat | None = None,
+        dilation_rate: Wholes = 1,
+        depth_multiplier: Whole = 1,
+        activation: Activation = None,
+        use_bias: bool = True,
+        depthwise_initializer: Initializer = "glorot_uniform",
+        pointwise_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        depthwise_regularizer: Regularizer = None,
+        pointwise_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        activity_regularizer: Regularizer = None,
+        depthwise_constraint: Constraint = None,
+        pointwise_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
+        *,
+        depthwise_use_bias: bool = False,
+        depthwise_activation: Activation = None,
+        implementation: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        check_keywords(type(self).__name__, kwargs, options)
-        super().__init__(rank, options, **kwargs)
-        self.filters = integer("filters", options["filters"])
-        self.depthwise_use_bias = boolean(
-            "depthwise_use_bias", options["depthwise_use_bias"]
+        """Makes a layer without weights; the first call makes the weights.
+
+        Args:
+            filters: The number of output channels.
+            kernel_size: The size of the depthwise kernel: a whole number, or
+                one for each spatial axis, as `(height, width)`.
+            strides: The stride of the depthwise convolution: a whole number, or
+                one for each spatial axis.
+            padding: `"valid"` (no zeros), or `"same"` (as many zeros as keep
+                the size at stride 1, the same number on both sides; an odd one
+                goes to the end). Or the number of zeros: one number for all
+                sides, a number for each axis, or a pair `(before, after)` for
+                each axis. `SeparableConv1D` also takes `"causal"` (all zeros
+                before, so that no output depends on a later step). Upper case
+                is accepted.
+            data_format: `"channels_last"`, `"channels_first"`, or `None` for
+                `keras.config.image_data_format()`. Both work on every backend,
+                on CPUs too.
+            dilation_rate: The distance between neighbouring pixels of the
+                depthwise kernel: a whole number, or one for each spatial axis.
+            depth_multiplier: The number of depthwise filters for each input
+                channel.
+            activation: A name or a function, applied last. `None`: no
+                activation.
+            use_bias: Whether to add a bias before the activation.
+            depthwise_initializer: A name (scaled for a depthwise kernel) or an
+                object. `None`: `"glorot_uniform"`.
+            pointwise_initializer: A name or an object. `None`:
+                `"glorot_uniform"`.
+            bias_initializer: A name or an object. `None`: `"zeros"`.
+            depthwise_regularizer: A penalty on the depthwise kernel: a name, an
+                object or a function.
+            pointwise_regularizer: A penalty on the pointwise kernel.
+            bias_regularizer: A penalty on the bias.
+            activity_regularizer: A penalty on the output.
+            depthwise_constraint: A projection of the depthwise kernel, applied
+                after each update: a name, an object or a function.
+            pointwise_constraint: A projection of the pointwise kernel.
+            bias_constraint: A projection of the bias.
+            depthwise_use_bias: Whether to add a bias between the two steps. It
+                starts at zero and comes last in `weights`.
+            depthwise_activation: A name or a function, applied between the
+                steps.
+            implementation: `None` to choose the fastest one that supports the
+                call. Or a name from `keras_sepconv.ops.implementations()`: that
+                one runs, or the call raises an error with the reason. The name
+                is saved in the config; a backend that has no implementation of
+                that name cannot load the layer.
+            **kwargs: The arguments of every `keras.layers.Layer`: `name`,
+                `dtype`, `trainable`.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument has the wrong value. A call raises it too,
+                before it builds anything, if the input has the wrong shape.
+        """
+        known = inspect.signature(BaseSeparableConv.__init__).parameters
+        check_keywords(type(self).__name__, kwargs, known)
+        super().__init__(
+            kernel_size=kernel_size,
+            strides=strides,
+            padding=padding,
+            data_format=data_format,
+            dilation_rate=dilation_rate,
+            depth_multiplier=depth_multiplier,
+            activation=activation,
+            use_bias=use_bias,
+            activity_regularizer=activity_regularizer,
+            implementation=implementation,
+            depthwise=(
+                depthwise_initializer,
+                depthwise_regularizer,
+                depthwise_constraint,
+            ),
+            pointwise=(
+                pointwise_initializer,
+                pointwise_regularizer,
+                pointwise_constraint,
+            ),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+            **kwargs,
         )
-        activation = keras.activations.get(options["depthwise_activation"])
+        self.filters = integer("filters", filters)
+        self.depthwise_use_bias = boolean(
+            "depthwise_use_bias", depthwise_use_bias
+        )
+        activation = keras.activations.get(depthwise_activation)
         self.depthwise_activation = (
             None if activation is keras.activations.linear else activation
         )
@@ -82,38 +189,13 @@ class BaseSeparableConv(BaseConv):
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type: ignore[misc]
+class SeparableConv1D(
+    BaseSeparableConv[Padding1D],
+    keras.layers.SeparableConv1D,  # type: ignore[misc]
+):
     """Separable convolution of sequences (1D).
 
-    The arguments and the rules are those of `keras_sepconv.SeparableConv2D`,
-    which describes them in full.
-
-    Args:
-        filters: The number of output channels.
-        kernel_size: A whole number.
-        strides: A whole number.
-        padding: `"valid"`, `"same"`, `"causal"`, or numbers of zeros.
-        data_format: `"channels_last"`, `"channels_first"` or `None`.
-        dilation_rate: A whole number.
-        depth_multiplier: Depthwise filters for each input channel.
-        activation: A name or a function.
-        use_bias: Whether to add a bias.
-        depthwise_initializer: A name (scaled for a depthwise
-            kernel) or an object.
-        pointwise_initializer: A name or an object.
-        bias_initializer: A name or an object.
-        depthwise_regularizer: A name, an object or a function.
-        pointwise_regularizer: A name, an object or a function.
-        bias_regularizer: A name, an object or a function.
-        activity_regularizer: A name, an object or a function.
-        depthwise_constraint: A name, an object or a function.
-        pointwise_constraint: A name, an object or a function.
-        bias_constraint: A name, an object or a function.
-        depthwise_use_bias: Whether to add a bias between the steps.
-        depthwise_activation: A name or a function to apply between the steps.
-        implementation: `None`, or a name from
-            `keras_sepconv.ops.implementations()`.
-        **kwargs: `name`, `dtype`, `trainable`.
+    The rules are those of `keras_sepconv.SeparableConv2D`.
 
     Input shape:
         `(batch, steps, channels)`, or `(batch, channels, steps)` if
@@ -121,11 +203,6 @@ class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type:
 
     Output shape:
         `(batch, new_steps, filters)`, or `(batch, filters, new_steps)`.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has the wrong value, or the input has the wrong
-            shape.
 
     Example:
 
@@ -138,38 +215,11 @@ class SeparableConv1D(BaseSeparableConv, keras.layers.SeparableConv1D):  # type:
     [(3, 2, 1), (1, 2, 16), (16,)]
     """
 
-    def __init__(
-        self,
-        filters: Whole,
-        kernel_size: Wholes,
-        strides: Wholes = 1,
-        padding: Padding1D = "valid",
-        data_format: DataFormat | None = None,
-        dilation_rate: Wholes = 1,
-        depth_multiplier: Whole = 1,
-        activation: Activation = None,
-        use_bias: bool = True,
-        depthwise_initializer: Initializer = "glorot_uniform",
-        pointwise_initializer: Initializer = "glorot_uniform",
-        bias_initializer: Initializer = "zeros",
-        depthwise_regularizer: Regularizer = None,
-        pointwise_regularizer: Regularizer = None,
-        bias_regularizer: Regularizer = None,
-        activity_regularizer: Regularizer = None,
-        depthwise_constraint: Constraint = None,
-        pointwise_constraint: Constraint = None,
-        bias_constraint: Constraint = None,
-        *,
-        depthwise_use_bias: bool = False,
-        depthwise_activation: Activation = None,
-        implementation: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(1, locals(), **kwargs)
+    rank = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type: ignore[misc]
+class SeparableConv2D(BaseSeparableConv[Padding], keras.layers.SeparableConv2D):  # type: ignore[misc]
     """Separable convolution of images (2D).
 
     First a depthwise convolution filters each channel by itself. Then a
@@ -192,51 +242,6 @@ class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type:
 
     `SeparableConv1D` and `SeparableConv3D` follow the same rules.
 
-    Args:
-        filters: The number of output channels.
-        kernel_size: The size of the depthwise kernel: a whole number, or
-            `(height, width)`.
-        strides: The stride of the depthwise convolution: a whole number, or one
-            for rows and one for columns.
-        padding: `"valid"` (no zeros), or `"same"` (as many zeros as keep the
-            size at stride 1, the same number on both sides; an odd one goes to
-            the end). Or the number of zeros: one number for all sides, a number
-            for each axis, or a pair `(before, after)` for each axis.
-            `SeparableConv1D` also takes `"causal"` (all zeros before, so that
-            no output depends on a later step). Upper case is accepted.
-        data_format: `"channels_last"`, `"channels_first"`, or `None` for
-            `keras.config.image_data_format()`. Both work on every backend, on
-            CPUs too.
-        dilation_rate: The distance between neighbouring pixels of the depthwise
-            kernel: a whole number, or one for rows and one for columns.
-        depth_multiplier: The number of depthwise filters for each input
-            channel.
-        activation: A name or a function, applied last. `None`: no activation.
-        use_bias: Whether to add a bias before the activation.
-        depthwise_initializer: A name (scaled for a depthwise kernel) or an
-            object. `None`: `"glorot_uniform"`.
-        pointwise_initializer: A name or an object. `None`:
-            `"glorot_uniform"`.
-        bias_initializer: A name or an object. `None`: `"zeros"`.
-        depthwise_regularizer: A penalty on the depthwise kernel.
-        pointwise_regularizer: A penalty on the pointwise kernel.
-        bias_regularizer: A penalty on the bias.
-        activity_regularizer: A penalty on the output.
-        depthwise_constraint: A projection of the depthwise kernel, applied
-            after each update.
-        pointwise_constraint: A projection of the pointwise kernel.
-        bias_constraint: A projection of the bias.
-        depthwise_use_bias: Whether to add a bias between the two steps. It
-            starts at zero and comes last in `weights`.
-        depthwise_activation: A name or a function, applied between the steps.
-        implementation: `None` to choose the fastest one that supports the call.
-            Or a name from `keras_sepconv.ops.implementations()`: that one runs,
-            or the call raises an error with the reason. The name is saved in
-            the config; a backend that has no implementation of that name
-            cannot load the layer.
-        **kwargs: The arguments of every `keras.layers.Layer`: `name`, `dtype`,
-            `trainable`.
-
     Input shape:
         `(batch, rows, cols, channels)`, or `(batch, channels, rows, cols)` if
         `data_format="channels_first"`. The batch size, the rows and the columns
@@ -250,11 +255,6 @@ class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type:
         becomes `floor((n + zeros - span) / stride) + 1`, where
         `span = (kernel_size - 1) * dilation_rate + 1`.
 
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has the wrong value, or the input has the wrong
-            shape. A call raises before it builds anything.
-
     Example:
 
     >>> import numpy as np
@@ -266,69 +266,15 @@ class SeparableConv2D(BaseSeparableConv, keras.layers.SeparableConv2D):  # type:
     [(3, 3, 1, 1), (1, 1, 1, 16), (16,)]
     """
 
-    def __init__(
-        self,
-        filters: Whole,
-        kernel_size: Wholes,
-        strides: Wholes = (1, 1),
-        padding: Padding = "valid",
-        data_format: DataFormat | None = None,
-        dilation_rate: Wholes = (1, 1),
-        depth_multiplier: Whole = 1,
-        activation: Activation = None,
-        use_bias: bool = True,
-        depthwise_initializer: Initializer = "glorot_uniform",
-        pointwise_initializer: Initializer = "glorot_uniform",
-        bias_initializer: Initializer = "zeros",
-        depthwise_regularizer: Regularizer = None,
-        pointwise_regularizer: Regularizer = None,
-        bias_regularizer: Regularizer = None,
-        activity_regularizer: Regularizer = None,
-        depthwise_constraint: Constraint = None,
-        pointwise_constraint: Constraint = None,
-        bias_constraint: Constraint = None,
-        *,
-        depthwise_use_bias: bool = False,
-        depthwise_activation: Activation = None,
-        implementation: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(2, locals(), **kwargs)
+    rank = 2
 
 
 @keras.saving.register_keras_serializable(package="keras_sepconv")
-class SeparableConv3D(BaseSeparableConv):
+class SeparableConv3D(BaseSeparableConv[Padding]):
     """Separable convolution of volumes (3D).
 
-    The arguments and the rules are those of `keras_sepconv.SeparableConv2D`,
-    which describes them in full. Keras has no such layer.
-
-    Args:
-        filters: The number of output channels.
-        kernel_size: A whole number, or `(depth, height, width)`.
-        strides: A whole number, or one each for depth, rows and columns.
-        padding: `"valid"`, `"same"`, or numbers of zeros.
-        data_format: `"channels_last"`, `"channels_first"` or `None`.
-        dilation_rate: A whole number, or one each for depth, rows and columns.
-        depth_multiplier: Depthwise filters for each input channel.
-        activation: A name or a function.
-        use_bias: Whether to add a bias.
-        depthwise_initializer: A name (scaled for a depthwise
-            kernel) or an object.
-        pointwise_initializer: A name or an object.
-        bias_initializer: A name or an object.
-        depthwise_regularizer: A name, an object or a function.
-        pointwise_regularizer: A name, an object or a function.
-        bias_regularizer: A name, an object or a function.
-        activity_regularizer: A name, an object or a function.
-        depthwise_constraint: A name, an object or a function.
-        pointwise_constraint: A name, an object or a function.
-        bias_constraint: A name, an object or a function.
-        depthwise_use_bias: Whether to add a bias between the steps.
-        depthwise_activation: A name or a function to apply between the steps.
-        implementation: `None`, or a name from
-            `keras_sepconv.ops.implementations()`.
-        **kwargs: `name`, `dtype`, `trainable`.
+    The rules are those of `keras_sepconv.SeparableConv2D`. Keras has no such
+    layer.
 
     Input shape:
         `(batch, depth, rows, cols, channels)`, or
@@ -338,11 +284,6 @@ class SeparableConv3D(BaseSeparableConv):
     Output shape:
         `(batch, new_depth, new_rows, new_cols, filters)`, or
         `(batch, filters, new_depth, new_rows, new_cols)`.
-
-    Raises:
-        TypeError: An argument has the wrong type.
-        ValueError: An argument has the wrong value, or the input has the wrong
-            shape.
 
     Example:
 
@@ -355,31 +296,4 @@ class SeparableConv3D(BaseSeparableConv):
     [(3, 3, 3, 1, 1), (1, 1, 1, 1, 16), (16,)]
     """
 
-    def __init__(
-        self,
-        filters: Whole,
-        kernel_size: Wholes,
-        strides: Wholes = (1, 1, 1),
-        padding: Padding = "valid",
-        data_format: DataFormat | None = None,
-        dilation_rate: Wholes = (1, 1, 1),
-        depth_multiplier: Whole = 1,
-        activation: Activation = None,
-        use_bias: bool = True,
-        depthwise_initializer: Initializer = "glorot_uniform",
-        pointwise_initializer: Initializer = "glorot_uniform",
-        bias_initializer: Initializer = "zeros",
-        depthwise_regularizer: Regularizer = None,
-        pointwise_regularizer: Regularizer = None,
-        bias_regularizer: Regularizer = None,
-        activity_regularizer: Regularizer = None,
-        depthwise_constraint: Constraint = None,
-        pointwise_constraint: Constraint = None,
-        bias_constraint: Constraint = None,
-        *,
-        depthwise_use_bias: bool = False,
-        depthwise_activation: Activation = None,
-        implementation: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(3, locals(), **kwargs)
+    rank = 3

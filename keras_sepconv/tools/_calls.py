@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import Shape, static_shape
+from keras_sepconv._checks import static_shape
+from keras_sepconv._spec import Shape
 from keras_sepconv.layers._call import set_call
 from keras_sepconv.tools._tree import Path, is_graph, layers
 

@@ -9,7 +9,8 @@ own. Time is axis 1 of every tensor.
 import math
 from typing import Any
 
-from keras_sepconv._spec import ConvSpec, wrong
+from keras_sepconv._checks import wrong
+from keras_sepconv._spec import ConvSpec
 from keras_sepconv.tools._calls import product
 from keras_sepconv.tools._stream import (
     Plan,

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import Shape, wrong
+from keras_sepconv._checks import wrong
+from keras_sepconv._spec import Shape
 from keras_sepconv.tools._calls import like, ordered, through
 from keras_sepconv.tools._stream import Plan, RefusedError, Sizes, Stream
 from keras_sepconv.tools._streaming_plan import plan

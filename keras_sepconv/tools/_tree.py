@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from keras_sepconv._spec import wrong
+from keras_sepconv._checks import wrong
 
 # The names of the layers from the model down to a layer.
 Path: TypeAlias = tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Any, overload
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import boolean
+from keras_sepconv._checks import boolean
 from keras_sepconv.layers._call import FastCall, is_accelerated, kind, set_call
 from keras_sepconv.tools import _verify
 from keras_sepconv.tools._everywhere import Everywhere

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_sepconv import kernels
-from keras_sepconv._spec import boolean, wrong
+from keras_sepconv._checks import boolean, wrong
 from keras_sepconv.tools import _copies, _equalize, _fold, _swap, _verify
 from keras_sepconv.tools._carry import remade, serialized
 from keras_sepconv.tools._compile import compile_alike

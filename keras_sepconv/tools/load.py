@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import boolean, wrong
+from keras_sepconv._checks import boolean, wrong
 from keras_sepconv.tools import legacy
 from keras_sepconv.tools.convert import convert_model
 

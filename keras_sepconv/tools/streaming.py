@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_sepconv._spec import boolean, integer, wrong
+from keras_sepconv._checks import boolean, integer, wrong
 from keras_sepconv.tools import _verify
 from keras_sepconv.tools._streaming_build import Builder
 from keras_sepconv.tools._streaming_walk import Walk

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from keras_sepconv._spec import shown
+from keras_sepconv._checks import short_text
 
 # A file is refused if its content is larger than both limits: this many bytes,
 # and this many times the bytes that are stored. No real model is like that.
@@ -40,7 +40,7 @@ def check(name: str, path: Any) -> str:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
-            f"`{name}` must be a path. Received: {name}={shown(path)} "
+            f"`{name}` must be a path. Received: {name}={short_text(path)} "
             f"(of type {type(path).__name__})"
         )
     text = os.fspath(path)
@@ -56,18 +56,18 @@ def check(name: str, path: Any) -> str:
             )
         raise IsADirectoryError(
             f"`{name}` must be a file; this is a directory{way_out}. "
-            f"Received: {name}={shown(text)}"
+            f"Received: {name}={short_text(text)}"
         )
     if not os.path.exists(text):
         raise FileNotFoundError(
             f"`{name}` must be a file that exists. "
-            f"Received: {name}={shown(text)}"
+            f"Received: {name}={short_text(text)}"
         )
     if not os.path.isdir(text) and not os.path.isfile(text):
         # Opening a pipe would wait until another process writes to it.
         raise ValueError(
             f"`{name}` must be a regular file, not a pipe or a device. "
-            f"Received: {name}={shown(text)}"
+            f"Received: {name}={short_text(text)}"
         )
     return text
 
@@ -147,12 +147,12 @@ def archive(path: str) -> Iterator[zipfile.ZipFile]:
             if ".." in parts or not parts[0] or ":" in parts[0]:
                 raise RefusedError(
                     "its archive has a member that points outside: "
-                    f"{shown(info.filename)}"
+                    f"{short_text(info.filename)}"
                 )
             if _is_bomb(info.file_size, info.compress_size):
                 raise RefusedError(
                     f"its archive has a member of {info.file_size} bytes that "
-                    f"stores {info.compress_size}: {shown(info.filename)}"
+                    f"stores {info.compress_size}: {short_text(info.filename)}"
                 )
         if "config.json" not in opened.namelist():
             raise RefusedError("it is a zip archive without a `config.json`")

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_sepconv._spec import shown
+from keras_sepconv._checks import short_text
 from keras_sepconv.tools._words import said
 from keras_sepconv.tools.legacy import compile as _compile
 from keras_sepconv.tools.legacy import files as _files
@@ -54,7 +54,7 @@ def no_weights(weights: Any) -> None:
     if weights is not None:
         raise ValueError(
             "`weights` must be None where `filepath` is a whole model. "
-            f"Received: weights={shown(weights)}"
+            f"Received: weights={short_text(weights)}"
         )
 
 
@@ -269,5 +269,5 @@ def refusing(name: str, path: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, RefusedError) else error
         raise ValueError(
             f"`{name}` must be a model's file that can be loaded: "
-            f"{said(error)}. Received: {name}={shown(path)}"
+            f"{said(error)}. Received: {name}={short_text(path)}"
         ) from cause
