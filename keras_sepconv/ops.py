@@ -428,9 +428,7 @@ def _empty(call: kernels.Call, tensors: Tensors) -> Tensor:
     disagree about this case, so none of them is called.
     """
     spec, sizes = call.spec, keras.ops.shape(tensors[0])
-    shape = list(call.output_shape)
-    if shape[0] is None:
-        shape[0] = sizes[0]
+    shape = [sizes[0], *call.output_shape[1:]]
     for axis, position in enumerate(spec.spatial_axes):
         if shape[position] is None:
             size = spec.output_size(axis, sizes[position])
