@@ -9,14 +9,8 @@ from typing import Any, TypeAlias
 
 import keras
 
-from keras_sepconv._checks import (
-    DATA_FORMATS,
-    LARGEST,
-    Padding,
-    data_format,
-    integers,
-    padding,
-)
+from keras_sepconv import _checks
+from keras_sepconv._checks import DATA_FORMATS, LARGEST, Padding, integers
 from keras_sepconv._remembered import remembered
 
 # Each backend has its own class of tensors. A type that names one of them would
@@ -102,32 +96,32 @@ class ConvSpec:
         cls,
         kernel_size: tuple[int, ...],
         strides: Any,
-        padding_: Any,
-        data_format_: Any,
+        padding: Any,
+        data_format: Any,
         dilation_rate: Any,
     ) -> "ConvSpec":
         """Builds the spec from the arguments of a user, or raises an error."""
         rank = len(kernel_size)
-        if data_format_ is None:
-            data_format_ = keras.config.image_data_format()
+        if data_format is None:
+            data_format = keras.config.image_data_format()
         if (
-            isinstance(padding_, str)
-            and padding_ in ("valid", "same")
-            and isinstance(data_format_, str)
-            and data_format_ in DATA_FORMATS
+            isinstance(padding, str)
+            and padding in ("valid", "same")
+            and isinstance(data_format, str)
+            and data_format in DATA_FORMATS
             and _are_normal(strides, rank)
             and _are_normal(dilation_rate, rank)
         ):
             # Layers pass normalised values. Eager layers come here at each
             # call, so the check must be short.
             return cls(
-                kernel_size, strides, padding_, data_format_, dilation_rate
+                kernel_size, strides, padding, data_format, dilation_rate
             )
         strides = integers("strides", strides, rank)
-        given = padding(padding_, rank)
-        found = data_format(data_format_)
+        given = _checks.padding(padding, rank)
+        data_format = _checks.data_format(data_format)
         rates = integers("dilation_rate", dilation_rate, rank)
-        spec = cls(kernel_size, strides, "valid", found, rates)
+        spec = cls(kernel_size, strides, "valid", data_format, rates)
         zeros = _zeros(given, spec.spans, strides)
         return dataclasses.replace(spec, padding=zeros)
 

@@ -145,6 +145,8 @@ def test_a_layer_that_brings_its_input_is_copied_and_saved_as_plain(
     options = {**needed(name), "name": "layer"}
     plain = helper(name)(**options)
     layer = helper(name)(**options, input_shape=inputs.shape[1:])
+    # Only a Sequential gets an input; anyone may read the attribute.
+    assert getattr(layer, "_input_shape_arg", "missing") is None
     serialize = keras.saving.serialize_keras_object
     assert serialize(layer) == serialize(plain)
     for twin in (

@@ -126,6 +126,12 @@ def test_required_arguments(arguments, missing):
     assert not model.layers
 
 
+def test_an_unknown_argument_is_an_error_with_the_name_of_the_helper():
+    message = r"^layer_conv_2d\(\) got an unexpected keyword argument 'filter'"
+    with pytest.raises(TypeError, match=message):
+        layer_conv_2d(None, filter=4)
+
+
 # A failed add
 
 
