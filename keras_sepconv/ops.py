@@ -287,11 +287,11 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 
     def __init__(
         self,
-        strides: Any = 1,
-        padding: Padding = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        implementation: str | None = None,
+        strides: Any,
+        padding: Padding,
+        data_format: str | None,
+        dilation_rate: Any,
+        implementation: str | None,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
@@ -434,7 +434,8 @@ def _empty(call: kernels.Call, tensors: Tensors) -> Tensor:
             size = spec.output_size(axis, sizes[position])
             shape[position] = keras.ops.maximum(size, 0)
     outputs = keras.ops.zeros(shape, call.dtype)
-    for tensor in tensors[:3]:
+    # Each tensor has a gradient: zeros.
+    for tensor in tensors:
         if tensor is not None:
             outputs = outputs + keras.ops.sum(keras.ops.ravel(tensor)[:0])
     bias = tensors[3]
