@@ -1,6 +1,7 @@
 """What the command line makes of its words; other tests run the commands."""
 
 import pathlib
+import sys
 
 import pytest
 
@@ -132,7 +133,10 @@ REFUSED = {
     "sizes_zero": ("bench --batch 4,0", "--batch: must be positive whole"),
     "sizes_half": ("bench --batch 1.5", "--batch: must be positive whole"),
     "sizes_none": ("info a --input-shape ,", "--input-shape: must be positive"),
-    "number_zero": ("stream a b.keras --chunk 0", "--chunk: must be a positive"),
+    "number_zero": (
+        "stream a b.keras --chunk 0",
+        "--chunk: must be a positive",
+    ),
     "number_sign": ("stream a b.keras --window +1", "--window: must be a pos"),
     "seconds_zero": ("bench --seconds 0", "--seconds: must be a positive num"),
     "seconds_inf": ("bench --seconds inf", "--seconds: must be a positive num"),
@@ -148,7 +152,10 @@ REFUSED = {
     "markdown": ("bench --markdown c.keras", "--markdown: must be a file in"),
     "plot_folder": ("bench --plot no/a.png", "--plot: must be a file in a "),
     "plot_suffix": ("bench --plot a.gif", "--plot: must end in .png, .svg, "),
-    "twice": ("bench -- -- a", "--: must be used once. Received: bench -- -- a"),
+    "twice": (
+        "bench -- -- a",
+        "--: must be used once. Received: bench -- -- a",
+    ),
 }
 
 
@@ -191,3 +198,38 @@ def test_a_later_refusal_names_the_command(capsys):
     text = capsys.readouterr().err
     assert text.startswith("usage: python -m keras_sepconv info ")
     assert text.endswith("error: no such thing\n")
+
+
+STARTS = {
+    "module": (["-m", "--help"], ["python", "-m", "keras_sepconv", "--help"]),
+    "short": (["-m", "--help"], ["python", "-mkeras_sepconv", "--help"]),
+    "options": (
+        ["-m", "-h"],
+        ["python", "-W", "error", "-mkeras_sepconv", "-h"],
+    ),
+    "script": (["bin/keras-sepconv", "-h"], ["python", "bin/keras-sepconv"]),
+    "windows": (["keras-sepconv.exe", "-h"], ["keras-sepconv.exe", "-h"]),
+}
+OTHERS = {
+    "module": (["-m", "--help"], ["python", "-m", "pytest", "--help"]),
+    "inside": (["-m", "-h"], ["python", "-m", "keras_sepconv.ops", "-h"]),
+    "script": (["bin/pytest", "-h"], ["python", "bin/pytest", "-h"]),
+    "embedded": ([], []),
+}
+
+
+@pytest.mark.parametrize(("argv", "original"), STARTS.values(), ids=STARTS)
+def test_the_command_is_answered_first(argv, original, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    with pytest.raises(SystemExit) as end:
+        _arguments.answer_first()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m keras_sepconv")
+
+
+@pytest.mark.parametrize(("argv", "original"), OTHERS.values(), ids=OTHERS)
+def test_other_programs_are_left_alone(argv, original, monkeypatch):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    _arguments.answer_first()
