@@ -50,8 +50,8 @@ def test_the_message_about_an_input_that_is_too_small():
         "(kernel_size=(3, 2), dilation_rate=(2, 1)) and the input 2 with "
         "zeros around it (2 in all). Use",
     }
-    for padding, middle in words.items():
-        one = ConvSpec((3, 2), (1, 1), padding, "channels_last", (2, 1))
+    for zeros, middle in words.items():
+        one = ConvSpec((3, 2), (1, 1), zeros, "channels_last", (2, 1))
         with pytest.raises(ValueError, match="test") as caught:
             one.check_input("test", (None, 2, 9, 3))
         assert str(caught.value) == (
