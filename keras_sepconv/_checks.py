@@ -17,7 +17,6 @@ import numpy as np
 
 # The padding that a user passes; see `padding`.
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
-_OF_EVERY_LAYER = {"name", "dtype", "trainable", "autocast", "input_shape"}
 
 # Larger sizes overflow inside every backend, because they have 32 bits.
 LARGEST = 2**31 - 1
@@ -83,12 +82,12 @@ def check_keywords(
 
     Args:
         who: What takes the arguments.
-        given: Its keywords; those of every layer are not looked at.
+        given: Its keywords. Those of every layer are like none of its own.
         known: The names of its own arguments.
     """
     names = sorted(set(known) - set(given))
-    for name in given.keys() - _OF_EVERY_LAYER - set(known):
-        near = difflib.get_close_matches(name, names, 1)
+    for name in given.keys() - set(known):
+        near = difflib.get_close_matches(name, names)
         if near:
             raise ValueError(
                 f"{who} has no argument `{name}`; the nearest name is "

@@ -5,6 +5,7 @@ once for each of these, and looked up afterwards: in eager mode, finding them
 takes longer than the convolution of a small image.
 """
 
+import typing
 from typing import Any, NamedTuple
 
 import keras
@@ -124,7 +125,7 @@ def _kernel_shape(
             f"{last}), with 1 to 3 spatial axes and every size known and "
             f"positive. Received: {name}.shape={shape}"
         )
-    return tuple(int(size or 0) for size in shape)
+    return typing.cast(tuple[int, ...], shape)
 
 
 def _dtype(dtypes: list[Any], floatx: str) -> str:

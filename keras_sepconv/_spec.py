@@ -103,8 +103,6 @@ class ConvSpec:
     ) -> "ConvSpec":
         """Builds the spec from the arguments of a user, or raises an error."""
         rank = len(kernel_size)
-        if data_format is None:
-            data_format = keras.config.image_data_format()
         if (
             isinstance(padding, str)
             and padding in ("valid", "same")
@@ -275,7 +273,7 @@ class ConvSpec:
         found = shape[self.channel_axis]
         if found is None:
             found = channels
-        if not found or found < 0:
+        if found is None or found < 1:
             raise ValueError(
                 f"{who}: the channel dimension of `inputs` must be known and "
                 f"positive (axis {self.channel_axis} for "

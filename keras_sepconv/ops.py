@@ -287,11 +287,11 @@ class _Convolution(keras.Operation):  # type: ignore[misc]  # Keras is untyped.
 
     def __init__(
         self,
-        strides: Any = 1,
-        padding: Padding = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        implementation: str | None = None,
+        strides: Any,
+        padding: Padding,
+        data_format: str | None,
+        dilation_rate: Any,
+        implementation: str | None,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
@@ -428,15 +428,14 @@ def _empty(call: kernels.Call, tensors: Tensors) -> Tensor:
     disagree about this case, so none of them is called.
     """
     spec, sizes = call.spec, keras.ops.shape(tensors[0])
-    shape = list(call.output_shape)
-    if shape[0] is None:
-        shape[0] = sizes[0]
+    shape = [sizes[0], *call.output_shape[1:]]
     for axis, position in enumerate(spec.spatial_axes):
         if shape[position] is None:
             size = spec.output_size(axis, sizes[position])
             shape[position] = keras.ops.maximum(size, 0)
     outputs = keras.ops.zeros(shape, call.dtype)
-    for tensor in tensors[:3]:
+    # Each tensor has a gradient: zeros.
+    for tensor in tensors:
         if tensor is not None:
             outputs = outputs + keras.ops.sum(keras.ops.ravel(tensor)[:0])
     bias = tensors[3]

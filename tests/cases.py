@@ -34,9 +34,9 @@ CASES = (
     Case("steps_dilated", (13,), 9, 1, 5, (3,), (1,), (3,)),
     Case("volume", (5, 4, 6), 4, 1, 5, (3, 3, 3), (1,) * 3, (1,) * 3),
     Case("volume_uneven", (4, 5, 6), 9, 2, 5, (2, 3, 4), (1,) * 3, (1,) * 3),
-    Case("volume_strided", (6, 5, 5), 3, 1, 4, (3, 3, 2), (2, 2, 2), (1,) * 3),
+    Case("volume_strided", (6, 5, 5), 3, 1, 4, (3, 3, 2), (3, 1, 2), (1,) * 3),
     Case("volume_strides", (4, 7, 5), 9, 1, 4, (3, 3, 3), (1, 2, 2), (1,) * 3),
-    Case("volume_dilated", (6, 5, 6), 3, 2, 4, (3, 2, 3), (1,) * 3, (2, 1, 2)),
+    Case("volume_dilated", (6, 5, 7), 3, 2, 4, (3, 2, 3), (1,) * 3, (1, 2, 3)),
 )
 
 # With the padding that matters: zeros in numbers, more than "same" has, too.
@@ -67,7 +67,7 @@ PADDED = (
         padding="valid",
     ),
     Case("zeros", (6, 7), 9, 1, 5, (3, 3), (2, 2), padding=1),
-    Case("zeros_beyond", (3, 5), 3, 1, 4, (3, 2), padding=4),
+    Case("zeros_beyond", (3, 5), 3, 1, 4, (4, 5), padding=4),
     Case("zeros_uneven", (5, 6), 9, 2, 4, (3, 4), padding=((2, 0), (0, 1))),
     Case(
         "volume_zeros",

@@ -37,6 +37,7 @@ BACKENDS = ("jax", "numpy", "openvino", "tensorflow", "torch")
 # With `--every-test` all tests run on every backend.
 ONCE = {
     "test_accelerate.py": ("numpy", "torch"),
+    "test_arguments.py": ("numpy",),
     "test_bench.py": ("numpy", "torch"),
     "test_command.py": ("numpy",),
     "test_comparison.py": ("numpy", "torch"),

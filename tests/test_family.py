@@ -233,8 +233,16 @@ def test_whole_numbers(name):
             found = getattr(helper(name)(**options), argument)
             options[argument] = 1
             assert found == getattr(helper(name)(**options), argument)
-        for value, error in ((1.5, ValueError), (True, TypeError)):
-            with pytest.raises(error, match=f"`{argument}` must be a"):
+        may_be_0 = argument in ("padding", "cropping", "output_padding")
+        rule = "a positive whole number"
+        if may_be_0:
+            rule = "a whole number, 0 or more"
+            assert helper(name)(**{**options, argument: 0})
+        for value, error in (
+            *((1.5, ValueError), (True, TypeError)),
+            (-1 if may_be_0 else 0, ValueError),
+        ):
+            with pytest.raises(error, match=f"`{argument}` must be {rule}"):
                 helper(name)(**{**options, argument: value})
         with pytest.raises((TypeError, ValueError), match=argument):
             helper(name)(**{**options, argument: "one"})
@@ -320,6 +328,12 @@ def test_pairs_of_pairs(kind):
     for pairs in ([[1.0, 2.0], (0.0, 3)], np.array([[1.0, 2], [0, 3]])):
         layer = helper(name)(**{kind: pairs})
         assert getattr(layer, kind) == ((1, 2), (0, 3))
+    for wrong in ([[1, 2, 3], [0, 3]], [[1], [0, 3]], [[1, -2], [0, 3]]):
+        rule = f"`{kind}` must be a whole number, 0 or more, or a list of them"
+        with pytest.raises(ValueError, match=rule) as caught:
+            helper(name)(**{kind: wrong})
+        ending = f", one for each axis, or of pairs. Received: {kind}={wrong}"
+        assert str(caught.value).endswith(ending)
 
 
 @with_weights
@@ -537,6 +551,11 @@ def test_layer_input():
         assert (found.shape, found.dtype) == (shape, "float32")
     if BACKEND in ("jax", "tensorflow"):
         assert layer_input(3, sparse=True).sparse
+    parameters = inspect.signature(layer_input).parameters
+    for flag in ("sparse", "ragged", "optional"):
+        assert parameters[flag].default is False
+        with pytest.raises(TypeError, match=f"`{flag}` must be True or False"):
+            layer_input(3, **{flag: "no"})
     for wrong, error in (("x", TypeError), (-1, ValueError)):
         with pytest.raises(error, match="`shape` must be a shape"):
             layer_input(wrong)
@@ -586,6 +605,19 @@ def test_a_sequential_of_layers():
         ({"input_shape": 8, "input_batch_size": 2.0}, (2, 8), "float32"),
         ({"batch_input_shape": [True, 8]}, (None, 8), "float32"),
         ({"layers": True, "input_dtype": "int32"}, (None, None), "int32"),
+        (
+            {
+                "layers": (4, 8),
+                "input_shape": (5, 8),
+                "batch_size": 3,
+                "input_batch_size": 2,
+                "dtype": "float16",
+                "input_dtype": "int32",
+            },
+            (2, 5, 8),
+            "int32",
+        ),
+        ({"layers": 8, "dtype": "float16"}, (None, 8), "float16"),
     ):
         model = sequential(**options)
         model.add(keras.layers.ReLU())

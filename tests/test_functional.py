@@ -10,6 +10,7 @@ from backends import BACKEND, HAS_GRADIENTS, KERAS, array, tensor
 from keras_sepconv import (
     SeparableConv2D,
     layer_conv_2d,
+    layer_depthwise_conv_2d,
     layer_separable_conv_2d,
     layers,
 )
@@ -114,6 +115,7 @@ def test_object_is_checked_before_the_other_arguments():
 @pytest.mark.parametrize(
     ("arguments", "missing"),
     [
+        ({}, "filters"),
         ({"kernel_size": 3}, "filters"),
         ({"filters": 3}, "kernel_size"),
         ({"filters": 3, "kernel_size": None}, "kernel_size"),
@@ -352,7 +354,9 @@ def test_a_duplicate_name_is_the_error_of_keras():
     ],
 )
 def test_a_misspelt_name(argument, value, nearest):
-    with pytest.raises(ValueError, match=f"`{argument}` must be a") as caught:
+    article = "an" if argument[-1] == "n" or "init" in argument else "a"
+    rule = f"`{argument}` must be {article} "
+    with pytest.raises(ValueError, match=rule) as caught:
         layer_separable_conv_2d(None, 4, 3, **{argument: value})
     assert f'nearest name is "{nearest}". Received: {argument}={value!r}' in (
         str(caught.value)
@@ -363,16 +367,20 @@ def test_a_name_like_no_other_has_no_nearest():
     with pytest.raises(ValueError, match="`activation` must be an") as caught:
         layer_separable_conv_2d(None, 4, 3, activation="zzzz")
     assert "nearest" not in str(caught.value)
+    # A function of the module, but no activation.
+    with pytest.raises(ValueError, match="`activation` must be an") as caught:
+        layer_separable_conv_2d(None, 4, 3, activation="deserialise")
+    assert '"deserialize"' not in str(caught.value)
 
 
 def test_groups_divide_the_filters():
     assert layer_conv_2d(None, 4, 3, groups=2).groups == 2
-    message = "`groups` must be a divisor of filters=4. Received: groups=3"
+    message = "`groups` must be a divisor of filters=5. Received: groups=2"
     with pytest.raises(ValueError, match=message):
-        layer_conv_2d(None, 4, 3, groups=3)
+        layer_conv_2d(None, 5, 3, groups=2)
 
 
-@pytest.mark.parametrize("sizes", [[], [3] * 9])
+@pytest.mark.parametrize("sizes", [[], [3] * 4])
 def test_a_list_has_an_item_for_each_axis(sizes):
     message = "`kernel_size` must be a positive whole number, or a list of them"
     with pytest.raises(ValueError, match=message):
@@ -598,6 +606,10 @@ def test_a_batch_size_alone_does_nothing():
             {"input_shape": (None, 9, 8), "data_format": "channels_first"},
             "channel dimension of `input_shape`",
         ),
+        (
+            {"input_shape": (9, 8, 3), "batch_input_shape": (2, 9, 8, None)},
+            "channel dimension of `batch_input_shape` must be known (axis 3,",
+        ),
         ({"input_shape": (-1, 9, 3)}, "a positive whole number or None"),
         ({"input_shape": (9, 8.5, 3)}, "a positive whole number or None"),
         ({"input_shape": (9, "8", 3)}, "a positive whole number or None"),
@@ -638,6 +650,7 @@ ROADS = {
     "call": lambda layer: layer(IMAGE),
     "symbolic": lambda layer: layer(keras.Input((9, 8, 3))),
     "build": lambda layer: layer.build((None, 9, 8, 3)),
+    "build_by_name": lambda layer: layer.build(input_shape=(None, 9, 8, 3)),
     "add": lambda layer: keras.Sequential([keras.Input((9, 8, 3)), layer]),
     "subclassed_predict": lambda layer: Subclassed(layer).predict(
         IMAGE, verbose=0
@@ -656,6 +669,7 @@ def test_weights_are_set_by_whichever_road_the_layer_is_built(road):
     ROADS[road](layer)
     for found, expected in zip(layer.get_weights(), KERNELS, strict=True):
         np.testing.assert_array_equal(found, expected)
+        assert found.dtype == "float32"
     layer.bias.assign(np.zeros(4))
     layer(IMAGE)
     np.testing.assert_array_equal(array(layer.bias), 0)
@@ -720,6 +734,22 @@ def test_the_wrong_number_of_weights(weights):
         ValueError, match="`weights` must be a list of 3 arrays"
     ):
         layer_separable_conv_2d(None, 4, 3, weights=weights)
+
+
+def test_the_number_of_weights_in_words():
+    for count, rule in ((1, "1 array of"), (2, "2 arrays of"), (3, "3 arrays")):
+        options = {} if count == 1 else {"filters": 4}
+        helper = layer_separable_conv_2d if options else layer_depthwise_conv_2d
+        with pytest.raises(ValueError, match=f"`weights` .* list of {rule}"):
+            helper(kernel_size=3, use_bias=count == 3, weights=[], **options)
+
+
+@pytest.mark.parametrize("count", [8, 9])
+def test_a_long_list_of_weights_is_shown_in_part(count):
+    with pytest.raises(ValueError, match="`weights` must be") as caught:
+        layer_separable_conv_2d(None, 4, 3, weights=[np.zeros(2)] * count)
+    shown = ", ".join(["<ndarray (2,)>"] * 8 + ["..."] * (count - 8))
+    assert str(caught.value).endswith(f"Received: weights=[{shown}]")
 
 
 def test_weights_that_are_no_list():

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from backends import BACKEND, EPSILON, array, tensor, ways
+from backends import BACKEND, EPSILON, array, needs_gradients, tensor, ways
 from cases import CASES, PADDED, SHRUNK
 from reference import Convolution
 
@@ -169,6 +169,45 @@ def test_sums_of_half_precision_are_whole(kernel):
     )
     found = ops.pointwise_conv(x, p, implementation=kernel)
     assert array(found).tolist() == [[[300.0]]]
+
+
+@needs_gradients
+@pytest.mark.parametrize(
+    ("kernel", "rank"),
+    [(name, 1) for name in KERNELS]
+    + [(name, rank) for name in KERNELS[:-1] for rank in (2, 3)],
+)
+def test_gradients_of_half_precision_are_whole(kernel, rank):
+    """The same of the sums over all positions, in which ones are added."""
+    sizes = {1: (600,), 2: (24, 25), 3: (8, 9, 9)}[rank]
+    ones = (1,) * rank
+    shapes = (2, *sizes, 2), (*(3,) * rank, 2, 1), (*ones, 2, 3), (3,)
+    arrays = [np.ones(shape) for shape in shapes]
+    truth = Convolution(*arrays, padding="same")
+    cotangent = np.ones((2, *sizes, 3))
+    slopes = truth.gradients(cotangent)
+
+    def run(inputs, depthwise, pointwise, bias):
+        return ops.separable_conv(
+            inputs,
+            depthwise,
+            pointwise,
+            padding="same",
+            bias=bias,
+            implementation=kernel,
+        )
+
+    *tensors, flow = (tensor(a, "bfloat16") for a in (*arrays, cotangent))
+    *_, function = ways(run, -1, kernel).values()
+    _, found = function(tensors, flow)
+    names = ("inputs", "depthwise", "pointwise", "bias")
+    for name, gradient in zip(names, found, strict=True):
+        np.testing.assert_allclose(
+            array(gradient),
+            slopes[name],
+            rtol=4 * EPSILON["bfloat16"],
+            err_msg=name,
+        )
 
 
 def test_the_preferred_kernel_runs(ran):

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import Convolution
 
-from keras_sepconv import ops
+from keras_sepconv import _facts, ops
+from keras_sepconv._spec import ConvSpec
 
 INPUTS = np.ones((2, 8, 7, 3), "float32")
 DEPTHWISE = np.ones((3, 3, 3, 2), "float32")
@@ -70,7 +71,7 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
     )
     assert x.shape == (None, None, 7, 5)
     assert x.dtype == "float32"
-    kernel = tensor(np.ones((2, 2, 5, 1)))
+    kernel = keras.Variable(np.ones((2, 2, 5, 1)))
     outputs = ops.depthwise_conv(x, kernel, implementation="portable")
     assert outputs.shape == (None, None, 6, 5)
     model = keras.Model(inputs, outputs)
@@ -193,6 +194,10 @@ BAD_CALLS = {
         {"depthwise_kernel": np.ones((3, 2))},
         "`depthwise_kernel` must have the shape (*kernel_size, channels,",
     ),
+    "kernel_rank_6": (
+        {"depthwise_kernel": np.ones((1, 1, 1, 1, 3, 1))},
+        "with 1 to 3 spatial axes",
+    ),
     "kernel_empty": (
         {"depthwise_kernel": np.ones((3, 0, 3, 1))},
         "every size known and positive",
@@ -304,8 +309,42 @@ def test_errors_name_the_function_and_its_arguments(function, kernel):
 def test_implementations_names_its_own_arguments():
     with pytest.raises(ValueError, match="pointwise_conv: `kernel` must have"):
         ops.pointwise_conv(INPUTS, np.ones((3, 2)))
+    wrong = np.ones((3, 2))
     with pytest.raises(ValueError, match="implementations: `depthwise_kernel`"):
-        ops.implementations(INPUTS, np.ones((3, 2)))
+        ops.implementations(INPUTS, wrong)
+    with pytest.raises(ValueError, match="implementations: `pointwise_kernel`"):
+        ops.implementations(INPUTS, DEPTHWISE, wrong)
+    with pytest.raises(TypeError, match="`inputs` must be a tensor"):
+        ops.implementations("image", DEPTHWISE)
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_weights_of_which_not_even_the_rank_is_known(place):
+    """Only TensorFlow has such tensors."""
+    shapes = [array.shape for array in (INPUTS, DEPTHWISE, POINTWISE, BIAS)]
+    shapes[place] = None
+    signature = ops.SeparableConv.signature
+    options = (1, "valid", "channels_last", 1)
+    dtypes = ("float32",) * 4
+    with pytest.raises(ValueError, match="must have the shape") as caught:
+        _facts._find(signature, tuple(shapes), dtypes, options, "float32")
+    received = f"Received: {signature[place + 1]}.shape=None"
+    assert str(caught.value).endswith(received)
+
+
+def test_the_facts_of_a_call_are_found_once(monkeypatch):
+    def found(*args):
+        raise AssertionError("once more")
+
+    def run(bias):
+        options = ((1, 2), ((1, 0), (0, 4)), "channels_last", 1)
+        return ops.depthwise_conv(INPUTS, DEPTHWISE, *options, bias=bias)
+
+    expected = array(run(BIAS[:1].repeat(6)))
+    monkeypatch.setattr(ConvSpec, "normalise", found)
+    np.testing.assert_array_equal(array(run(BIAS[:1].repeat(6))), expected)
+    with pytest.raises(AssertionError, match="once more"):
+        run(None)
 
 
 def test_implementations():

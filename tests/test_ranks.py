@@ -10,7 +10,7 @@ import pytest
 from backends import EPSILON, array, tensor
 from reference import Convolution
 
-from keras_sepconv import convert_model, layers, restore_model
+from keras_sepconv import convert_model, layers, ops, restore_model
 
 LAYERS = [
     layers.SeparableConv1D,
@@ -155,6 +155,79 @@ def test_config_and_weights_go_both_ways(cls, options, rng, tmp_path):
     np.testing.assert_array_equal(
         array(layer(tensor(inputs))), array(back(tensor(inputs)))
     )
+
+
+def every_option_off_its_default(cls, biased):
+    """Returns a value for each argument, different from all others."""
+    rank = int(cls.__name__[-2])
+    separable = "Separable" in cls.__name__
+    options = {
+        "kernel_size": (3, 2, 4)[:rank],
+        "strides": (2, 3, 1)[:rank] if biased else (1,) * rank,
+        "padding": [[1, 2], [0, 3], [2, 0]][:rank],
+        "data_format": "channels_first",
+        "dilation_rate": (1,) * rank if biased else (2, 1, 3)[:rank],
+        "depth_multiplier": 2,
+        "activation": "tanh",
+        "use_bias": biased,
+        "activity_regularizer": keras.regularizers.L1(0.5),
+        "implementation": next(iter(ops.implementations())),
+    }
+    if separable:
+        options["filters"] = 5
+        options["depthwise_use_bias"] = biased
+        options["depthwise_activation"] = "elu"
+    parts = ["depthwise", "bias"] + ["pointwise"] * separable
+    for number, part in enumerate(parts, 1):
+        options |= {
+            f"{part}_initializer": keras.initializers.Constant(number / 16),
+            f"{part}_regularizer": keras.regularizers.L2(number / 8),
+            f"{part}_constraint": keras.constraints.MaxNorm(number, axis=0),
+        }
+    return options
+
+
+def plain(value):
+    """Returns a value that can be compared."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(plain, value))
+    if hasattr(value, "get_config"):
+        return type(value), value.get_config()
+    return getattr(value, "__name__", value)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@every_layer
+def test_every_option_reaches_its_place(cls, biased, tmp_path):
+    """In the layer, in its config, in a copy and in one from a file."""
+    options = every_option_off_its_default(cls, biased)
+    signature = inspect.signature(cls).parameters
+    assert set(signature) - {"kwargs"} == set(options)
+    given = {"name": "mine", "trainable": False, "dtype": "mixed_bfloat16"}
+    layer = cls(**options, **given)
+    config = json.loads(json.dumps(layer.get_config()))
+    inputs = keras.Input((3, *(9, 8, 8)[: layer.rank]), dtype="float32")
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras").layers[-1]
+    for one in (layer, cls.from_config(config), loaded):
+        for name, value in options.items():
+            assert plain(getattr(one, name)) == plain(value), name
+        assert (one.name, one.trainable) == ("mine", False)
+        assert one.dtype_policy.name == "mixed_bfloat16"
+    kept = {"bias"} if not biased else set()
+    attributes = set(cls._attributes.items())
+    for part, attribute in attributes:
+        if part in kept:
+            assert getattr(layer, attribute) is None
+            continue
+        for one in (layer, loaded):
+            weight = getattr(one, attribute)
+            for kind in ("regularizer", "constraint"):
+                option = options[f"{part}_{kind}"]
+                assert plain(getattr(weight, kind)) == plain(option)
+            value = options[f"{part}_initializer"].value
+            np.testing.assert_array_equal(array(weight), value)
 
 
 @every_layer

@@ -2,9 +2,10 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_sepconv._checks import (
@@ -41,6 +42,25 @@ def test_valid_counts_the_windows_that_fit(size, kernel, stride, rate):
     assert one.pad_before(0, size) == one.pad_total(0, size) == 0
 
 
+def test_the_message_about_an_input_that_is_too_small():
+    words = {
+        "valid": 'padding="valid", but along rows the kernel spans 5 '
+        "(kernel_size=(3, 2), dilation_rate=(2, 1)) and the input 2. Use",
+        ((1, 1), (0, 0)): "its padding, but along rows the kernel spans 5 "
+        "(kernel_size=(3, 2), dilation_rate=(2, 1)) and the input 2 with "
+        "zeros around it (2 in all). Use",
+    }
+    for zeros, middle in words.items():
+        one = ConvSpec((3, 2), (1, 1), zeros, "channels_last", (2, 1))
+        with pytest.raises(ValueError, match="test") as caught:
+            one.check_input("test", (None, 2, 9, 3))
+        assert str(caught.value) == (
+            f"test: `inputs` must be as large as the kernel for {middle} "
+            'padding="same" or a larger input. '
+            "Received: inputs.shape=(None, 2, 9, 3)"
+        )
+
+
 @given(st.integers(0, 40), small, small, small)
 def test_same_covers_every_stride(size, kernel, stride, rate):
     one = spec(kernel, stride, "same", rate)
@@ -50,12 +70,15 @@ def test_same_covers_every_stride(size, kernel, stride, rate):
     assert one.output_shape(shape, 5) == (None, outputs, 5)
     before, total = one.pad_before(0, size), one.pad_total(0, size)
     assert 0 <= total - 2 * before <= 1
+    assert type(total) is int
     if outputs:
         reach = (outputs - 1) * stride + (kernel - 1) * rate + 1
         assert total == max(reach - size, 0)
 
 
 @given(st.integers(0, 40), small, small, small, small, small)
+@example(0, 3, 2, 2, 3, 1)
+@example(0, 3, 2, 2, 2, 1)
 def test_zeros_in_numbers_count_the_windows(
     size, kernel, stride, rate, before, after
 ):
@@ -63,7 +86,8 @@ def test_zeros_in_numbers_count_the_windows(
     one = ConvSpec.normalise((kernel,), stride, padding, None, rate)
     starts = range(-before, size + after - (kernel - 1) * rate, stride)
     shape = (None, size, 3)
-    if not starts:
+    # Without a size, as many zeros as "same" has are enough.
+    if not starts and (size or before + after < (kernel - 1) * rate):
         total = f"zeros around it .{before + after} in all"
         with pytest.raises(ValueError, match=total):
             one.check_input("test", shape)
@@ -143,6 +167,73 @@ def test_an_error_of_one_number_shows_the_whole_argument(value):
         assert str(caught.value).endswith(
             f"Received: {name}={short_text(value)}"
         )
+
+
+WHOLE = "a positive whole number"
+ZEROS = "a whole number of zeros, or a list with"
+RULES = {
+    "strides": lambda rank: integers("strides", "x", rank),
+    "padding": lambda rank: padding("x", rank),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "rank", "rule"),
+    [
+        ("strides", 1, WHOLE),
+        ("strides", 2, f"{WHOLE}, or 2 of them"),
+        ("strides", 3, f"{WHOLE}, or 3 of them"),
+        (
+            "padding",
+            1,
+            f'"valid", "same", "causal", {ZEROS} one number or (before, '
+            "after) pair",
+        ),
+        (
+            "padding",
+            2,
+            f'"valid", "same", {ZEROS} 2 numbers or (before, after) pairs, '
+            "one for each axis",
+        ),
+    ],
+)
+def test_the_rule_of_a_message_depends_on_the_rank(name, rank, rule):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        RULES[name](rank)
+    assert str(caught.value) == f"`{name}` must be {rule}. Received: {name}='x'"
+
+
+def test_pairs_of_zeros_have_two_numbers_on_any_rank():
+    for rank in (1, 3):
+        pairs = [[1, 2]] * rank
+        assert padding(pairs, rank) == ((1, 2),) * rank
+        for wrong in ([[1]] * rank, [[1, 2, 3]] * rank, [1] * (rank + 1)):
+            with pytest.raises(ValueError, match="`padding` must be"):
+                padding(wrong, rank)
+
+
+SHORT = {
+    "[1, 1, 1, 1, 1, 1, 1, 1]": [1] * 8,
+    "[1, 1, 1, 1, 1, 1, 1, 1, ...]": [1] * 9,
+    "(1, 1, 1, 1, 1, 1, 1, 1, ...)": (1,) * 9,
+    repr(np.ones(8)): np.ones(8),
+    "<ndarray of shape (9,)>": np.ones(9),
+    "<ndarray of shape (0, 9)>": np.ones((0, 9)),
+    "<KerasTensor of shape (None, 9)>": keras.KerasTensor((None, 9)),
+    repr("x" * 298): "x" * 298,
+    f"'{'x' * 147}...{'x' * 148}'": "x" * 299,
+}
+
+
+@pytest.mark.parametrize(("text", "value"), SHORT.items(), ids=range(9))
+def test_how_a_message_shows_a_value(text, value):
+    assert short_text(value) == text
+
+
+def test_a_number_of_numpy_is_read_as_pythons():
+    for value in (np.float16(3), np.int8(3), np.array(3.0), 3.0):
+        number = integer("size", value)
+        assert (number, type(number)) == (3, int)
 
 
 def test_a_matrix_is_no_list_of_numbers():

@@ -177,8 +177,17 @@ def test_w6_w14_no_output_left(shape, expected):
 
 if BACKEND == "tensorflow":
 
-    @pytest.mark.parametrize("unknown", [(None, 0, 7, 3), (0, None, 7, 3)])
-    def test_e2_one_size_is_zero_and_another_unknown(unknown):
+    @pytest.mark.parametrize(
+        ("unknown", "shape", "strides", "padding", "expected"),
+        [
+            ((None, 0, 7, 3), (5, 0, 7, 3), 1, "same", (5, 0, 7, 4)),
+            ((0, None, 7, 3), (0, 5, 7, 3), 2, "same", (0, 3, 4, 4)),
+            ((0, 8, None, 3), (0, 8, 2, 3), 1, "valid", (0, 6, 0, 4)),
+        ],
+    )
+    def test_e2_one_size_is_zero_and_another_unknown(
+        unknown, shape, strides, padding, expected
+    ):
         """The static check and the run-time check each see only one size."""
         import tensorflow as tf
 
@@ -186,10 +195,9 @@ if BACKEND == "tensorflow":
 
         @tf.function(input_signature=[tf.TensorSpec(unknown)])
         def run(inputs):
-            return ops.separable_conv(inputs, *values[:2], padding="same")
+            return ops.separable_conv(inputs, *values[:2], strides, padding)
 
-        shape = [5 if size is None else size for size in unknown]
-        assert tuple(run(tf.zeros(shape)).shape) == (*shape[:-1], 4)
+        assert tuple(run(tf.zeros(shape)).shape) == expected
 
 
 @pytest.mark.parametrize(

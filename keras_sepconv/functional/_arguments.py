@@ -85,7 +85,7 @@ def raise_for_unknown_names(options: dict[str, Any]) -> None:
 def _nearest(value: Any, names: Sequence[str]) -> str:
     """Returns a hint with the known name that is most like `value`."""
     word = value.lower() if isinstance(value, str) else ""
-    near = difflib.get_close_matches(word, names, 1, cutoff=0.5)
+    near = difflib.get_close_matches(word, names, cutoff=0.5)
     return f'; the nearest name is "{near[0]}"' if near else ""
 
 
@@ -121,8 +121,8 @@ def normalise_for_keras(
         name: normalisers[name](name, value) if name in normalisers else value
         for name, value in arguments.items()
     }
-    groups = options.get("groups", 1)
-    if groups > 1 and options["filters"] % groups:
+    groups = options.get("groups")
+    if groups and options["filters"] % groups:
         rule = f"a divisor of filters={options['filters']}"
         raise wrong("groups", rule, groups)
     return options

@@ -119,7 +119,9 @@ def _compose(layer_class: Any, rank: int, options: dict[str, Any]) -> Any:
 def _layer(layer_class: Any, options: dict[str, Any], dtype: str | None) -> Any:
     """Makes the layer from the options of the user, whose dtype is `dtype`."""
     for name in ("filters", "kernel_size"):
-        if any(options.get(name, 0) is missing for missing in (None, REQUIRED)):
+        # An array is not compared with `==`.
+        value = options.get(name, name)
+        if value is None or value is REQUIRED:
             raise TypeError(f"`{name}` is required. Received: {name}=None")
     trainable = options["trainable"]
     options["trainable"] = trainable is None or boolean("trainable", trainable)
@@ -143,7 +145,7 @@ def _layer(layer_class: Any, options: dict[str, Any], dtype: str | None) -> Any:
 
 def _weight_count(options: dict[str, Any]) -> int:
     count = sum(name.endswith("_initializer") for name in options)
-    return count - (count > 0 and not options["use_bias"])
+    return count - (not options.get("use_bias", True))
 
 
 def _add(

@@ -30,8 +30,8 @@ class Call:
     filters: int | None
     dtype: str
 
-    output_shape: Shape = dataclasses.field(init=False, compare=False)
-    is_empty: bool = dataclasses.field(init=False, compare=False)
+    output_shape: Shape = dataclasses.field(init=False)
+    is_empty: bool = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         channels = self.filters

@@ -55,7 +55,7 @@ def _depthwise_conv(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 
 def _wide(array: Tensor) -> Tensor:
     """Casts half precision to float32, so that sums are precise enough."""
-    return array.astype(np.promote_types(array.dtype, np.float32), copy=False)
+    return np.asarray(array, np.promote_types(array.dtype, np.float32))
 
 
 def _why_not(call: Call) -> str | None:

@@ -263,7 +263,9 @@ def _changes_of_a_call(node: ast.Call, text) -> Iterator[tuple[ast.AST, str]]:
         yield node, call(*arguments, *keywords[:i], *keywords[i + 1 :])
     for i in range(len(arguments) - 1):
         a, b = arguments[i : i + 2]
-        is_same = a == b or name in ("max", "min", "add", "maximum")
+        is_same = a == b or name in (
+            *("max", "min", "add", "maximum", "transpose", "result_type"),
+        )
         if not is_same and not any(word.startswith("*") for word in (a, b)):
             swapped = [*arguments[:i], b, a, *arguments[i + 2 :]]
             yield node, call(*swapped, *keywords)

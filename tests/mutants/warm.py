@@ -222,10 +222,11 @@ def _trace_name(file):
     paths = [
         *pathlib.Path("keras_sepconv").rglob("*.py"),
         *(path for path in tests.glob("*.py") if "test_" not in path.name),
-        *(tests / "mutants" / "warm.py", pathlib.Path(file)),
+        *(tests / "mutants" / "warm.py", pathlib.Path(file.split("::")[0])),
     ]
     for path in sorted(paths):
         state.update(path.read_bytes())
+    state.update(file.encode())
     return f"{pathlib.Path(file).stem}-{state.hexdigest()[:16]}.json"
 
 

@@ -1,0 +1,235 @@
+"""What the command line makes of its words; other tests run the commands."""
+
+import pathlib
+import sys
+
+import pytest
+
+from keras_sepconv import _arguments
+
+FILES = {"weights": "a.h5", "modules": ["b", "c"], "unsafe": True}
+WORDS = [
+    *("--weights", "a.h5", "--import", "b", "--import", "c", "--unsafe"),
+]
+SHAPES = ["--input-shape", "8,7,3", "--input-shape", "1"]
+
+# For each command: words that leave each option off its default, and what they
+# mean.
+EVERY_OPTION = {
+    "bench": (
+        [
+            *("bench", "in.keras", *WORDS, *SHAPES, "--batch", "1,16"),
+            *("--loss", "mse", "--backend", "jax", "torch"),
+            *("--backend", "tensorflow", "--suite", "volume", "sequence"),
+            *("--suite", "applications", "--case", "a*", "b", "--case", "c"),
+            *("--quick", "--seconds", "0.25", "--jit-compile"),
+            *("--implementation", "taps", "--json", "out.json"),
+            *("--compare", "old.json", "--plot", "out.SVG"),
+            *("--markdown", "out.md"),
+        ],
+        {
+            "model": "in.keras",
+            **FILES,
+            "input_shape": [(8, 7, 3), (1,)],
+            "batch": (1, 16),
+            "loss": "mse",
+            "backend": ["jax", "torch", "tensorflow"],
+            "suite": ["volume", "sequence", "applications"],
+            "case": ["a*", "b", "c"],
+            "quick": True,
+            "seconds": 0.25,
+            "jit_compile": True,
+            "implementation": "taps",
+            "json": pathlib.Path("out.json"),
+            "compare": "old.json",
+            "plot": pathlib.Path("out.SVG"),
+            "markdown": pathlib.Path("out.md"),
+        },
+    ),
+    "convert": (
+        [
+            *("convert", "in.h5", "out.keras", *WORDS, "--no-verify"),
+            *("--force", "--json", "--inference", "--restore"),
+            *("--implementation", "taps", "--no-copies", "--equalize"),
+            "--verbose",
+        ],
+        {
+            "source": "in.h5",
+            "target": pathlib.Path("out.keras"),
+            **FILES,
+            **dict.fromkeys(("no_verify", "force", "json"), True),
+            **dict.fromkeys(("inference", "restore", "equalize"), True),
+            "implementation": "taps",
+            "copies": False,
+            "verbose": True,
+        },
+    ),
+    "info": (
+        ["info", "in.keras", *WORDS, *SHAPES, "--json"],
+        {
+            "model": "in.keras",
+            **FILES,
+            "input_shape": [(8, 7, 3), (1,)],
+            "json": True,
+        },
+    ),
+    "stream": (
+        [
+            *("stream", "in.keras", "out.keras", *WORDS, "--no-verify"),
+            *("--force", "--json", "--chunk", "10", "--window", "1"),
+        ],
+        {
+            "source": "in.keras",
+            "target": pathlib.Path("out.keras"),
+            **FILES,
+            **dict.fromkeys(("no_verify", "force", "json"), True),
+            "chunk": 10,
+            "window": 1,
+        },
+    ),
+}
+# The defaults that are neither `None` nor, of a flag, `False`.
+DEFAULTS = {"modules": [], "chunk": 1, "copies": None}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def parsed(words):
+    options = vars(_arguments.parse(words))
+    assert callable(options.pop("refuse"))
+    return options
+
+
+@pytest.mark.parametrize("command", EVERY_OPTION)
+def test_every_option(command):
+    words, expected = EVERY_OPTION[command]
+    assert parsed(words) == {"command": command, **expected}
+
+
+@pytest.mark.parametrize("command", EVERY_OPTION)
+def test_every_default(command):
+    names = ("model", "source", "target")
+    required = ("source", "target") + ("model",) * (command == "info")
+    expected, files = {"command": command}, []
+    for name, value in EVERY_OPTION[command][1].items():
+        default = False if isinstance(value, bool) else None
+        expected[name] = DEFAULTS.get(name, default)
+        if name in names and name in required:
+            expected[name] = value
+            files.append(str(value))
+    assert parsed([command, *files]) == expected
+
+
+def test_copies_are_asked_for_or_refused():
+    files = ["convert", "in.keras", "out.keras"]
+    assert parsed([*files, "--copies"])["copies"] is True
+
+
+# The words after the command, and how the message begins after "argument ".
+REFUSED = {
+    "sizes_zero": ("bench --batch 4,0", "--batch: must be positive whole"),
+    "sizes_half": ("bench --batch 1.5", "--batch: must be positive whole"),
+    "sizes_none": ("info a --input-shape ,", "--input-shape: must be positive"),
+    "number_zero": (
+        "stream a b.keras --chunk 0",
+        "--chunk: must be a positive",
+    ),
+    "number_sign": ("stream a b.keras --window +1", "--window: must be a pos"),
+    "seconds_zero": ("bench --seconds 0", "--seconds: must be a positive num"),
+    "seconds_inf": ("bench --seconds inf", "--seconds: must be a positive num"),
+    "seconds_nan": ("bench --seconds nan", "--seconds: must be a positive num"),
+    "seconds_word": ("bench --seconds one", "--seconds: must be a positive n"),
+    "backend": ("bench --backend numpy", "--backend: invalid choice: 'numpy'"),
+    "suite": ("bench --suite all", "--suite: invalid choice: 'all'"),
+    "target_suffix": ("convert a b.h5", "OUT.keras: must be a .keras file in"),
+    "target_nowhere": ("convert a no/b.keras", "OUT.keras: must be a .keras"),
+    "target_folder": ("stream a c.keras", "OUT.keras: must be a .keras file"),
+    "json_nowhere": ("bench --json no/a.json", "--json: must be a file in a "),
+    "json_folder": ("bench --json c.keras", "--json: must be a file in a "),
+    "markdown": ("bench --markdown c.keras", "--markdown: must be a file in"),
+    "plot_folder": ("bench --plot no/a.png", "--plot: must be a file in a "),
+    "plot_suffix": ("bench --plot a.gif", "--plot: must end in .png, .svg, "),
+    "twice": (
+        "bench -- -- a",
+        "--: must be used once. Received: bench -- -- a",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), REFUSED.values(), ids=REFUSED.keys()
+)
+def test_bad_words(words, message, capsys):
+    pathlib.Path("c.keras").mkdir()
+    with pytest.raises(SystemExit) as end:
+        _arguments.parse(words.split())
+    assert end.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f": error: argument {message}" in error
+    if "Received" in error:
+        assert error.endswith(words.split()[-1])
+
+
+def test_a_picture_needs_matplotlib(monkeypatch, capsys):
+    monkeypatch.setattr(_arguments.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SystemExit):
+        _arguments.parse(["bench", "--plot", "a.png"])
+    assert "argument --plot: needs matplotlib; the" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["-h", "x"], ["draw"]])
+def test_there_must_be_a_command(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        _arguments.parse(words)
+    assert end.value.code == (0 if "-h" in words else 2)
+    text = "".join(capsys.readouterr())
+    assert text.startswith("usage: python -m keras_sepconv")
+    if words == []:
+        assert "the following arguments are required: COMMAND" in text
+
+
+def test_a_later_refusal_names_the_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        _arguments.parse(["info", "a.keras"]).refuse("no such thing")
+    assert end.value.code == 2
+    text = capsys.readouterr().err
+    assert text.startswith("usage: python -m keras_sepconv info ")
+    assert text.endswith("error: no such thing\n")
+
+
+STARTS = {
+    "module": (["-m", "--help"], ["python", "-m", "keras_sepconv", "--help"]),
+    "short": (["-m", "--help"], ["python", "-mkeras_sepconv", "--help"]),
+    "options": (
+        ["-m", "-h"],
+        ["python", "-W", "error", "-mkeras_sepconv", "-h"],
+    ),
+    "script": (["bin/keras-sepconv", "-h"], ["python", "bin/keras-sepconv"]),
+    "windows": (["keras-sepconv.exe", "-h"], ["keras-sepconv.exe", "-h"]),
+}
+OTHERS = {
+    "module": (["-m", "--help"], ["python", "-m", "pytest", "--help"]),
+    "inside": (["-m", "-h"], ["python", "-m", "keras_sepconv.ops", "-h"]),
+    "script": (["bin/pytest", "-h"], ["python", "bin/pytest", "-h"]),
+    "embedded": ([], []),
+}
+
+
+@pytest.mark.parametrize(("argv", "original"), STARTS.values(), ids=STARTS)
+def test_the_command_is_answered_first(argv, original, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    with pytest.raises(SystemExit) as end:
+        _arguments.answer_first()
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m keras_sepconv")
+
+
+@pytest.mark.parametrize(("argv", "original"), OTHERS.values(), ids=OTHERS)
+def test_other_programs_are_left_alone(argv, original, monkeypatch):
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", original)
+    _arguments.answer_first()
