@@ -30,10 +30,8 @@ LEGEND += (
 )
 KIND_NAMES = {"forward": "forward", "training": "training step"}
 # The colours of Okabe and Ito, and shapes for those who see no colours.
-STYLES = {
-    "forward": ("#0072b2", "o", -0.17),
-    "training": ("#e69f00", "s", 0.17),
-}
+_FORWARD, _TRAINING = ("#0072b2", "o", -0.17), ("#e69f00", "s", 0.17)
+STYLES = {"forward": _FORWARD, "training": _TRAINING}
 
 
 def number(value: float) -> str:
@@ -183,7 +181,8 @@ def plot(result: Result, path: pathlib.Path) -> None:
         panels = figure.subplots(1, len(backends), squeeze=False)[0]
         for axes, backend in zip(panels, backends, strict=True):
             _panel(axes, backend)
-        figure.legend(loc="outside lower left", ncols=2)
+        marks = panels[0].get_legend_handles_labels()
+        figure.legend(*marks, loc="outside lower left", ncols=2)
         none = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         metadata = none.get(path.suffix.lower())
         figure.savefig(path, dpi=200, metadata=metadata)
@@ -192,23 +191,29 @@ def plot(result: Result, path: pathlib.Path) -> None:
 def _panel(axes: Any, backend: Result) -> None:
     cases = backend["cases"]
     for kind, (color, mark, shift) in STYLES.items():
-        for row, case in enumerate(cases):
-            if case["wrong"]:
-                axes.text(1, row, " FAILED", va="center", weight="bold")
-            elif kind in case["measurements"]:
-                low, middle, high = case["measurements"][kind]["speedup"]
-                axes.plot([low, high], [row + shift] * 2, color=color)
-                axes.plot(middle, row + shift, mark, color=color, markersize=5)
-        axes.plot([], [], mark, color=color, label=KIND_NAMES[kind])
+        found = [
+            (row + shift, *case["measurements"][kind]["speedup"])
+            for row, case in enumerate(cases)
+            if kind in case["measurements"]
+        ]
+        rows, low, middle, high = (
+            zip(*found, strict=True) if found else [()] * 4
+        )
+        axes.hlines(rows, low, high, color)
+        axes.plot(middle, rows, mark, color=color, label=KIND_NAMES[kind])
+    for row, case in enumerate(cases):
+        if case["wrong"]:
+            axes.text(1, row, " FAILED", va="center", weight="bold")
     axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.6), max(high, 2))
-    axes.axvspan(min(low, 0.6), 1, color="#eeeeee", zorder=0)
+    left, right = axes.get_xlim()
+    axes.axvspan(min(left, 0.6), 1, color="#eeeeee", zorder=0)
     axes.axvline(1, color="black", linewidth=1)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_yticks(range(len(cases)), [case["name"] for case in cases])
-    axes.set_ylim(len(cases) - 0.4, -0.6)
-    axes.set_title(f"{title(backend)}: times faster\nthan stock Keras")
-    axes.set_xlabel(
-        "time of stock Keras / time of ours\nline: quartiles; gray: a loss"
+    axes.set(
+        xlim=(min(left, 0.6), max(right, 2)),
+        ylim=(len(cases) - 0.4, -0.6),
+        xlabel="time of stock Keras / time of ours\n"
+        "line: quartiles; gray: a loss",
+        title=f"{title(backend)}: times faster\nthan stock Keras",
     )
