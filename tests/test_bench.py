@@ -384,12 +384,12 @@ def test_the_overhead_of_a_call(capsys, monkeypatch, tmp_path):
     pair = {"torch"} if BACKEND == "torch" else set()
     layer = {"stock", "ours", "accelerated"}
     for case, who in zip(
-        cases, ({"stock", "ours"} | pair, layer | pair, layer), strict=True
+        cases, (layer | pair, layer, {"stock", "ours"} | pair), strict=True
     ):
         (measured,) = case["measurements"].values()
         assert measured["milliseconds"].keys() == who
     text = capsys.readouterr().out
-    (row,) = re.findall(r"^DepthwiseConv2D .*", text, re.M)
+    (row,) = re.findall(r"^ *separable_conv .*", text, re.M)
     median = measured["milliseconds"]["ours"][1]
     assert report.number(1000 * median) in row.split()
     assert "microseconds" in text

@@ -17,7 +17,7 @@ from keras_sepconv.bench.results import Result
 
 # The number of calls that are timed together.
 CALLS = 60
-NAMES = ("separable_conv", "SeparableConv2D", "DepthwiseConv2D")
+NAMES = ("SeparableConv2D", "DepthwiseConv2D", "separable_conv")
 _CASE = Case("tiny", (8, 8), 8, 1, 8, (3, 3), batch=1)
 _WHO = {"stock": keras, "ours": keras_sepconv, "accelerated": keras}
 
