@@ -25,7 +25,6 @@ from keras_sepconv.bench import (
     layers,
     measure,
     networks,
-    overhead,
     report,
     results,
 )
@@ -380,7 +379,7 @@ def test_the_overhead_of_a_call(capsys, monkeypatch, tmp_path):
     result = results.load(tmp_path / "a.json")
     schemas.check("bench", result)
     cases = result["backends"][0]["cases"]
-    assert [case["name"] for case in cases] == list(overhead.NAMES)
+    assert [case["name"] for case in cases] == list(layers.OVERHEADS)
     pair = {"torch"} if BACKEND == "torch" else set()
     layer = {"stock", "ours", "accelerated"}
     for case, who in zip(

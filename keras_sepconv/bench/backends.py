@@ -24,10 +24,7 @@ def subject(
     weights: Callable[[], Any],
     xla: bool,
 ) -> Subject:
-    """Returns a function of inputs and weights as users run it.
-
-    `xla` lets TensorFlow compile it; JAX always does, and torch never.
-    """
+    """Returns a function as users run it; `xla` is for TensorFlow alone."""
     make = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
     return make[keras.backend.backend()](function, weights, xla)
 
@@ -112,9 +109,9 @@ def _torch(function: Any, weights: Any, xla: bool) -> Subject:
 def device() -> str:
     """Returns the name of the default device."""
     if keras.backend.backend() == "jax":
-        import jax
+        from jax import devices
 
-        return str(jax.devices()[0].device_kind)
+        return str(devices()[0].device_kind)
     if keras.backend.backend() == "torch":
         from torch import cuda
 
@@ -178,11 +175,7 @@ def _flax(case: Case, weights: list[np.ndarray]) -> Subject:
 
 
 def torch_pair(case: Case, weights: list[np.ndarray]) -> Any:
-    """Returns the two convolutions of torch, in channels_last memory.
-
-    They add as many zeros on one side as on the other. With a stride, `"same"`
-    does not; then they do as much work, but the numbers differ.
-    """
+    """Returns the two convolutions of torch, in channels_last memory."""
     import torch
 
     wide, rank = case.channels * case.multiplier, len(case.sizes)

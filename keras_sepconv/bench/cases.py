@@ -136,9 +136,8 @@ def _case(row: str) -> Case:
         found = tuple(map(int, given.get(letter, "1").split("x")))
         return found if len(found) == rank else found * rank
 
-    (multiplier, *_), images = numbers("m"), "separable"
-    if multiplier > 1:
-        images = "multiplier"
+    multiplier = numbers("m")[0]
+    images = "separable" if multiplier == 1 else "multiplier"
     return Case(
         *(name, tuple(sizes), channels, multiplier, int(filters)),
         *(numbers("k"), numbers("s"), numbers("d"), batch),

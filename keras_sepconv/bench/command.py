@@ -15,14 +15,11 @@ from rich.console import Console
 
 from keras_sepconv import kernels
 from keras_sepconv._arguments import BACKENDS, OVERHEAD, SUITES
-from keras_sepconv.bench import layers, networks, overhead, report, results
+from keras_sepconv.bench import layers, networks, report, results
 from keras_sepconv.bench.cases import QUICK
 from keras_sepconv.bench.measure import Task, machine, measure
 from keras_sepconv.bench.results import Result
 from keras_sepconv.tools import _source
-
-# Frameworks read this when they are imported.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,8 +60,9 @@ def _on(
 ) -> Result:
     """Measures here, or in a process with another backend or one thread."""
     now = {**os.environ, "KERAS_BACKEND": keras.backend.backend()}
-    one_thread = _ONE_THREAD if OVERHEAD in (options.suite or ()) else {}
-    needed = {"KERAS_BACKEND": backend, **one_thread}
+    needed = {"KERAS_BACKEND": backend}
+    if OVERHEAD in (options.suite or ()):
+        needed["OMP_NUM_THREADS"] = "1"  # Read when torch is imported.
     if needed.items() <= now.items():
         return measure(tasks, options)
     return elsewhere(needed, tasks, options)
@@ -99,10 +97,10 @@ def _tasks(options: argparse.Namespace) -> list[Task]:
     suites, patterns = options.suite or SUITES, options.case or ["*"]
     return [
         task
-        for task in (*layers.TASKS, *overhead.TASKS)
+        for task in layers.TASKS
         if task.suite in suites
         and any(fnmatch.fnmatchcase(task.name, p) for p in patterns)
-        and (not options.quick or task.name in (*QUICK, *overhead.NAMES))
+        and (not options.quick or task.name in (*QUICK, *layers.OVERHEADS))
     ]
 
 

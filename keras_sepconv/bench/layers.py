@@ -1,13 +1,19 @@
-"""Prepares what is timed for one layer: stock Keras, ours, floor and peers."""
+"""Prepares what is timed for one layer: stock Keras, ours, floor and peers.
+
+And what one eager call costs for an image of almost no size, the overhead.
+"""
 
 import argparse
 import functools
+import time
 from typing import Any
 
 import keras
 import numpy as np
 
+import keras_sepconv
 from keras_sepconv import layers
+from keras_sepconv._arguments import OVERHEAD
 from keras_sepconv._spec import Tensor
 from keras_sepconv.bench import backends
 from keras_sepconv.bench.cases import CASES, Case
@@ -121,10 +127,9 @@ def _layer(layer: Any, jit_compile: bool) -> Any:
             return layer.stateless_call(weights, [], inputs)[0]
         return layer(inputs)
 
-    def weights() -> list[Tensor]:
-        return [weight.value for weight in layer.weights]
-
-    return backends.subject(call, weights, jit_compile)
+    return backends.subject(
+        call, lambda: [weight.value for weight in layer.weights], jit_compile
+    )
 
 
 def _check(
@@ -146,7 +151,8 @@ def _check(
     value = [[_last(case, one[0])] for one in (expected, magnitudes)]
     for name in entries.keys() - {"stock", "ours", "floor"}:
         found = entries[name].results()[:1]
-        # torch pads alike on both sides; "same" with a stride does not.
+        # torch adds as many zeros on one side as on the other; "same" with a
+        # stride does not. Then torch does as much work with other numbers.
         even = case.padding == "same" and max(case.strides) == 1
         if name != "torch" or even:
             messages = disagreements(found, *value)
@@ -196,4 +202,60 @@ def _contest(case: Case, options: argparse.Namespace) -> Contest:
 TASKS = [
     Task(c.name, c.description, c.suite, functools.partial(_contest, c))
     for c in CASES
+]
+
+
+# The number of calls that are timed together.
+CALLS = 60
+OVERHEADS = ("SeparableConv2D", "DepthwiseConv2D", "separable_conv")
+_TINY = Case("tiny", (8, 8), 8, 1, 8, (3, 3), batch=1)
+_WHO = {"stock": keras, "ours": keras_sepconv, "accelerated": keras}
+
+
+def _overhead(name: str, options: argparse.Namespace) -> Contest:
+    arrays = [np.abs(a) for a in _TINY.arrays(np.random.default_rng(0))]
+    arrays[-1] *= 0  # The operations get no bias.
+    images, *weights = map(keras.ops.convert_to_tensor, arrays)
+    chosen = {"implementation": options.implementation}
+    runs: Runs = {}
+    for who, module in _WHO.items():
+        given = {"padding": "same", **(chosen if who == "ours" else {})}
+        if name == "separable_conv":
+            if who != "accelerated":
+                run = functools.partial(module.ops.separable_conv, **given)
+                runs[who] = functools.partial(run, images, *weights[:2])
+            continue
+        if name == "SeparableConv2D":
+            given["filters"] = _TINY.filters
+        layer = getattr(module.layers, name)(kernel_size=3, **given)
+        layer.build(images.shape)
+        layer.set_weights([*arrays[1 : len(layer.weights)], arrays[-1]])
+        if who == "accelerated":
+            keras_sepconv.accelerate(layer, **chosen)
+        runs[who] = functools.partial(layer, images)
+    if keras.backend.backend() == "torch" and name != "DepthwiseConv2D":
+        pair = backends.torch_pair(_TINY, arrays[1:])
+        runs["torch"] = functools.partial(pair, images.movedim(-1, 1))
+    check = functools.partial(_check_overhead, runs)
+    return Contest({"forward": runs}, check, time.process_time, CALLS)
+
+
+def _check_overhead(runs: Runs) -> tuple[list[str], dict[str, Result]]:
+    """Compares all with stock Keras."""
+    results = {name: keras.ops.convert_to_numpy(runs[name]()) for name in runs}
+    if "torch" in results:
+        results["torch"] = np.moveaxis(results["torch"], 1, -1)
+    # All numbers are positive: a sum is its sum of absolute values.
+    stock = [results["stock"]]
+    wrong = [
+        f"{name}: {message}"
+        for name, found in results.items()
+        for message in disagreements([found], stock, stock)
+    ]
+    return wrong, {}
+
+
+TASKS += [
+    Task(name, "1x8x8x8", OVERHEAD, functools.partial(_overhead, name))
+    for name in OVERHEADS
 ]

@@ -23,9 +23,6 @@ from keras_sepconv.bench.results import Quartiles, Result
 Runs: TypeAlias = dict[str, Callable[[], object]]
 Times: TypeAlias = dict[str, list[float]]
 
-# The fewest rounds that have quartiles, for cases that take seconds.
-MIN_ROUNDS = 3
-
 
 class Contest(NamedTuple):
     """All that is run for one case: functions by kind and name.
@@ -60,20 +57,19 @@ def interleaved(
     Other load on the machine that lasts longer than a round slows all functions
     alike. What ran just before also matters: it leaves a cold cache, or memory
     that can be used again. So each function runs once untimed before it is
-    timed, and each round has a new order. After `seconds` no new round begins.
+    timed, and each round has a new order. After `seconds` no new round begins,
+    but quartiles need three.
     """
     times: Times = {name: [] for name in runs}
     names, order = list(runs), random.Random(0)
     start = now()
-    rounds = 0
-    while rounds < MIN_ROUNDS or now() - start < seconds:
+    while len(times[names[0]]) < 3 or now() - start < seconds:
         for name in order.sample(names, len(names)):
             runs[name]()
             begin = now()
             for _ in range(calls):
                 runs[name]()
             times[name].append((now() - begin) / calls)
-        rounds += 1
     return times
 
 

@@ -52,11 +52,10 @@ def _check(
 ) -> tuple[list[str], dict[str, Result]]:
     """Compares all with stock Keras, which takes a training step."""
     stock, wrong = models["stock"], []
-    expected, nearby = predicted(stock, inputs), _rounded(stock, inputs)
-    near = predicted(stock, nearby)
+    expected, unit = predicted(stock, inputs), _verify.epsilon(stock)
+    near = predicted(stock, _rounded(stock, inputs))
     for name, model in models.items():
         found = predicted(model, inputs)
-        unit = _verify.epsilon(stock)
         text = _verify.disagreement(expected, found, unit, near)
         if text:
             wrong.append(f"{name} predicts something else: {text}")

@@ -51,11 +51,9 @@ def _ratio(value: float) -> Text:
 
 def place(result: Result) -> str:
     """Returns the machine and the Python of a run."""
-    text = (
-        "{processor}, {cores} cores, {threads} threads, {system}, "
-        "Python {python}"
-    )
-    return text.format(**result["machine"]).replace("None", "?")
+    text = "{processor}, {cores} cores, {threads} threads, {system}, Python "
+    machine = result["machine"]
+    return text.format(**machine).replace("None", "?") + machine["python"]
 
 
 def how(backend: Result) -> str:
