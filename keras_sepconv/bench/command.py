@@ -1,6 +1,5 @@
 """The command line of `python -m keras_sepconv bench`."""
 
-import argparse
 import datetime
 import fnmatch
 import os
@@ -8,7 +7,8 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from argparse import Namespace
+from collections.abc import Iterator
 
 import keras
 from rich.console import Console
@@ -22,7 +22,7 @@ from keras_sepconv.bench.results import Result
 from keras_sepconv.tools import _source
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: Namespace) -> int:
     """Measures, prints and writes; returns the exit code."""
     active = keras.backend.backend()
     backends = list(dict.fromkeys(options.backend or [active]))
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     return int(any(c["wrong"] for b in result["backends"] for c in b["cases"]))
 
 
-def _measure(options: argparse.Namespace, backends: list[str]) -> Result:
+def _measure(options: Namespace, backends: list[str]) -> Result:
     now = datetime.datetime.now(datetime.UTC)
     tasks = networks.own(options) if options.model else _tasks(options)
     return {
@@ -55,9 +55,7 @@ def _measure(options: argparse.Namespace, backends: list[str]) -> Result:
     }
 
 
-def _on(
-    backend: str, tasks: Sequence[Task], options: argparse.Namespace
-) -> Result:
+def _on(backend: str, tasks: list[Task], options: Namespace) -> Result:
     """Measures here, or in a process with another backend or one thread."""
     now = {**os.environ, "KERAS_BACKEND": keras.backend.backend()}
     needed = {"KERAS_BACKEND": backend}
@@ -69,7 +67,7 @@ def _on(
 
 
 def elsewhere(
-    needed: dict[str, str], tasks: Sequence[Task], options: argparse.Namespace
+    needed: dict[str, str], tasks: list[Task], options: Namespace
 ) -> Result:
     """Measures in a new process; if it fails, this one ends with its code."""
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **needed}
@@ -92,7 +90,7 @@ def elsewhere(
         return found
 
 
-def _tasks(options: argparse.Namespace) -> list[Task]:
+def _tasks(options: Namespace) -> list[Task]:
     """Returns the cases that the options choose."""
     suites, patterns = options.suite or SUITES, options.case or ["*"]
     return [
@@ -104,9 +102,7 @@ def _tasks(options: argparse.Namespace) -> list[Task]:
     ]
 
 
-def _objections(
-    options: argparse.Namespace, backends: list[str]
-) -> Iterator[str]:
+def _objections(options: Namespace, backends: list[str]) -> Iterator[str]:
     """Yields errors about arguments that do not fit together."""
     if options.loss is not None:
         try:

@@ -3,22 +3,22 @@
 And what one eager call costs for an image of almost no size, the overhead.
 """
 
-import argparse
 import functools
 import time
-from typing import Any
+from argparse import Namespace
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
-import keras_sepconv
-from keras_sepconv import layers
+from keras_sepconv import layers, ops
 from keras_sepconv._arguments import OVERHEAD
 from keras_sepconv._spec import Tensor
 from keras_sepconv.bench import backends
 from keras_sepconv.bench.cases import CASES, Case
 from keras_sepconv.bench.measure import Contest, Runs, Task
 from keras_sepconv.bench.results import KINDS, Result
+from keras_sepconv.tools import accelerate
 
 # The allowed difference of two sums, relative to the sum of absolute values: 8
 # roundoffs of float32 for the errors of each. docs/benchmark.md says why so few
@@ -30,10 +30,11 @@ _WEIGHTS = ("inputs", "depthwise_kernel", "pointwise_kernel", "bias")
 _NAMES = ("value", *(f"gradient of {name}" for name in _WEIGHTS))
 
 
+Arrays: TypeAlias = list[np.ndarray]
+
+
 def disagreements(
-    found: list[np.ndarray],
-    expected: list[np.ndarray],
-    magnitudes: list[np.ndarray],
+    found: Arrays, expected: Arrays, magnitudes: Arrays
 ) -> list[str]:
     """Compares values and gradients with those of stock Keras.
 
@@ -77,9 +78,7 @@ class _Entry:
         return [np.asarray(keras.ops.convert_to_numpy(r)) for r in results]
 
 
-def contest(
-    case: Case, stock: Any, ours: Any, jit_compile: bool = False
-) -> Contest:
+def contest(case: Case, stock: Any, ours: Any, xla: bool = False) -> Contest:
     """Prepares two layers with the same weights, the floor and the peers."""
     rng = np.random.default_rng(0)
     inputs, *weights = case.arrays(rng)
@@ -89,7 +88,7 @@ def contest(
     for name, layer in (("stock", stock), ("ours", ours)):
         layer.build(inputs.shape)
         layer.set_weights(weights)
-        subject = _layer(layer, jit_compile)
+        subject = _layer(layer, xla)
         entries[name] = _Entry(subject, inputs, cotangent)
     inputs, cotangent = _last(case, inputs), _last(case, cotangent)
     # The floor is the matrix product of the pointwise step alone.
@@ -97,7 +96,7 @@ def contest(
     rows = cotangent.reshape(-1, case.filters)
     between = rng.standard_normal((len(rows), matrix.shape[0]), "float32")
     subject = backends.subject(
-        lambda inputs, own: inputs @ own[0], lambda: [matrix.value], jit_compile
+        lambda inputs, own: inputs @ own[0], lambda: [matrix.value], xla
     )
     entries["floor"] = _Entry(subject, between, rows)
     for name, subject in backends.peers(case, weights).items():
@@ -119,7 +118,7 @@ def _last(case: Case, array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(array, 1, -1)) if first else array
 
 
-def _layer(layer: Any, jit_compile: bool) -> Any:
+def _layer(layer: Any, xla: bool) -> Any:
     """Returns a layer as users run it on the active backend."""
 
     def call(inputs: Tensor, weights: Any) -> Tensor:
@@ -128,7 +127,7 @@ def _layer(layer: Any, jit_compile: bool) -> Any:
         return layer(inputs)
 
     return backends.subject(
-        call, lambda: [weight.value for weight in layer.weights], jit_compile
+        call, lambda: [weight.value for weight in layer.weights], xla
     )
 
 
@@ -192,7 +191,7 @@ class _GroupedConv3D(layers.SeparableConv3D):
         return keras.ops.add(outputs, self.bias)
 
 
-def _contest(case: Case, options: argparse.Namespace) -> Contest:
+def _contest(case: Case, options: Namespace) -> Contest:
     ours = getattr(layers, f"SeparableConv{len(case.sizes)}D")(
         **case.arguments(), implementation=options.implementation
     )
@@ -209,29 +208,29 @@ TASKS = [
 CALLS = 60
 OVERHEADS = ("SeparableConv2D", "DepthwiseConv2D", "separable_conv")
 _TINY = Case("tiny", (8, 8), 8, 1, 8, (3, 3), batch=1)
-_WHO = {"stock": keras, "ours": keras_sepconv, "accelerated": keras}
 
 
-def _overhead(name: str, options: argparse.Namespace) -> Contest:
+def _overhead(name: str, options: Namespace) -> Contest:
     arrays = [np.abs(a) for a in _TINY.arrays(np.random.default_rng(0))]
     arrays[-1] *= 0  # The operations get no bias.
     images, *weights = map(keras.ops.convert_to_tensor, arrays)
     chosen = {"implementation": options.implementation}
     runs: Runs = {}
-    for who, module in _WHO.items():
+    for who in ("stock", "ours", "accelerated"):
         given = {"padding": "same", **(chosen if who == "ours" else {})}
+        of = (layers, ops) if who == "ours" else (keras.layers, keras.ops)
         if name == "separable_conv":
             if who != "accelerated":
-                run = functools.partial(module.ops.separable_conv, **given)
+                run = functools.partial(of[1].separable_conv, **given)
                 runs[who] = functools.partial(run, images, *weights[:2])
             continue
         if name == "SeparableConv2D":
             given["filters"] = _TINY.filters
-        layer = getattr(module.layers, name)(kernel_size=3, **given)
+        layer = getattr(of[0], name)(kernel_size=3, **given)
         layer.build(images.shape)
         layer.set_weights([*arrays[1 : len(layer.weights)], arrays[-1]])
         if who == "accelerated":
-            keras_sepconv.accelerate(layer, **chosen)
+            accelerate(layer, **chosen)
         runs[who] = functools.partial(layer, images)
     if keras.backend.backend() == "torch" and name != "DepthwiseConv2D":
         pair = backends.torch_pair(_TINY, arrays[1:])

@@ -1,6 +1,5 @@
 """Measures cases on the active backend, each beside others in turns."""
 
-import argparse
 import gc
 import importlib.metadata
 import os
@@ -10,6 +9,7 @@ import random
 import re
 import statistics
 import time
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -38,12 +38,12 @@ class Contest(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A case; `contest` prepares what is run, by the command's options."""
+    """A case; `contest` prepares what is run."""
 
     name: str
     description: str
     suite: str
-    contest: Callable[[argparse.Namespace], Contest]
+    contest: Callable[[Namespace], Contest]
 
 
 def interleaved(
@@ -102,7 +102,7 @@ def measurement(times: Times) -> Result:
     }
 
 
-def _case(task: Task, options: argparse.Namespace) -> Result:
+def _case(task: Task, options: Namespace) -> Result:
     runs, check, now, calls = task.contest(options)
     seconds, (wrong, costs) = options.seconds, check()
     return {
@@ -119,7 +119,7 @@ def _case(task: Task, options: argparse.Namespace) -> Result:
     }
 
 
-def measure(tasks: Sequence[Task], options: argparse.Namespace) -> Result:
+def measure(tasks: list[Task], options: Namespace) -> Result:
     """Returns the measurements; shows a progress bar on stderr."""
     name, cases = keras.backend.backend(), []
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -1,9 +1,9 @@
 """Prepares whole models: as they are, accelerated, and converted."""
 
-import argparse
 import functools
 import math
 import warnings
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -125,7 +125,7 @@ def _labels(model: Any, inputs: Any) -> Any:
 
 
 def prepare(
-    name: str, load: Callable[[], Any], inputs: Any, options: argparse.Namespace
+    name: str, load: Callable[[], Any], inputs: Any, options: Namespace
 ) -> Contest:
     """Prepares a model as it is, accelerated, and converted."""
 
@@ -159,7 +159,7 @@ def prepare(
     return contest(models, inputs, labels, moved)
 
 
-def own(options: argparse.Namespace) -> list[Task]:
+def own(options: Namespace) -> list[Task]:
     """Returns a user's model with each batch size."""
 
     def load() -> Any:

@@ -51,9 +51,9 @@ def _ratio(value: float) -> Text:
 
 def place(result: Result) -> str:
     """Returns the machine and the Python of a run."""
-    text = "{processor}, {cores} cores, {threads} threads, {system}, Python "
-    machine = result["machine"]
-    return text.format(**machine).replace("None", "?") + machine["python"]
+    text = "{processor}, {cores} cores, {threads} threads, {system}, "
+    text += "Python {python}"
+    return text.format(**result["machine"]).replace("None", "?")
 
 
 def how(backend: Result) -> str:
