@@ -204,8 +204,6 @@ TASKS = [
 ]
 
 
-# The number of calls that are timed together.
-CALLS = 60
 OVERHEADS = ("SeparableConv2D", "DepthwiseConv2D", "separable_conv")
 _TINY = Case("tiny", (8, 8), 8, 1, 8, (3, 3), batch=1)
 
@@ -236,7 +234,7 @@ def _overhead(name: str, options: Namespace) -> Contest:
         pair = backends.torch_pair(_TINY, arrays[1:])
         runs["torch"] = functools.partial(pair, images.movedim(-1, 1))
     check = functools.partial(_check_overhead, runs)
-    return Contest({"forward": runs}, check, time.process_time, CALLS)
+    return Contest({"forward": runs}, check, time.process_time, calls=60)
 
 
 def _check_overhead(runs: Runs) -> tuple[list[str], dict[str, Result]]:

@@ -5,7 +5,7 @@ import pathlib
 import re
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 KINDS = ("forward", "training")
 # The suite of a user's own model, and the group of all suites.
@@ -26,8 +26,7 @@ def rounded(result: Result) -> Result:
     def number(text: str) -> float:
         return float(f"{float(text):.4g}")
 
-    found: Result = json.loads(json.dumps(result), parse_float=number)
-    return found
+    return cast(Result, json.loads(json.dumps(result), parse_float=number))
 
 
 def save(result: Result, path: pathlib.Path) -> None:
@@ -41,8 +40,7 @@ def save(result: Result, path: pathlib.Path) -> None:
 
 def load(path: pathlib.Path) -> Result:
     """Reads a result."""
-    result: Result = json.loads(path.read_text())
-    return result
+    return cast(Result, json.loads(path.read_text()))
 
 
 def title(backend: Result) -> str:
