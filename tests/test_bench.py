@@ -84,6 +84,11 @@ def test_a_row_of_the_table_is_read():
     assert (case.multiplier, case.kernel_size) == (4, (3, 3))
 
 
+def test_tensorflow_takes_the_names_of_the_stock_layers():
+    names = [layers.stock(case).name for case in CASES]
+    assert all(re.fullmatch("[a-z0-9][a-z0-9_]*", name) for name in names)
+
+
 @pytest.mark.parametrize(("seconds", "rounds"), [(0.001, 3), (100, 15)])
 def test_every_round_runs_each_once(seconds, rounds):
     ticks, order = itertools.count(), []

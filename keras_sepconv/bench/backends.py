@@ -32,7 +32,7 @@ def subject(
 def _jax(function: Any, weights: Any, xla: bool) -> Subject:
     import jax
 
-    def forward(weights: Any, inputs: Tensor, _: Tensor) -> Tensor:
+    def forward(weights: Any, inputs: Tensor, unused: Tensor) -> Tensor:
         return function(inputs, weights)
 
     def training(weights: Any, inputs: Tensor, cotangent: Tensor) -> Any:
@@ -62,7 +62,7 @@ def _jax(function: Any, weights: Any, xla: bool) -> Subject:
 def _tensorflow(function: Any, weights: Any, xla: bool) -> Subject:
     import tensorflow as tf
 
-    def forward(inputs: Tensor, _: Tensor) -> Any:
+    def forward(inputs: Tensor, unused: Tensor) -> Any:
         return [function(inputs, weights())]
 
     def training(inputs: Tensor, cotangent: Tensor) -> Any:

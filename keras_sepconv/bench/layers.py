@@ -163,9 +163,9 @@ def stock(case: Case) -> Any:
     """Returns the layer of Keras, or what users run if there is none."""
     options = case.arguments()
     if len(case.sizes) == 3:
-        return _GroupedConv3D(**options)
+        return _GroupedConv3D(**options, name="grouped")
     if case.padding == "causal":
-        return _CausalConv1D(**options | {"padding": "valid"})
+        return _CausalConv1D(**options | {"padding": "valid"}, name="causal")
     return getattr(keras.layers, f"SeparableConv{len(case.sizes)}D")(**options)
 
 
