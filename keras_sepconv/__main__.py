@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from keras_sepconv import _arguments
 from keras_sepconv.bench import command as bench
-from keras_sepconv.tools import command as convert
-from keras_sepconv.tools import info, stream
+from keras_sepconv.tools.commands import convert, info, stream
 
 _COMMANDS = {
     "bench": bench.run,

@@ -158,8 +158,7 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
     add(
         "--jit-compile",
         action="store_true",
-        help="compile with XLA on TensorFlow; the default of --implementation "
-        "is then taps",
+        help="compile with XLA on TensorFlow",
     )
     add(
         "--implementation",
@@ -323,7 +322,7 @@ def _add_input_shape(add: Callable[..., Any]) -> None:
 
 
 def _add_source(add: Callable[..., Any]) -> None:
-    """Adds the options with which `tools/_source.py` reads a model."""
+    """Adds the options with which `tools/commands/shared.py` reads a model."""
     add(
         "--weights",
         metavar="WEIGHTS",

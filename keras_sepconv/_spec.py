@@ -5,6 +5,7 @@ from the public functions to the kernels.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
@@ -173,10 +174,14 @@ class ConvSpec:
             size: The size of the input: an `int`, or a scalar integer tensor.
         """
         stride = self.strides[axis]
+        return (size - self.lost(axis) + stride - 1) // stride
+
+    def lost(self, axis: int) -> int:
+        """Returns how many positions the output has less, at stride 1."""
         if self.padding == "same":
-            return (size + stride - 1) // stride
-        total = self.pad_total(axis, size)
-        return (size + total - self.spans[axis] + stride) // stride
+            return 0
+        zeros = 0 if isinstance(self.padding, str) else sum(self.padding[axis])
+        return self.spans[axis] - 1 - zeros
 
     def pad_before(self, axis: int, size: Any) -> Any:
         """Returns the number of zeros that padding puts before spatial `axis`.
@@ -188,22 +193,41 @@ class ConvSpec:
             return self.padding[axis][0]
         return self.pad_total(axis, size) // 2
 
-    def pads(self, axis: int, size: Any) -> tuple[Any, Any]:
+    def pads(
+        self,
+        axis: int,
+        size: Any,
+        maximum: Callable[[Any, int], Any] = keras.ops.maximum,
+    ) -> tuple[Any, Any]:
         """Returns the numbers of zeros before and after spatial `axis`."""
-        before = self.pad_before(axis, size)
-        return before, self.pad_total(axis, size) - before
+        if not isinstance(self.padding, str):
+            return self.padding[axis]
+        total = self.pad_total(axis, size, maximum)
+        return total // 2, total - total // 2
 
-    def pad_total(self, axis: int, size: Any) -> Any:
-        """Returns the number of zeros on both sides of spatial `axis`."""
+    def pad_total(
+        self,
+        axis: int,
+        size: Any,
+        maximum: Callable[[Any, int], Any] = keras.ops.maximum,
+    ) -> Any:
+        """Returns the number of zeros on both sides of spatial `axis`.
+
+        Args:
+            axis: The number of the spatial axis, from 0.
+            size: The size of the input: an `int`, or what `maximum` takes.
+            maximum: Returns the larger of a size that is no `int` and an `int`.
+        """
         if self.padding == "valid":
             return 0
         if not isinstance(self.padding, str):
             return sum(self.padding[axis])
+        if self.strides[axis] == 1:
+            # The same number for a size that is only known at run time.
+            return self.spans[axis] - 1
         reach = (self.output_size(axis, size) - 1) * self.strides[axis]
         total = reach + self.spans[axis] - size
-        if isinstance(total, int):
-            return max(total, 0)
-        return keras.ops.maximum(total, 0)
+        return max(total, 0) if isinstance(total, int) else maximum(total, 0)
 
     def output_shape(self, shape: Shape, channels: int) -> Shape:
         """Returns the shape of the output for an input of `shape`.

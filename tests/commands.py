@@ -102,7 +102,7 @@ def _pip(words: list[str]) -> None:
 
 
 def _tox(words: list[str]) -> None:
-    if words in ([], ["list"]):
+    if words in ([], ["list"], ["run-parallel"]):
         return
     if words[:2] != ["run", "-e"]:
         raise ValueError(f"tox is not called so here: {words}")

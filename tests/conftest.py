@@ -40,22 +40,29 @@ ONCE = {
     "test_arguments.py": ("numpy",),
     "test_bench.py": ("numpy", "torch"),
     "test_command.py": ("numpy",),
+    "test_comparison.py": ("numpy", "torch"),
     "test_convert.py": ("numpy", "torch"),
     "test_convert_state.py": ("numpy", "torch"),
     "test_counts.py": ("numpy",),
     "test_deploy.py": ("numpy", "torch"),
+    "test_edges.py": ("numpy",),
     "test_docs.py": ("numpy", "torch"),
     "test_family.py": ("numpy",),
+    "test_fold.py": ("numpy",),
     "test_functional.py": ("numpy", "torch"),
     "test_guards.py": ("numpy",),
     "test_hostile.py": ("numpy",),
     "test_info.py": ("numpy",),
+    "test_inputs.py": ("numpy",),
     "test_layers.py": ("numpy", "torch"),
     "test_load.py": ("numpy", "torch"),
     "test_ranks.py": ("numpy", "torch"),
+    "test_report.py": ("numpy",),
+    "test_rules.py": ("numpy",),
     "test_results_page.py": ("numpy",),
     "test_spec.py": ("numpy",),
     "test_streaming.py": ("numpy",),
+    "test_swaps.py": ("numpy", "torch"),
 }
 
 # After so many seconds a test must say why, with the marker `slow`.
@@ -144,6 +151,23 @@ def _reproducible():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """Records the names of the kernels that run."""
+    from keras_sepconv import kernels
+
+    names = []
+
+    def choose(call, implementation=None):
+        kernel = original(call, implementation)
+        names.append(kernel.name)
+        return kernel
+
+    original = kernels.choose
+    monkeypatch.setattr(kernels, "choose", choose)
+    return names
 
 
 @pytest.fixture

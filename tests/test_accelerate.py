@@ -33,9 +33,9 @@ from networks import (
 import keras_sepconv as ks
 from keras_sepconv import accelerate, decelerate, kernels
 from keras_sepconv.layers._call import is_accelerated
-from keras_sepconv.tools import _verify
-from keras_sepconv.tools._swap import STOCK
-from keras_sepconv.tools._tree import layers
+from keras_sepconv.tools.conversion import comparison
+from keras_sepconv.tools.inspection.convolutions import STOCK
+from keras_sepconv.tools.inspection.tree import layers
 
 L = keras.layers
 
@@ -123,7 +123,7 @@ NUMBERS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_model_is_reached_and_computes_the_same(form):
     model = shaken(FORMS[form]())
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     stock = predicted(model, inputs)
     assert ran(lambda: model(inputs)) == 0
     report = accelerate(model)
@@ -185,7 +185,7 @@ def test_the_file_loads_where_this_package_is_not(tmp_path):
     model = shaken(sequential())
     accelerate(model)
     model.save(tmp_path / "fast.keras")
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     np.save(tmp_path / "inputs.npy", inputs)
     code = f"""
 import sys
@@ -222,7 +222,7 @@ def test_copies_are_plain():
 def test_compiled_functions_are_made_anew():
     model = shaken(inverted_residuals())
     outer = Around(model)
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     stock = keras.tree.flatten(model.predict_on_batch(inputs))
     outer.predict_on_batch(inputs)
     accelerate(outer)
@@ -325,7 +325,7 @@ def test_what_is_left_says_why():
     )
     plain = on_the_layer.call
     on_the_layer.call = lambda inputs: plain(2.0 * inputs)
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     stock = predicted(model, inputs)
     report = accelerate(model)
     assert [row.layer for row in report.accelerated] == ["own_kernel"]
@@ -437,7 +437,7 @@ def test_a_model_that_would_compute_something_else_stays_as_it_was(
     monkeypatch,
 ):
     model = shaken(inverted_residuals())
-    model.predict_on_batch(_verify.sample(model))
+    model.predict_on_batch(comparison.sample(model))
     compiled = model.predict_function
     wrong(monkeypatch, "project")
     with pytest.raises(ValueError, match="so does layer project") as caught:
@@ -546,7 +546,7 @@ def test_layers_to_come_are_fast(tmp_path):
         assert type(models[0].layers[3]) is L.SeparableConv2D
     assert not fast(before)
     assert [len(fast(model)) for model in models] == [4, 4, 4, 2]
-    inputs = _verify.sample(before)
+    inputs = comparison.sample(before)
     loaded = models[1]
     assert ran(lambda: loaded.predict_on_batch(inputs)) == 4
     assert_alike(predicted(loaded, inputs), predicted(before, inputs))
@@ -651,7 +651,7 @@ def test_many_threads_begin_and_end():
 
 def test_many_threads_on_one_model():
     model = shaken(sequential())
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     stock = predicted(model, inputs)
 
     def work(number):

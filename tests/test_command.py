@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import types
+import warnings
 import zipfile
 
 import h5py
@@ -18,11 +19,16 @@ import pytest
 import schemas
 from backends import BACKEND
 from pages import ROOT
+from rich.status import Status
 
 import keras_sepconv
 from keras_sepconv import _arguments, layers
 from keras_sepconv.__main__ import main
-from keras_sepconv.tools._source import _objects, in_own_words
+from keras_sepconv.tools.commands.shared import (
+    _objects,
+    attempt,
+    in_own_words,
+)
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
 
@@ -59,10 +65,17 @@ def test_convert_and_back(source, tmp_path, capsys):
         normalisation,
         layers.Conv2D,
     ]
-    assert main(["convert", "--restore", str(fast), str(stock)]) == 0
+    arguments = ["convert", "--restore", str(fast), str(stock)]
+    assert main([*arguments, "--verbose"]) == 0
     text = capsys.readouterr().out
     assert "small: 2 of 2 convolutions converted." in text
     assert "keras_sepconv" not in text
+    assert "keras SeparableConv2D" in text
+    assert main([*arguments, "--force"]) == 0
+    assert (
+        capsys.readouterr().out
+        == text[: text.index("\n  layer")].rstrip(" \n") + "\n"
+    )
     assert kinds(stock) == kinds(source)
     x = np.random.default_rng(0).standard_normal((2, 9, 9, 3))
     before, *after = (
@@ -152,6 +165,17 @@ def test_an_architecture_and_its_weights(source, tmp_path):
     assert kinds(target)[0] is layers.SeparableConv2D
 
 
+def test_a_module_in_the_folder_comes_first(old, tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    text = "raise ImportError('the other one')"
+    (tmp_path / "other" / "their_functions.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    monkeypatch.delitem(sys.modules, "their_functions", raising=False)
+    before = list(sys.path)
+    assert main(["info", old, "--import", "their_functions"]) == 0
+    assert sys.path == before
+
+
 def test_what_a_file_needs(old, capsys):
     for command in (["convert", old, "out.keras"], ["info", old]):
         assert main(command) == 1
@@ -202,7 +226,7 @@ def test_what_is_imported_from_a_module():
     code = (
         "from json import dumps\ndef f(): pass\ndef _g(): pass\n"
         "class C: pass\nclass D(C): __module__ = 'theirs.inside'\n"
-        "class E(C): __module__ = 'theirs_too'\nx = 3\n"
+        "class E(C): __module__ = 'theirs_too'\nx = 3\nc = C()\n"
     )
     exec(code, vars(module))
     assert set(_objects(module)) == {"f", "C", "D"}
@@ -213,6 +237,41 @@ def test_warnings_are_plain(old, capsys):
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "In '" in x]
     assert line.startswith("python -m keras_sepconv convert: In 'sequential")
     assert line.endswith("so it is not restored.")
+
+
+def test_a_warning_is_said_once_and_others_are_as_they_are(capsys):
+    def work():
+        for category in (UserWarning, DeprecationWarning, FutureWarning) * 2:
+            warnings.warn("be\n careful", category, stacklevel=1)
+        warnings.warn("and slow", stacklevel=1)
+        print("loading")
+        return 3
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        assert attempt("info", work) == 3
+    assert [one.category for one in found] == [DeprecationWarning] * 2
+    assert {one.filename for one in found} == {__file__}
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "python -m keras_sepconv info: be careful",
+        "python -m keras_sepconv info: and slow",
+        "loading",
+    ]
+
+
+@pytest.mark.parametrize("restore", [False, True])
+def test_what_it_does_is_shown_while_it_does_it(
+    source, tmp_path, monkeypatch, restore
+):
+    said = []
+    monkeypatch.setattr(Status, "update", lambda _, text: said.append(text))
+    target = tmp_path / "out.keras"
+    arguments = ["convert", str(source), str(target)]
+    assert main([*arguments, *["--restore"] * restore]) == 0
+    assert said == ["converting small", f"writing {target}"]
 
 
 def test_an_existing_file_needs_force(source, tmp_path, capsys):
@@ -292,7 +351,7 @@ def test_a_model_that_would_compute_something_else(
     source, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(
-        "keras_sepconv.tools._verify.difference",
+        "keras_sepconv.tools.conversion.comparison.difference",
         lambda *_: ("layer 'separable': its output is off", []),
     )
     target = tmp_path / "out.keras"
@@ -300,6 +359,9 @@ def test_a_model_that_would_compute_something_else(
     assert "layer 'separable'" in capsys.readouterr().err
     assert not target.exists()
     assert main(["convert", "--no-verify", str(source), str(target)]) == 0
+    arguments = ["convert", "--force", "--restore", str(source), str(target)]
+    assert main(arguments) == 1
+    assert main([*arguments, "--no-verify"]) == 0
 
 
 def test_the_version(capsys):
@@ -330,17 +392,15 @@ def test_every_argument_is_explained(command, capsys, monkeypatch):
         assert re.search(r"(\n|\S {2,})\s*[a-z]", argument), argument
 
 
-@pytest.mark.slow("it starts several processes")
-def test_the_process_ends_with_the_code(source, tmp_path):
-    command_line = [sys.executable, "-m", "keras_sepconv", "convert"]
-    target = tmp_path / "out.keras"
-    for code in (0, 2):
-        run = subprocess.run(
-            [*command_line, str(source), str(target)],
-            capture_output=True,
-            check=False,
-        )
-        assert run.returncode == code
+@pytest.mark.slow("it starts a process")
+def test_the_process_ends_with_the_code(source):
+    """Two is the code of a wrong argument: the target is the source."""
+    run = subprocess.run(
+        [sys.executable, "-m", "keras_sepconv", "convert", source, source],
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 2
 
 
 def started(*words, **environment):

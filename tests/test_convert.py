@@ -23,7 +23,7 @@ from networks import (
 from rich.console import Console
 
 from keras_sepconv import convert_model, layers, restore_model
-from keras_sepconv.tools import _swap, _verify, report
+from keras_sepconv.tools.conversion import comparison, swaps
 
 L = keras.layers
 
@@ -38,7 +38,7 @@ def outputs(model, inputs):
 
 
 def assert_alike(model, other):
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     for one, two in zip(
         outputs(model, inputs), outputs(other, inputs), strict=True
     ):
@@ -257,7 +257,9 @@ def test_what_cannot_be_converted_is_reported():
         model.add(L.SeparableConv2D(4, 1, **strided))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "keras_sepconv.tools._verify.difference", lambda *_: (None, [])
+            comparison,
+            "difference",
+            lambda *_: (None, []),
         )
         fast = convert_model(shaken(model))
     left = {row.layer: row.reason for row in fast.conversion_report.left}
@@ -404,32 +406,6 @@ def test_folding_into_each_kind_of_layer(rank):
     assert_alike(model, fast)
 
 
-def test_what_is_more_than_its_kernel_takes_nothing_in():
-    model = keras.Sequential(
-        [
-            keras.Input((6, 6, 4)),
-            L.Conv2D(4, 3, name="low"),
-            L.BatchNormalization(),
-        ]
-    )
-    model.layers[0].enable_lora(2)
-    report = convert_model(model, inference=True).conversion_report
-    (row,) = report.unfolded
-    assert row.reason == "low before it has more than its kernel"
-
-
-def test_the_sizes_that_are_tried():
-    def tried(least):
-        stack = [keras.Input((None, None, 1)), L.AveragePooling2D(least)]
-        return _verify.sample(keras.Sequential(stack)).shape
-
-    assert tried(1) == (2, 32, 32, 1)
-    # Keras 3.6 takes an image that is too small.
-    if KERAS >= (3, 15):
-        assert tried(65) == (2, 128, 128, 1)
-        assert tried(129) == (2, 224, 224, 1)
-
-
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize(
     "make",
@@ -516,7 +492,7 @@ def test_zeros_stay_before_what_does_not_pad_as_they_do(after):
 
 def test_the_report_counts_ours_and_all(monkeypatch):
     monkeypatch.setattr(
-        "keras_sepconv.tools.convert.multiply_adds",
+        "keras_sepconv.tools.conversion.convert.multiply_adds",
         lambda model, where: (
             sum(map(where, model.layers)),
             len(model.layers),
@@ -527,109 +503,6 @@ def test_the_report_counts_ours_and_all(monkeypatch):
     assert fast.conversion_report.share == 0.5
     stock = restore_model(fast, verify=False)
     assert stock.conversion_report.multiply_adds == (None, 2)
-
-
-def test_the_report_names_three_layers_of_a_kind():
-    rows = [report.Row(name, "Conv2D", None, "why") for name in "abcd"]
-    copies = (
-        report.Row("e", "Conv2D", "2 copies"),
-        report.Row("f", "Conv2D", None, "none"),
-    )
-    for number, names in ((3, "a, b, c"), (4, "a, b, c, ...")):
-        left = tuple(rows[:number])
-        said = report.ConversionReport("net", (), left, copied=copies)
-        assert str(said).split("\n") == [
-            f"net: 0 of {number} convolutions converted.",
-            "  1 Conv2D written with copies",
-            f"  {number} Conv2D left, why: {names}",
-        ]
-    for column, cells in enumerate(
-        (
-            ["e", "f", *"abcd"],
-            ["Conv2D"] * 6,
-            ["2 copies", "no copies: none", *["unchanged: why"] * 4],
-        )
-    ):
-        assert list(said.table().columns[column].cells) == cells
-
-
-def test_names_are_printed_as_they_are():
-    file = io.StringIO()
-    report.console(file=file, force_terminal=True).print("[bold]:smile: 3")
-    assert file.getvalue() == "[bold]:smile: 3\n"
-
-
-def test_how_far_off_rounding_goes():
-    """2**14 roundoffs of the difference between examples, 64 of the output."""
-    outputs = np.array([[0.0, 4.0], [1.0, 4.0]])
-    bound = (2.0**14 + 64 * 4) * 2.0**-24
-    for sign in (-1, 1):
-        for part, differs in ((0.9, False), (1.1, True)):
-            found = outputs + np.array([[0.0, sign * part * bound], [0.0] * 2])
-            said = _verify.disagreement([outputs], [found])
-            assert (said is not None) == differs
-    # A narrow dtype explains at most a quarter of the difference.
-    for unit, bound in ((2.0**-11, 0.25 + 0.125), (2.0**-8, 0.25 + 1.0)):
-        for part, differs in ((0.9, False), (1.1, True)):
-            found = outputs + np.array([[0.0, part * bound], [0.0] * 2])
-            said = _verify.disagreement([outputs], [found], unit)
-            assert (said is not None) == differs
-    # With one example, the spread inside it counts. The change that one
-    # rounding of the inputs causes counts too.
-    one = outputs[:1]
-    bound = (2.0**14 + 64) * 4 * 2.0**-24
-    assert _verify.disagreement([one], [one + 0.9 * bound]) is None
-    assert _verify.disagreement([one], [one + 1.1 * bound]) is not None
-    moved = [one + 1e-2]
-    assert _verify.disagreement([one], [one + 0.6], moved=moved) is None
-    assert _verify.disagreement([one], [one + 0.7], moved=moved) is not None
-
-
-@pytest.mark.parametrize(
-    ("dtype", "unit"),
-    [
-        ("float64", 2.0**-24),
-        ("float32", 2.0**-24),
-        ("float16", 2.0**-11),
-        ("mixed_bfloat16", 2.0**-8),
-    ],
-)
-def test_the_least_precise_layer_counts(dtype, unit):
-    layers = [keras.Input((3,)), L.ReLU(dtype=dtype), L.ReLU()]
-    assert _verify.epsilon(keras.Sequential(layers)) == unit
-
-
-def test_every_output_is_compared():
-    ones, none = np.ones((2, 3)), np.ones((0, 3))
-    said = _verify.disagreement([ones], [np.ones((2, 1))])
-    assert said == "its output has the shape (2, 1), not (2, 3)"
-    assert _verify.disagreement([none, ones], [none, ones]) is None
-    assert _verify.disagreement([none, ones], [none, 2 * ones]) is not None
-
-
-def test_what_is_compared():
-    whole = keras.Input((3, 3), dtype="int32")
-    parts = [keras.Input((3, 3), dtype=f"float{n}") for n in (64, 32)]
-    truth = keras.Input((3, 3), dtype="bool")
-    inputs = [whole, truth, *parts]
-    model = keras.Model(inputs, [keras.ops.cast(whole, "float32")])
-    integers, truths, double, single = _verify.sample(model)
-    assert np.unique(integers).tolist() == [0, 1]
-    assert truths.dtype == bool
-    assert np.unique(truths).tolist() == [False, True]
-    for drawn, dtype in ((double, "float64"), (single, "float32")):
-        assert drawn.dtype == dtype
-        assert drawn.shape == (2, 3, 3)
-        assert drawn.min() < -0.5 < 0.5 < drawn.max()
-    seen = _verify.predict(inner_model("inner"))
-    assert [one.dtype for one in seen.outputs] == ["float32"]
-
-
-def test_a_nan_is_a_difference_unless_both_are():
-    ones, nan = np.ones((2, 3)), np.array([[1.0, 1.0, np.nan], [1.0] * 3])
-    assert _verify.disagreement([ones], [nan]) is not None
-    assert _verify.disagreement([nan], [ones]) is not None
-    assert _verify.disagreement([nan], [nan]) is None
 
 
 def test_an_adapted_normalization_is_carried():
@@ -679,7 +552,7 @@ def test_what_recurrent_layers_remember_is_carried():
             L.LSTM(2, stateful=True, name="lstm"),
         ]
     )
-    inputs = _verify.sample(model)
+    inputs = comparison.sample(model)
     first = array(model(inputs))
     fast = convert_model(model)
     second = array(model(inputs))
@@ -690,12 +563,13 @@ def test_what_recurrent_layers_remember_is_carried():
 def test_a_model_with_code_of_its_own_is_verified(monkeypatch):
     model = Own(inner_model("inner"))
     model(np.ones((2, 8, 8, 3)))
-    fast = convert_model(shaken(model))
-    assert not fast.conversion_report.notes
-    (row,) = fast.conversion_report.converted
-    assert row.layer == "inner/separable"
+    for inference in (False, True):
+        fast = convert_model(shaken(model), inference=inference)
+        assert not fast.conversion_report.notes
+        (row,) = fast.conversion_report.converted
+        assert row.layer == "inner/separable"
     monkeypatch.setattr(
-        "keras_sepconv.tools._carry.copy_weights", lambda *_: None
+        "keras_sepconv.tools.conversion.carry.copy_weights", lambda *_: None
     )
     with pytest.raises(ValueError, match="must compute the same"):
         convert_model(model)
@@ -738,22 +612,22 @@ def test_a_model_that_cannot_predict_is_converted_and_not_verified():
 
 
 def test_a_result_that_cannot_predict_is_refused(monkeypatch):
-    predict = _verify._outputs
+    predict = comparison._outputs
 
     def once(model, *batches):
-        monkeypatch.setattr(_verify, "_outputs", fail)
+        monkeypatch.setattr(comparison, "_outputs", fail)
         return predict(model, *batches)
 
     def fail(model, *batches):
         raise TypeError("no such dtype")
 
-    monkeypatch.setattr(_verify, "_outputs", once)
+    monkeypatch.setattr(comparison, "_outputs", once)
     with pytest.raises(ValueError, match="result cannot predict: no such dty"):
         convert_model(inner_model("inner"))
 
 
 def test_a_wrong_conversion_is_refused(monkeypatch):
-    convert = "keras_sepconv.tools._carry._assign"
+    convert = "keras_sepconv.tools.conversion.carry._assign"
 
     def forget(variable, other):
         if "depthwise" not in variable.path:
@@ -964,6 +838,7 @@ def test_a_functional_model_of_any_class_is_converted_by_its_graph(
     report = fast.conversion_report
     assert not report.left
     assert len(report.folded) == inference
+    assert fast.compiled is not inference
     names = [type(one).__name__ for one in (model, *model.layers)]
     classes = [name for name in names if "Library" in name]
     notes = [note for note in report.notes if "is gone" in note]
@@ -996,7 +871,7 @@ def test_the_code_of_a_subclass_is_kept():
     assert type(fast) is Doubled
     assert_alike(model, fast)
     report = fast.conversion_report
-    assert {row.reason for row in report.left} == {_swap.AROUND}
+    assert {row.reason for row in report.left} == {swaps.AROUND}
     assert report.notes == (
         "`keras_sepconv.accelerate` also reaches layers that another layer "
         "creates in its own code.",
@@ -1047,7 +922,7 @@ def test_a_layer_without_a_name_in_its_config_keeps_its_name(inference):
 def test_the_layer_that_differs_is_named_with_its_own_difference(monkeypatch):
     """The message names neither a folded layer nor the whole model."""
     model = shaken(sequential())
-    assign = "keras_sepconv.tools._carry._assign"
+    assign = "keras_sepconv.tools.conversion.carry._assign"
 
     def forget(variable, other):
         scale = 0.5 if "classes/kernel" in variable.path else 1.0

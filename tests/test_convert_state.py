@@ -1,11 +1,14 @@
 """What a conversion does not change, and which state it copies."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 from backends import BACKEND, array
 
 from keras_sepconv import convert_model, restore_model
+from keras_sepconv.tools.conversion.carry import same
 
 L = keras.layers
 
@@ -306,11 +309,100 @@ def test_t9_what_cannot_be_carried_is_said():
     model = small()
     model.compile("sgd", "mse")
     model.optimizer.temperature = 2.0
+    model.optimizer.nothing = None
     model.optimizer.watch = object()
     fast = convert_model(model, verify=False)
     (note,) = fast.conversion_report.notes
     assert "`watch` is not carried" in note
     assert fast.optimizer.temperature == 2.0
+    assert fast.optimizer.nothing is None
+
+
+class Compiled(keras.Sequential):
+    """A model that describes its own way to compile, without an optimizer."""
+
+    def compile(self, speed):
+        optimizer = keras.optimizers.SGD(speed, momentum=0.5)
+        super().compile(optimizer, "mse")
+
+    def get_compile_config(self):
+        return {"speed": float(array(self.optimizer.learning_rate))}
+
+    def compile_from_config(self, config):
+        self.compile(**config)
+
+
+def test_t9_a_model_with_its_own_way_to_compile_keeps_it():
+    model = Compiled([keras.Input((6, 6, 3)), L.SeparableConv2D(4, 3)])
+    model.compile(0.25)
+    model.optimizer.build(model.trainable_variables)
+    for variable in model.optimizer.variables[2:]:
+        variable.assign(variable + 3.0)
+    fast = convert_model(model, verify=False)
+    assert not fast.conversion_report.notes
+    assert float(array(fast.optimizer.learning_rate)) == 0.25
+    assert array(fast.optimizer.variables[-1]).min() == 3.0
+    for one, other in zip(
+        model.optimizer.variables, fast.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(array(other), array(one))
+
+
+def test_t9_a_model_without_an_optimizer_stays_without_one():
+    # Keras itself cannot compile one with weights again.
+    model = keras.Sequential([L.SeparableConv2D(4, 3)])
+    model.compile(optimizer=None, loss="mse")
+    fast = convert_model(model, verify=False)
+    assert fast.compiled
+    assert fast.optimizer is None
+    assert fast.loss == "mse"
+    assert not fast.conversion_report.notes
+    assert not convert_model(small(), verify=False).compiled
+
+
+def test_flags_and_policies_of_the_whole_model_are_carried():
+    for frozen in (False, True):
+        model = small()
+        model.trainable = not frozen
+        model.get_layer("separable").pointwise_kernel.trainable = False
+        model.dtype_policy = "mixed_bfloat16"
+        fast = convert_model(model, verify=False)
+        assert fast.trainable is not frozen
+        assert fast.dtype_policy.name == "mixed_bfloat16"
+        flags = [[v.trainable for v in m.variables] for m in (model, fast)]
+        assert flags[0] == flags[1] == [not frozen, False, not frozen]
+
+
+def holder(*shapes):
+    """Returns a stand-in for a layer with weights of some shapes."""
+    weights = [
+        types.SimpleNamespace(path=f"it/{number}", shape=shape)
+        for number, shape in enumerate(shapes)
+    ]
+    return types.SimpleNamespace(name="it", variables=weights)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (((2,),), (), "nothing stands where there is it/0 of the shape (2,)"),
+        ((), ((2,),), "it/0 of the shape (2,) stands where there is nothing"),
+        (
+            ((2,), (3, 4)),
+            ((2,), (4, 3)),
+            "it/1 of the shape (4, 3) stands where there is it/1 of the shape "
+            "(3, 4)",
+        ),
+    ],
+)
+def test_weights_that_are_not_the_same_are_told(before, after, message):
+    one, other = holder(*before), holder(*after)
+    with pytest.raises(ValueError, match="can make again from") as caught:
+        same(one, other, "variables")
+    numbers = f"with {len(before)} variables, then {len(after)}"
+    assert message in str(caught.value)
+    assert str(caught.value).endswith(f"Received: 'it', {numbers}")
+    assert same(one, one, "variables") == one.variables
 
 
 def test_t9_what_was_set_after_compiling_is_carried():

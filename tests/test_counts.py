@@ -7,14 +7,14 @@ from backends import array
 
 import keras_sepconv
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools._tree import layers
-from keras_sepconv.tools.counts import (
+from keras_sepconv.tools.inspection.counts import (
     Counts,
     layer_counts,
     model_counts,
     multiply_adds,
     sum_counts,
 )
+from keras_sepconv.tools.inspection.tree import layers
 
 stock = keras.layers
 
@@ -149,6 +149,28 @@ def test_dense(layer, shape):
     )
 
 
+def test_a_size_that_only_one_side_knows():
+    layer = stock.EinsumDense("abc,cd->abd", (None, 5))
+    for sizes in ((3, None), (None, 3), (3, 3)):
+        inputs, outputs = (
+            (None, n, m) for n, m in zip(sizes, (7, 5), strict=True)
+        )
+        assert layer_counts(layer, inputs, outputs) == Counts(other=105)
+
+
+def test_operations_that_multiply_are_not_counted():
+    inputs = keras.Input((4, 4))
+    for operation, known in (
+        (keras.ops.matmul, False),
+        (keras.ops.dot, False),
+        (lambda x, y: keras.ops.einsum("abc,acd->abd", x, y), False),
+        (keras.ops.maximum, True),
+    ):
+        model = keras.Model(inputs, operation(inputs, inputs))
+        assert (multiply_adds(model)[1] == 0) == known
+        assert sum_counts(model_counts(model)) == (Counts(), known)
+
+
 def test_zeros_of_padding_count():
     shape = (9, 8, 3)
     layer = with_kernels(
@@ -202,8 +224,12 @@ def test_what_multiplies_nothing_and_what_is_not_counted():
     assert layer_counts(stock.Conv2D(4, 1), unknown, unknown) is None
     assert layer_counts(stock.DepthwiseConv2D(1), unknown, unknown) is None
     assert layer_counts(stock.Dense(4), unknown, unknown) is None
-    normed = stock.SpectralNormalization(stock.Conv2D(4, 1))
-    assert layer_counts(normed, shape, shape) == Counts(pointwise=1024)
+    for layer in (stock.Conv2D(4, 1), stock.SeparableConv2D(4, 1)):
+        channels = (None, 8, 8, None)
+        assert layer_counts(layer, channels, shape) is None
+    normed = stock.SpectralNormalization(stock.Conv2D(6, 1))
+    outputs = (None, 8, 8, 6)
+    assert layer_counts(normed, shape, outputs) == Counts(pointwise=1536)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +241,8 @@ def test_published_numbers(name, published):
     rows = model_counts(model)
     counts, complete = sum_counts(rows)
     assert complete
-    assert counts.total == published == multiply_adds(model)[1]
+    assert counts.total == published
+    assert multiply_adds(model) == (published, published)
     assert sum(row.parameters for row in rows) == model.count_params()
     # The layers of Keras that hold an input stay unnamed.
     assert len(rows) == len(model.layers) - 1
@@ -257,7 +284,7 @@ def test_nested_and_shared(encoder):
         {"y": encoder(tensors["b"]), "x": encoder(tensors["a"])},
         name="inner",
     )
-    x, y = keras.tree.flatten(inner({"a": left, "b": right}))
+    x, y = keras.tree.flatten(inner({"a": left, "b": right}, training=False))
     outputs = stock.Concatenate(axis=1, name="join")([x, y]) + 1.0
     model = keras.Model([left, right], [outputs, encoder(right)])
     before, weights = model.get_config(), len(model.weights)
@@ -276,7 +303,7 @@ def test_nested_and_shared(encoder):
     assert complete
     assert counts == PLACE * (8 * (5 + 6 + 6))
     assert sum(row.parameters for row in rows) == model.count_params()
-    assert max(row.output_shapes[0][1] for row in rows) == 11
+    assert max(row.outputs[0][1] for row in rows) == 11
     # The model is as it was.
     assert model.get_config() == before
     assert len(model.weights) == weights
@@ -305,10 +332,10 @@ def test_unknown_sizes(encoder):
     assert multiply_adds(encoder)[1] is None
     rows = model_counts(encoder)
     assert [row.counts for row in rows] == [None, Counts(), None]
-    assert rows[0].output_shapes == ((None, None, 8, 8),)
+    assert rows[0].outputs == ((None, None, 8, 8),)
     rows = model_counts(encoder, [(5, 8, 4)])
     assert sum_counts(rows) == (PLACE * (5 * 8), True)
-    assert rows[0].output_shapes == ((None, 5, 8, 8),)
+    assert rows[0].outputs == ((None, 5, 8, 8),)
 
 
 @pytest.mark.parametrize("shapes", [[], [(5, 8)], [(5, 9, 4)], [(5, 8, 4)] * 2])
@@ -337,6 +364,7 @@ def test_a_model_that_is_not_built():
     rows = model_counts(model)
     assert [row.counts for row in rows] == [None, None]
     assert [row.parameters for row in rows] == [None, None]
+    assert [row.steps for row in rows] == [1, 1]
     assert multiply_adds(model)[1] is None
     rows = model_counts(model, [(5, 8, 4)])
     assert sum_counts(rows) == (PLACE * (5 * 8), True)
@@ -397,6 +425,141 @@ def test_layers_inside_a_layer_and_its_own_weights(weighs):
     inner, *own = model_counts(model)
     assert (inner.path[1:], inner.counts) == (("dense",), Counts(other=15))
     assert [(row.counts, row.parameters) for row in own] == [(None, 9)][:weighs]
+
+
+def test_a_layer_that_is_its_own_model():
+    layer = Scaled(True)
+    layer(np.ones((2, 5), "float32"))
+    inner, own = model_counts(layer)
+    assert (inner.path, own.path) == (("dense",), (layer.name,))
+    # The batch is that of the call; an unknown one is a single example.
+    assert inner.inputs == ((2, 5),)
+    model = keras.Sequential([keras.Input((5,)), Scaled(True)])
+    assert model_counts(model)[0].inputs == ((1, 5),)
+
+
+class Two(stock.Layer):
+    """Calls layers of Keras in its own code, with arguments by name."""
+
+    def __init__(self):
+        super().__init__(name="two")
+        self.attention = stock.MultiHeadAttention(2, 3, name="attention")
+
+    def call(self, one, other):
+        return self.attention(one, value=other)
+
+
+class Joined(stock.Layer):
+    def call(self, one, other):
+        return keras.ops.concatenate([one, other], 1)
+
+
+def test_arguments_by_name():
+    one, other = keras.Input((5, 3)), keras.Input((7, 3))
+    outputs = [Two()(one, other=other), Joined(name="joined")(one, other=other)]
+    for rows in (
+        model_counts(keras.Model([one, other], outputs)),
+        model_counts(keras.Model([one, other], outputs), [(5, 3), (7, 3)]),
+    ):
+        found = {"/".join(row.path): row.inputs for row in rows}
+        # Keras's layer is one layer, whatever it has inside.
+        assert found == {
+            "two/attention": ((1, 5, 3), (1, 7, 3)),
+            "joined": ((None, 5, 3), (None, 7, 3)),
+        }
+
+
+class Whole(stock.Layer):
+    """A layer for integers only."""
+
+    def call(self, inputs):
+        return keras.ops.cast(inputs, "float32")
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def compute_output_spec(self, inputs):
+        if inputs.dtype != "int32":
+            raise TypeError(inputs.dtype)
+        return keras.KerasTensor(inputs.shape)
+
+
+class Around(stock.Layer):
+    """Calls another layer in its own code."""
+
+    def __init__(self, inner):
+        super().__init__(name="around")
+        self.inner = inner
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+    def compute_output_spec(self, inputs):
+        return self.inner.compute_output_spec(inputs)
+
+
+def test_integers_stay_integers():
+    inputs = keras.Input((4, 5), dtype="int32")
+    one = keras.Input((4, 5), dtype="int32")
+    model = keras.Model(
+        inputs,
+        [
+            stock.TimeDistributed(Whole(name="each"), name="steps")(inputs),
+            Around(Whole(name="inner"))(inputs),
+            keras.Model(one, Whole(name="graph")(one), name="model")(inputs),
+        ],
+    )
+    found = {"/".join(r.path): r.inputs for r in model_counts(model)}
+    assert found == {
+        "steps/each": ((None, 5),),
+        "around/inner": ((1, 4, 5),),
+        "model/graph": ((None, 4, 5),),
+    }
+
+
+class Stubborn(Around):
+    """Its code works only in a call with values."""
+
+    def call(self, inputs):
+        raise TypeError("not now")
+
+
+def test_what_came_before_code_that_does_not_work_is_counted():
+    layers = [stock.Dense(4, name="first"), Stubborn(stock.Dense(2, name="it"))]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    first, inner = model_counts(model)
+    assert (first.path, first.counts.total) == (("first",), 12)
+    assert (inner.path, inner.inputs) == (("around", "it"), ())
+    assert inner.counts is None
+
+
+def test_layers_of_keras_are_whole_before_they_are_built():
+    both = stock.Bidirectional(stock.LSTM(2), name="both")
+    assert paths(keras.Sequential([both])) == ["both"]
+
+
+class Grumbling(stock.Layer):
+    def compute_output_spec(self, inputs):
+        raise ValueError("\n  It is off.\nIn many lines.")
+
+
+def test_why_shapes_do_not_fit_is_told_in_one_line():
+    layer = Grumbling(name="it")
+    with pytest.raises(ValueError, match=r"batch: It is off\. Received"):
+        model_counts(layer, [(3,)])
+
+
+def test_layers_that_are_accelerated_stay_so():
+    model = keras.Sequential(
+        [keras.Input((5, 5, 3)), Around(stock.DepthwiseConv2D(3))]
+    )
+    keras_sepconv.accelerate(model, verify=False)
+    before = vars(model.layers[0].inner)["call"]
+    assert model_counts(model)[0].counts.total == 9 * 9 * 3
+    assert vars(model.layers[0].inner)["call"] is before
 
 
 class Shy(stock.Layer):

@@ -7,7 +7,8 @@ from backends import BACKEND
 from networks import shaken
 
 from keras_sepconv import convert_model, layers
-from keras_sepconv.tools import _channels
+from keras_sepconv.tools.conversion import channels, copies, equalization
+from keras_sepconv.tools.conversion.carry import serialized
 
 L = keras.layers
 
@@ -67,6 +68,60 @@ def test_a_multiplier_is_written_as_copies(first):
     )
 
 
+def graph():
+    """A depthwise convolution, and what a convolution reads of it."""
+    inputs = keras.Input((9, 8, 4))
+    hidden = L.DepthwiseConv2D(
+        3, depth_multiplier=2, dtype="mixed_bfloat16", name="first"
+    )(inputs)
+    hidden = L.ReLU(dtype="mixed_bfloat16", name="between")(hidden)
+    outputs = L.Conv2D(3, 1, name="reads")(hidden)
+    return shaken(keras.Model(inputs, [outputs, L.ReLU()(inputs)]))
+
+
+def test_copies_in_a_graph_have_the_names_and_the_dtype_of_the_layer():
+    model = graph()
+    fast = convert(model, copies=True, verify=False)
+    first = fast.get_layer("first")
+    assert [layer.name for layer in first.layers] == [
+        *("first_input", "first_copies", "first")
+    ]
+    assert first.input.dtype == "bfloat16"
+    policies = {layer.dtype_policy.name for layer in first.layers[1:]}
+    assert policies == {"mixed_bfloat16"}
+    for one, two in zip(predicted(fast), predicted(model), strict=True):
+        np.testing.assert_allclose(one, two, atol=0.1)
+
+
+def test_the_layers_between_are_not_compared():
+    """Their channels are in another order, or scaled."""
+    model = graph()
+    found = copies.with_copies(model, serialized(model), True)
+    assert found[2] == {"first", "between"}
+    rows, changed = equalization.equalize(model, serialized(model))
+    assert [(row.layer, row.after) for row in rows] == [("first", "reads")]
+    assert changed == {"first", "between"}
+    assert copies.with_copies(model, serialized(model), False) == (
+        model,
+        [],
+        set(),
+    )
+
+
+class Own(L.DepthwiseConv2D):
+    """A user's class."""
+
+
+def test_what_is_not_one_of_ours_or_keras_s_stays():
+    inside = L.SpectralNormalization(L.Conv2D(8, 1, groups=4))
+    model = stack(Own(1, depth_multiplier=2), L.Conv2D(4, 1), inside)
+    report = convert(
+        model, copies=True, equalize=True, verify=False
+    ).conversion_report
+    assert report.copied == ()
+    assert report.equalized == ()
+
+
 def test_copies_in_a_graph_over_time_and_of_channels_first():
     inside = keras.Sequential(
         [
@@ -103,8 +158,8 @@ def read(*after, scales, first=None):
     """Returns the layer that reads `first`, or the reason why none does."""
     first = first or L.Conv2D(4, 1, activation="relu", name="first")
     chain = tuple(((layer.name,), layer) for layer in after)
-    place = _channels.Place((first.name,), {}, first, True, chain)
-    found = _channels.reader(place, scales)
+    place = channels.Place((first.name,), {}, first, True, chain)
+    found = channels.reader(place, scales)
     return found if isinstance(found, str) else found[1]
 
 
@@ -239,6 +294,25 @@ def test_copies_are_the_default_where_they_were_measured_to_help():
         stack(L.SeparableConv2D(2, 3, depth_multiplier=2), size=wide),
         copies=False,
     )
+    small = "its output is so small that the copies would take longer"
+    for size, why in (
+        # A quarter of the pixels is enough, and less is not.
+        ((8, 8, 16), written),
+        ((9, 8, 16), small),
+        ((8, 8, 15), "copies of fewer than 16 channels do not help"),
+    ):
+        for order in ("channels_last", "channels_first"):
+            layer = layers.SeparableConv2D(
+                2,
+                2,
+                strides=2,
+                depth_multiplier=2,
+                data_format=order,
+                name="one",
+            )
+            if order == "channels_first":
+                size = (size[-1], *size[:-1])
+            assert copied(stack(layer, size=size), verify=False)["one"] == why
 
 
 def chain(between=None):
@@ -322,6 +396,13 @@ def test_what_is_not_equalized_says_why():
     reasons = {row.layer: row.reason for row in report.equalized}
     assert reasons["depthwise"].endswith(" after it is ReLU")
     assert reasons["separable"] is None
+    scaled = layers.SeparableConv2D(
+        6, 1, depthwise_activation="relu6", name="scaled"
+    )
+    report = convert(stack(scaled, L.Flatten()), equalize=True)
+    (row,) = report.conversion_report.equalized
+    assert (row.layer, row.after) == ("scaled", None)
+    assert row.reason.endswith("after it is Flatten")
     shared = L.DepthwiseConv2D(3, name="shared")
     parts = [
         keras.Sequential([keras.Input((9, 8, 4)), shared, L.Conv2D(3, 1)])

@@ -281,12 +281,40 @@ def test_a_missing_test_is_found():
     assert len(missing_tests(text)) == 2
 
 
+def script(name):
+    """Returns a script of the documentation as a module."""
+    spec = importlib.util.spec_from_file_location("script", DOCS / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_steps_of_a_call_exist():
+    """Each row names a file and a function, method or class in it."""
+    rows = re.findall(
+        r"^\| \d+ \| `(\S+)` \| `(\S+)` \|",
+        (DOCS / "call.md").read_text(),
+        re.M,
+    )
+    assert len(rows) > 30
+    for file, name in rows:
+        body = ast.parse((ROOT / "keras_sepconv" / file).read_text()).body
+        for part in name.split("."):
+            found = [node for node in body if getattr(node, "name", "") == part]
+            assert found, f"{file} has no {name}"
+            body = found[0].body
+
+
+def test_the_map_is_of_today():
+    map_of_parts = script("figures/map.py")
+    kept = map_of_parts.TARGET.read_text()
+    assert map_of_parts.drawing() == kept, "run `python docs/figures/map.py`"
+    assert kept.count("<rect") > 10
+    assert kept.count("<path") > 10
+
+
 def test_generated_pages_are_of_today():
-    path = DOCS / "generate.py"
-    spec = importlib.util.spec_from_file_location("generate", path)
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    for page, make in generate.PAGES.items():
+    for page, make in script("generate.py").PAGES.items():
         # The line breaks of argparse depend on the version of Python.
         now, kept = make().split(), (DOCS / page).read_text().split()
         assert now == kept, "run `python docs/generate.py`"

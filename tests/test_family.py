@@ -659,7 +659,7 @@ def unet():
     return keras.Model(inputs, conv(x, 1, 1))
 
 
-@pytest.mark.each_backend
+@pytest.mark.each_backend("unet")
 @pytest.mark.parametrize("network", [xception, unet])
 def test_a_network_of_helpers(network, tmp_path, rng):
     model = network()

@@ -14,10 +14,14 @@ from rich.console import Console
 import keras_sepconv
 from keras_sepconv import __main__, kernels
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools import _source, _table, info
-from keras_sepconv.tools._choice import Choice, choice
-from keras_sepconv.tools.convert import convert_model
-from keras_sepconv.tools.counts import model_counts
+from keras_sepconv.tools.commands import shared, table
+from keras_sepconv.tools.conversion.convert import convert_model
+from keras_sepconv.tools.inspection.choice import Choice, choice
+from keras_sepconv.tools.inspection.counts import (
+    CountedCall,
+    Counts,
+    model_counts,
+)
 
 stock = keras.layers
 FIRST = next(iter(keras_sepconv.ops.implementations()))
@@ -101,17 +105,18 @@ def test_long_names_are_whole_in_narrow_terminals(path, capsys, monkeypatch):
 
 
 def test_json(path, capsys, monkeypatch):
-    load = _source.load_model
+    load = shared.load_model
 
     def loud(*args, **options):
         print("loading")
         return load(*args, **options)
 
-    monkeypatch.setattr(_source, "load_model", loud)
+    monkeypatch.setattr(shared, "load_model", loud)
     assert main([path, "--json"]) == 0
     captured = capsys.readouterr()
     assert "loading" in captured.err
     found = json.loads(captured.out)
+    assert captured.out == json.dumps(found, indent=2) + "\n"
     schemas.check("info", found)
     assert (found["model"], found["backend"]) == ("example", BACKEND)
     assert found["parameters"] == model().count_params()
@@ -132,6 +137,8 @@ def test_json(path, capsys, monkeypatch):
     }
     assert separable["implementation"]["runs"] == "stock"
     assert separable["implementation"]["accelerated"] == FIRST
+    assert separable["input_shapes"] == [[None, 20, 20, 4]]
+    assert (separable["steps"], separable["parameters"]) == (1, 66)
     assert layers["head/ours"]["module"].startswith("keras_sepconv")
     assert layers["head/ours"]["implementation"]["runs"] == FIRST
     assert layers["head/pool"]["implementation"] is None
@@ -154,7 +161,7 @@ def ran(monkeypatch, model):
 
 
 def said(model, name):
-    found = [choice(r.layer, r.input_shapes[0]) for r in model_counts(model)]
+    found = [choice(r.layer, r.inputs[0]) for r in model_counts(model)]
     return [getattr(one, name) for one in found if one is not None]
 
 
@@ -198,6 +205,7 @@ def test_reasons(monkeypatch):
     found = choice(layer, shape)
     assert found.runs is None
     assert "picky: it is an example" in found.why
+    assert found.refused == refused
     layer = keras_sepconv.SeparableConv2D(4, 3, depthwise_use_bias=True)
     found = choice(layer, shape)
     assert found.runs == f"picky and {FIRST}"
@@ -205,6 +213,26 @@ def test_reasons(monkeypatch):
     found = choice(layer, shape)
     assert found.accelerated == FIRST
     assert found.refused == refused
+
+
+def test_an_accelerated_layer_runs_what_it_was_given():
+    layer = stock.DepthwiseConv2D(3)
+    for name, why in ((None, DEFAULT), ("portable", "chosen by name")):
+        keras_sepconv.accelerate(layer, implementation=name)
+        found = choice(layer, (None, 8, 8, 4))
+        assert found == Choice(name or FIRST, why, refused=found.refused)
+        assert found.accelerated is None
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_only_the_channels_must_be_known(first):
+    order = "channels_first" if first else "channels_last"
+    layer = keras_sepconv.DepthwiseConv2D(3, data_format=order)
+    shape = (None, 4, None, None) if first else (None, None, None, 4)
+    assert choice(layer, shape).runs == FIRST
+    for unknown in (None, (None, None, 8, 8) if first else (8, 8, 8, None)):
+        found = choice(layer, unknown)
+        assert found == Choice(None, "the shape of its input is not known")
 
 
 def test_what_stays_stock():
@@ -231,23 +259,136 @@ def test_what_stays_stock():
     assert choice(Conv2D(4, 1), None).runs is None
 
 
-def test_refusals_are_printed():
-    rows = model_counts(model())
-    refusing = Choice("b", DEFAULT, refused={"a": "so it is"})
-    console = Console(file=io.StringIO(), width=80)
-    _table.report(console, model(), [(row, refusing) for row in rows[:2]])
-    output = console.file.getvalue()
-    assert f"b: {DEFAULT} (separable, depthwise)" in output
-    assert "not a: so it is (separable, depthwise)" in output
+class Network:
+    """What the tables need of a model."""
+
+    name = "net"
+
+    def __init__(self, built):
+        self.built = built
+
+    def count_params(self):
+        return 1234567
+
+
+def row(path, layer, outputs, steps, parameters, counts):
+    path = tuple(path.split("/"))
+    return CountedCall(path, layer, (), outputs, steps, parameters, counts)
+
+
+def printed(found, built=True, **options):
+    console = Console(file=io.StringIO(), width=72, **options)
+    table.report(console, Network(built), found)
+    return console.file.getvalue()
+
+
+DEPTHWISE = stock.DepthwiseConv2D(3)
+ROWS = [
+    (
+        row(
+            "inner/separable",
+            stock.SeparableConv2D(4, 3),
+            ((None, 7, 7, 4),),
+            1,
+            1200,
+            Counts(1000, 3000, 0),
+        ),
+        Choice("stock", "it can be faster", accelerated="taps"),
+    ),
+    (
+        row(
+            "each",
+            DEPTHWISE,
+            ((None, 7, 7, 4), (None, 2)),
+            3,
+            36,
+            Counts(2000, 0, 0),
+        ),
+        Choice("taps", DEFAULT, refused={"xla": "it is odd"}),
+    ),
+    (
+        row("later", DEPTHWISE, ((None, None, 7, 4),), None, None, None),
+        Choice(None, "its input is not known"),
+    ),
+    (row("relu", stock.ReLU(), (), 1, 0, Counts()), None),
+    (
+        row("dense", stock.Dense(3), ((None, 3),), 1, 30, Counts(other=30)),
+        None,
+    ),
+]
+
+
+EXPECTED = """\
+net: layers
+ layer            class            output                  parameters
+ ────────────────────────────────────────────────────────────────────
+ inner/separable  SeparableConv2D  (7, 7, 4)                    1,200
+ each             DepthwiseConv2D  3 times (7, 7, 4), (2)          36
+ later            DepthwiseConv2D  ? times (?, 7, 4)                ?
+ relu             ReLU             ?                                -
+ dense            Dense            (3)                             30
+ total                                                      1,234,567
+what multiplies, on the numpy backend
+ layer            multiply-adds  depthwise  pointwise  runs by
+ ───────────────────────────────────────────────────────────────────
+ inner/separable          4,000     25.0 %     75.0 %  stock -> taps
+ each                     2,000    100.0 %          -  taps
+ later                        ?          ?          ?  ?
+ dense                       30          -          -  -
+ total                6,030 + ?          ?          ?
+stock -> taps: it can be faster (inner/separable)
+taps: the first that supports the call (each)
+?: its input is not known (later)
+not xla: it is odd (each)
+multiply-adds: of one example; the zeros of padding count, biases,
+activations and normalisations do not. depthwise, pointwise: the share
+of such convolutions in the multiply-adds of the layer. output: without
+the batch.
+?: not known, because a size is unknown, or because the layer is of a
+kind that is not counted. --input-shape gives unknown sizes.
+"""
+
+
+def test_the_tables_to_the_letter():
+    lines = printed(ROWS).split("\n")
+    found = [line.rstrip() for line in lines if line.strip()]
+    assert found == EXPECTED.replace("numpy", BACKEND).splitlines()
+    # Of sizes that are all known, nothing is said to be unknown.
+    known = printed(ROWS[:1])
+    assert "?" not in known
+    assert re.search(r"total +4,000 +25\.0 % +75\.0 % *\n", known)
+    assert re.search(r"total +\? *\n", printed(ROWS[:1], built=False))
+
+
+def test_headings_and_remarks_stand_out():
+    text = printed(ROWS, force_terminal=True, color_system="standard")
+    dim = [part.split("\x1b")[0] for part in text.split("\x1b[2m")[1:]]
+    assert dim[0].startswith("multiply-adds: of one")
+    assert any(part.startswith("?: not known") for part in dim)
+    assert "\x1b[1mnet: layers" in text
+
+
+def test_the_layers_of_one_reason_are_named_or_counted():
+    why = Choice("b", DEFAULT, refused={"a": "so it is"})
+    for names, said in (
+        ("def", "d, e, f"),
+        ("defg", "4 layers"),
+        ("dededede", "d, e"),
+    ):
+        text = printed(
+            [(row(n, DEPTHWISE, (), 1, 0, Counts(1)), why) for n in names]
+        )
+        assert f"b: {DEFAULT} ({said})" in text
+        assert f"not a: so it is ({said})" in text
 
 
 def test_names_are_no_markup():
     one = keras.Sequential(
         [keras.Input((4, 4, 3)), stock.Conv2D(2, 3, name="a[red]:smile:")]
     )
-    console = info.console()
+    console = shared.console()
     with console.capture() as capture:
-        _table.report(console, one, [(row, None) for row in model_counts(one)])
+        table.report(console, one, [(row, None) for row in model_counts(one)])
     assert capture.get().count("a[red]:smile:") == 2
 
 
@@ -260,11 +401,46 @@ def test_unknown_sizes(tmp_path, capsys):
     assert re.search(r"total +30 \+ \? ", output)
     assert "(?, ?, 6)" in output
     assert "--input-shape gives unknown sizes" in output
+    assert main([path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    schemas.check("info", found)
+    assert found["multiply_adds"]["complete"] is False
+    assert found["layers"][0]["multiply_adds"] is None
     assert main([path, "--input-shape", "20,20,4"]) == 0
     known = capsys.readouterr().out
     model().save(path)
     assert main([path]) == 0
     assert known == capsys.readouterr().out
+
+
+def test_a_model_without_shapes(tmp_path, capsys):
+    path = tmp_path / "a.keras"
+    with pytest.warns(UserWarning, match="not yet been built"):
+        keras.Sequential(
+            [keras_sepconv.SeparableConv2D(6, 3, name="one")]
+        ).save(path)
+    assert main([path]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"\n *one +SeparableConv2D +\? +\? *\n", output)
+    assert "?: the shape of its input is not known (one)" in output
+    assert main([path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    schemas.check("info", found)
+    assert found["parameters"] is None
+    assert found["layers"][0]["input_shapes"] == []
+
+
+def test_the_compile_state_is_not_read(tmp_path, capsys):
+    """It may name a loss that is not there."""
+
+    def mine(y, p):
+        return keras.ops.mean(y - p)
+
+    one = keras.Sequential([keras.Input((4, 4, 3)), stock.Conv2D(2, 1)])
+    one.compile("sgd", mine)
+    one.save(tmp_path / "a.keras")
+    assert main([tmp_path / "a.keras"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_layer_in_steps(tmp_path, capsys):

@@ -19,9 +19,9 @@ from subjects import OPERATIONS, Subject
 
 from keras_sepconv import ops
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.kernels import _jax, _jax_blocks
-from keras_sepconv.kernels import _jax_primitives as primitives
-from keras_sepconv.kernels._jax_primitives import MEANINGS
+from keras_sepconv.kernels.jax import blocks, dispatch
+from keras_sepconv.kernels.jax.depthwise import depthwise_p
+from keras_sepconv.kernels.jax.primitive import MEANINGS
 
 OPTIONS = (
     {"padding": "same"},
@@ -149,7 +149,7 @@ def test_linear_transpose(tensors):
 
 @every_option
 def test_a_few_images_at_a_time(options, tensors, monkeypatch):
-    monkeypatch.setattr(_jax_blocks, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 1)
     complete = {
         "strides": (options.get("strides", 1),) * 2,
         "padding": options["padding"],
@@ -196,8 +196,8 @@ def test_the_native_form_is_that_of_the_taps(rng):
     """The native convolution runs only on other platforms than a CPU."""
     zeros = ((2, 0), (0, 1))
     spec = ConvSpec((3, 2), (1, 2), zeros, "channels_last", (2, 1))
-    form = _jax_blocks.Form(spec, (6, 7), 2)
-    sizes = _jax_blocks.output_sizes(form)
+    form = blocks.Form(spec, (6, 7), 2)
+    sizes = blocks.output_sizes(form)
     values = {
         "inputs": rng.standard_normal((2, 6, 7, 3)),
         "kernel": rng.standard_normal((3, 2, 3, 2)),
@@ -215,8 +215,8 @@ def test_the_native_form_is_that_of_the_taps(rng):
             for result in ("inputs", "kernel", "outputs")
         ]
 
-    native = MEANINGS[primitives.depthwise]
-    close(results(native, values), results(_jax_blocks.depthwise, values))
+    native = MEANINGS[depthwise_p]
+    close(results(native, values), results(blocks.depthwise, values))
 
 
 HALF = {
@@ -238,7 +238,7 @@ def test_sums_of_half_precision_are_whole(
     operation, implementation, monkeypatch
 ):
     """A sum of ones in half precision would stop growing at some point."""
-    monkeypatch.setattr(_jax_blocks, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(blocks, "_BLOCK_BYTES", 1)
     shapes = (2, 128, 128, 1), (1, 1, 1, 1), (1, 1, 1, 1), (1,)
     x, *weights = (jnp.ones(shape, "bfloat16") for shape in shapes)
 
@@ -317,7 +317,7 @@ def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
     spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
 
     def convolves(mesh, platform):
-        run = functools.partial(_jax._depthwise_on_mesh, spec, [mesh])
+        run = functools.partial(dispatch._depthwise_on_mesh, spec, [mesh])
         traced = jax.jit(run).trace(*tensors[:2])
         lowered = traced.lower(lowering_platforms=(platform,))
         return "stablehlo.convolution" in lowered.as_text()

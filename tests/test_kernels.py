@@ -210,21 +210,6 @@ def test_gradients_of_half_precision_are_whole(kernel, rank):
         )
 
 
-@pytest.fixture
-def ran(monkeypatch):
-    """Records the names of the kernels that run."""
-    names = []
-
-    def choose(call, implementation=None):
-        kernel = original(call, implementation)
-        names.append(kernel.name)
-        return kernel
-
-    original = kernels.choose
-    monkeypatch.setattr(kernels, "choose", choose)
-    return names
-
-
 def test_the_preferred_kernel_runs(ran):
     x, d, p = (
         np.ones((1, 4, 4, 2)),

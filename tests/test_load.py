@@ -17,12 +17,12 @@ from backends import HAS_GRADIENTS, array, needs_gradients
 import keras_sepconv
 from keras_sepconv.tools.legacy import compile as legacy_compile
 from keras_sepconv.tools.legacy import files as legacy_files
-from keras_sepconv.tools.legacy import operations
+from keras_sepconv.tools.legacy import operations, reading
 from keras_sepconv.tools.legacy import weights as legacy_weights
 from keras_sepconv.tools.legacy.config import Rewriter
 from keras_sepconv.tools.legacy.files import RefusedError
+from keras_sepconv.tools.legacy.load import load_model
 from keras_sepconv.tools.legacy.ops import keras_2_hard_sigmoid, layer_for
-from keras_sepconv.tools.load import load_model
 
 LEGACY = pathlib.Path(__file__).parent / "data" / "legacy"
 
@@ -168,8 +168,9 @@ def with_backslashes(content):
 def test_the_name_does_not_matter(legacy, tmp_path):
     # tf.keras before 2.12 wrote HDF5 into `.keras` files.
     for name in ("model.keras", "model", "model.bin"):
-        shutil.copy(legacy / "functional.h5", tmp_path / name)
-        check_predictions(load_model(tmp_path / name), legacy, "functional")
+        path = str(tmp_path / name)
+        shutil.copy(legacy / "functional.h5", path)
+        check_predictions(load_model(path), legacy, "functional")
 
 
 def test_mixed_precision(legacy):
@@ -478,6 +479,94 @@ def test_options_of_optimizers_without_an_effect(key):
 def test_epsilon_of_rmsprop(options, epsilon):
     model = compiled(optimizer=node("RMSprop", **options))
     assert model.optimizer.epsilon == pytest.approx(epsilon)
+
+
+def test_a_decay_of_the_rate_is_a_schedule():
+    model = compiled(optimizer=node("SGD", learning_rate=0.5, decay=0.25))
+    for step, wanted in ((0, 0.5), (1, 0.4), (4, 0.25)):
+        model.optimizer.iterations.assign(step)
+        found = float(array(model.optimizer.learning_rate))
+        assert found == pytest.approx(wanted)
+    assert model.optimizer.built
+
+
+def test_losses_in_all_their_forms():
+    wrapper = {"class_name": "function", "config": "mae"}
+    wanted = keras.losses.mean_absolute_error
+    assert compiled(loss=wrapper).loss is wanted
+    assert compiled(loss={"a": wrapper}).loss is wanted
+    for reduction, kept in (("sum", "sum"), ("auto", "sum_over_batch_size")):
+        options = {"reduction": reduction, "fn": "unused"}
+        loss = compiled(loss=node("MeanSquaredError", **options)).loss
+        assert loss.reduction == kept
+
+
+def measured(outputs, **config):
+    """Returns what a model of ones measures, for targets of zeros."""
+    model = compiled(outputs, **config)
+    for weight in model.weights:
+        weight.assign(np.ones(weight.shape))
+    x, y = np.ones((2, 2), "float32"), [np.zeros((2, 3))] * len(outputs)
+    return model.evaluate(x, y, verbose=0, return_dict=True)
+
+
+def test_losses_and_metrics_with_weights():
+    """The outputs are 3, so the mean error is 3 and the squared one 9."""
+    one = measured(
+        ["a"],
+        loss={"a": "mse"},
+        loss_weights={"a": 0.5},
+        metrics={"a": ["mae"]},
+        weighted_metrics=["mse"],
+    )
+    assert one == pytest.approx({"loss": 4.5, "mae": 3.0, "mse": 9.0})
+    two = measured(
+        ["a", "b"],
+        loss=["mse", "mae"],
+        loss_weights=[0.5, 2.0],
+        metrics=[["mae"], ["mse"]],
+    )
+    assert two["loss"] == pytest.approx(0.5 * 9 + 2 * 3)
+    assert (two["a_mae"], two["b_mse"]) == pytest.approx((3.0, 9.0))
+    assert not {"a_mse", "b_mae"} & set(two)
+
+
+@pytest.mark.parametrize(
+    "metrics", [["mae", "mse"], [["mae", "mse"]], {"a": ["mae", "mse"]}]
+)
+def test_metrics_of_one_output(metrics):
+    found = measured(["a"], metrics=metrics)
+    assert found == pytest.approx({"loss": 9.0, "mae": 3.0, "mse": 9.0})
+
+
+def test_metrics_of_all_outputs():
+    for metrics in (["mae"], "mae"):
+        found = measured(["a", "b"], metrics=metrics)
+        assert {"a_mae", "b_mae"} < set(found)
+
+
+def test_options_of_metrics_are_kept():
+    for function in ("mae", "my_loss"):
+        config = node(
+            "MeanMetricWrapper", name="m", fn=function, dtype="float16"
+        )
+        model = compiled(objects={"my_loss": my_loss}, metrics=[config])
+        metrics_of(model)
+        (metric,) = model._compile_metrics.metrics
+        assert (metric.name, metric.dtype) == ("m", "float16")
+
+
+def test_the_state_of_another_optimizer_is_not_taken(tmp_path):
+    model = stock_model()
+    model.compile("adam", keras.losses.MeanSquaredError())
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(7)
+    model.save(tmp_path / "model.h5")
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        attributes = file["optimizer_weights"].attrs
+        attributes["weight_names"] = attributes["weight_names"][:-1]
+    loaded = load_model(tmp_path / "model.h5")
+    assert int(array(loaded.optimizer.iterations)) == 0
 
 
 def test_a_decay_beside_a_schedule_is_refused():
@@ -1588,6 +1677,101 @@ def test_more_weights_than_the_model_has(tmp_path):
         load_config(tmp_path, sequential(INPUT, SEPARABLE), stock)
 
 
+def by_layer(**layers):
+    """Returns a file of tf.keras with the weights of some layers."""
+    file = h5py.File(io.BytesIO(), "w")
+    file.attrs["layer_names"] = list(layers)
+    for layer, values in layers.items():
+        group = file.create_group(layer)
+        group.attrs["weight_names"] = [f"w{i}" for i in range(len(values))]
+        for i, value in enumerate(values):
+            group[f"w{i}"] = value
+    return file
+
+
+def dense_model(*names):
+    layers = [keras.layers.Dense(1, use_bias=False, name=n) for n in names]
+    return keras.Sequential([keras.Input((1,)), *layers])
+
+
+def test_layers_are_found_by_name_or_else_by_their_order():
+    order = legacy_weights.Order({})
+    for stored, wanted in (("ba", [2, 1]), ("xy", [1, 2])):
+        values = {n: [[[i]]] for n, i in zip(stored, (1.0, 2.0), strict=True)}
+        model = dense_model("a", "b")
+        legacy_weights.load(model, order, by_layer(none=[], **values))
+        assert [float(array(w)[0, 0]) for w in model.weights] == wanted
+
+
+def test_a_long_list_of_layers_is_in_pieces(legacy, tmp_path):
+    path = tmp_path / "pieces.h5"
+    shutil.copy(legacy / "functional.h5", path)
+    with h5py.File(path, "r+") as file:
+        attributes = file["model_weights"].attrs
+        names = list(attributes["layer_names"])
+        del attributes["layer_names"]
+        attributes["layer_names0"] = names[:2]
+        attributes["layer_names1"] = names[2:]
+    check_predictions(load_model(path), legacy, "functional")
+
+
+def test_layers_without_any_weights_in_the_file(tmp_path):
+    stock = stock_of(keras.layers.SeparableConv2D(2, 3))
+    stock.save_weights(tmp_path / "w.weights.h5")
+    with h5py.File(tmp_path / "w.weights.h5", "r+") as file:
+        (layer,) = file["layers"].values()
+        for key in list(layer["vars"]):
+            del layer["vars"][key]
+    stock.save_weights = lambda path: shutil.copy(
+        tmp_path / "w.weights.h5", path
+    )
+    with pytest.raises(ValueError, match="has 3 weights, and the file 0, of"):
+        load_config(tmp_path, sequential(INPUT, SEPARABLE), stock)
+
+
+def test_cells_in_a_list(tmp_path):
+    cells = [keras.layers.LSTMCell(2), keras.layers.GRUCell(3)]
+    stock = stock_of(
+        keras.layers.Reshape((5, 10)), keras.layers.RNN(cells, name="rnn")
+    )
+    listed = [node(type(cell).__name__, units=cell.units) for cell in cells]
+    loaded = load_config(
+        tmp_path,
+        sequential(
+            INPUT,
+            node("Reshape", target_shape=[5, 10]),
+            node("RNN", cell=node("StackedRNNCells", cells=listed)),
+        ),
+        stock,
+    )
+    for value, wanted in zip(loaded.weights, stock.weights, strict=True):
+        np.testing.assert_array_equal(array(value), array(wanted))
+
+
+def test_weights_that_two_models_hold_are_listed_once():
+    shared = keras.layers.Dense(1, name="shared")
+    parts = [
+        keras.Sequential([keras.Input((1,)), shared], name=n) for n in "mn"
+    ]
+    whole = keras.Sequential([keras.Input((1,)), *parts])
+    found, other = legacy_weights._split(whole, legacy_weights.Order({}))
+    assert [id(one) for one in found] == [id(one) for one in shared.weights]
+    assert other == []
+
+
+def test_a_normalization_inside_computes_with_its_new_weights():
+    layer = keras.layers.Normalization(name="norm")
+    inner = keras.Sequential([keras.Input((2,)), layer], name="inner")
+    model = keras.Sequential([keras.Input((2,)), inner])
+    values = [np.array([1.0, 2.0]), np.array([4.0, 9.0]), np.int32(3)]
+    config = sequential(node("Normalization", name="norm"))
+    config["config"]["name"] = "inner"
+    order = legacy_weights.Order(config)
+    legacy_weights.load(model, order, by_layer(inner=values))
+    found = array(model(np.array([[3.0, 8.0]], "float32")))
+    np.testing.assert_allclose(found, [[1.0, 2.0]], rtol=1e-6)
+
+
 def test_more_than_ten_layers_of_a_class(tmp_path):
     # HDF5 lists the tenth before the second.
     many = [node("BatchNormalization", name=f"n{i}") for i in range(12)]
@@ -1666,6 +1850,44 @@ def test_what_custom_objects_are():
 def test_weights_are_not_for_what_has_a_scheme():
     with pytest.raises(ValueError, match=r"`weights` must be None .*w\.h5"):
         load_model("hf://someone/model", weights="w.h5")
+
+
+def test_what_has_a_scheme_goes_to_keras(monkeypatch):
+    seen, model = [], stock_model()
+
+    def load(*arguments):
+        seen.append(arguments)
+        return model
+
+    monkeypatch.setattr(keras.models, "load_model", load)
+    objects = {"doubled": doubled}
+    assert load_model("hf://someone/model", objects, True, False) is model
+    assert load_model("hf://someone/model", None, False, True) is model
+    assert seen == [
+        ("hf://someone/model", objects, True, False),
+        ("hf://someone/model", {}, False, True),
+    ]
+
+
+def test_the_cause_of_an_error_is_kept():
+    def refused(error, kind):
+        with (
+            pytest.raises(kind) as found,
+            reading.refusing("weights", "m.h5"),
+        ):
+            raise error
+        return found.value
+
+    for cause in (KeyError("a"), OSError("b")):
+        assert refused(cause, ValueError).__cause__ is cause
+        refusal = RefusedError("it is odd")
+        refusal.__cause__ = cause
+        found = refused(refusal, ValueError)
+        assert found.__cause__ is cause
+        assert str(found).endswith("it is odd. Received: weights='m.h5'")
+    # What is not installed is no fault of the file.
+    missing = ImportError("no h5py")
+    assert refused(missing, ImportError) is missing
 
 
 def test_where_weights_belong(legacy):

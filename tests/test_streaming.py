@@ -12,11 +12,12 @@ from backends import BACKEND
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import shaken
+from rich.status import Status
 
 import keras_sepconv as ks
 from keras_sepconv import layers as ours
 from keras_sepconv.__main__ import main
-from keras_sepconv.tools import _streaming_rules
+from keras_sepconv.tools.streaming import rules
 
 L = keras.layers
 EXAMPLES = settings.default.max_examples if BACKEND == "numpy" else 3
@@ -624,7 +625,7 @@ def test_what_is_refused(name, monkeypatch):
     make, reason, way = REFUSED[name]
     model = make()
     # Nothing is built before.
-    monkeypatch.setattr("keras_sepconv.tools.streaming.Builder", None)
+    monkeypatch.setattr("keras_sepconv.tools.streaming.model.Builder", None)
     with pytest.raises(ValueError, match="Received: model=") as caught:
         ks.streaming_model(model)
     message = str(caught.value)
@@ -668,7 +669,7 @@ def test_bad_arguments_of_the_states():
 
 
 def test_a_wrong_step_model_is_noticed(monkeypatch):
-    monkeypatch.setitem(_streaming_rules.RULES, "GRU", _streaming_rules.alone)
+    monkeypatch.setitem(rules.RULES, "GRU", rules.alone)
     model = model_of((None, 3), L.GRU(3, return_sequences=True))
     with pytest.raises(ValueError, match="compute the same step by step, but"):
         ks.streaming_model(model)
@@ -712,11 +713,14 @@ def saved(tmp_path):
     return str(tmp_path / "in.keras"), str(tmp_path / "out.keras")
 
 
-def test_the_command(saved, capsys):
+def test_the_command(saved, capsys, monkeypatch):
     source, target = saved
     sizes = ["--chunk", "4", "--window", "8"]
+    said = []
+    monkeypatch.setattr(Status, "update", lambda _, text: said.append(text))
     assert main(["stream", source, target, *sizes]) == 0
     assert "small: 4 steps at a time, 2.0 times" in capsys.readouterr().out
+    assert said == ["making small run step by step", f"writing {target}"]
     step = keras.models.load_model(target)
     assert run(step, np.ones((1, 8, 3), "float32"), 4)[-1].shape == (1, 3)
     assert main(["stream", source, target, *sizes, "--force", "--json"]) == 0

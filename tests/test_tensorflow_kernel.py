@@ -2,13 +2,14 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from backends import EPSILON, array, tensor
 from reference import Convolution
 
-from keras_sepconv import ops
+from keras_sepconv import SeparableConv2D, accelerate, ops
 
 KERNELS = ("native", "taps")
 # Name: input shape, kernel size, multiplier, and options.
@@ -338,6 +339,72 @@ def test_gradient_of_an_empty_batch_of_images(size, padding):
         return tape.gradient(outputs, images)
 
     assert gradient(tf.zeros((0, 9, 9, 3))).shape == (0, 9, 9, 3)
+
+
+def trace(jit_compile):
+    """Traces a layer of ours and, in a branch, an accelerated one of Keras."""
+    ours, stock = SeparableConv2D(4, 3), keras.layers.DepthwiseConv2D(3)
+    for layer in (ours, stock):
+        layer.build((2, 8, 8, 4))
+    accelerate(stock, verify=False)
+    inner = tf.function(stock)
+
+    @tf.function(jit_compile=jit_compile)
+    def function(inputs):
+        outputs = ours(inputs)
+        positive = tf.reduce_all(outputs > 0)
+        return tf.cond(positive, lambda: inner(outputs), lambda: inputs)
+
+    function.get_concrete_function(tf.TensorSpec((2, 8, 8, 4)))
+
+
+@pytest.mark.parametrize("jit_compile", [True, False, None])
+def test_xla_on_a_cpu_takes_the_taps(jit_compile, ran):
+    trace(jit_compile)
+    assert ran == ["taps" if jit_compile else "native"] * 2
+
+
+def test_xla_elsewhere_takes_native(monkeypatch, ran):
+    gpu = tf.config.PhysicalDevice("gpu", "GPU")
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda: [gpu])
+    trace(True)
+    assert ran == ["native"] * 2
+
+
+def test_without_a_way_to_know_of_xla_native_runs(monkeypatch, ran):
+    monkeypatch.delattr(tf.__internal__, "get_enclosing_xla_context")
+    trace(True)
+    assert ran == ["native"] * 2
+
+
+def test_inside_a_compiled_function_the_taps_come_first():
+    found = []
+    tf.function(
+        lambda: found.extend(ops.implementations()), jit_compile=True
+    ).get_concrete_function()
+    assert found == ["taps", "native", "portable"]
+    assert list(ops.implementations()) == ["native", "portable", "taps"]
+
+
+def test_compiling_and_loading_choose_anew(ran, tmp_path):
+    inputs, outputs = np.ones((2, 6, 6, 2)), np.ones((2, 4, 4, 3))
+    model = keras.Sequential(
+        [keras.Input((6, 6, 2)), keras.layers.SeparableConv2D(3, 3)]
+    )
+    accelerate(model, verify=False)
+
+    for jit_compile, name in ((False, "native"), (True, "taps")):
+        model.compile("sgd", "mse", jit_compile=jit_compile)
+        ran.clear()
+        model.fit(inputs, outputs, verbose=0)
+        model.predict(inputs, verbose=0)
+        assert ran == [name] * 2
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    accelerate(loaded, verify=False)
+    ran.clear()
+    loaded.predict(inputs, verbose=0)
+    assert ran == ["taps"]
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

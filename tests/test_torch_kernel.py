@@ -11,7 +11,8 @@ from cases import Case
 from reference import Convolution
 
 from keras_sepconv import SeparableConv2D, ops
-from keras_sepconv.kernels import _torch, _torch_depthwise
+from keras_sepconv.kernels.torch import convolution
+from keras_sepconv.kernels.torch import gradients as own_gradients
 
 # One case for each way in which a gradient is computed.
 CASES = (
@@ -40,15 +41,15 @@ FORMATS = ("channels_last", "channels_first")
 @pytest.fixture
 def always(monkeypatch):
     """Makes small images run the code that is meant for large ones."""
-    monkeypatch.setattr(_torch_depthwise, "_LEAST_IMAGE", 0)
-    monkeypatch.setattr(_torch_depthwise, "_MOST_COPIED", 0)
-    monkeypatch.setattr(_torch, "_FEWEST_PIXELS", 0)
+    monkeypatch.setattr(own_gradients, "_LEAST_IMAGE", 0)
+    monkeypatch.setattr(own_gradients, "_MOST_COPIED", 0)
+    monkeypatch.setattr(convolution, "_FEWEST_PIXELS", 0)
 
 
 @pytest.fixture
 def in_float64(monkeypatch, always):
     """Makes float64 run the code of float32, for a close comparison."""
-    monkeypatch.setattr(_torch, "_is_tuned", lambda inputs: True)
+    monkeypatch.setattr(convolution, "_mode", lambda inputs: "tuned")
 
 
 def stock(inputs, depthwise, pointwise, bias, options):

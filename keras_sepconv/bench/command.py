@@ -19,7 +19,7 @@ from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.machine import machine
 from keras_sepconv.bench.measure import AnyCase
 from keras_sepconv.bench.processes import elsewhere, here
-from keras_sepconv.tools import _source
+from keras_sepconv.tools.commands import shared
 
 # The options that need a model, and those that must be without one.
 _WITH = ("batch", "loss", "input_shape", "weights", "modules", "unsafe")
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.model is None:
         result = _measure(options, backends, _cases(options))
     else:
-        result = _source.attempt(
+        result = shared.attempt(
             "bench", lambda: _measure(options, backends, own.cases(options))
         )
         if result is None:
@@ -77,7 +77,7 @@ def _measure(
 ) -> results.Result:
     now = datetime.datetime.now(datetime.UTC)
     seconds = options.seconds or (0.5 if options.quick else 2.0)
-    settings = Settings(seconds, options.jit_compile, _implementation(options))
+    settings = Settings(seconds, options.jit_compile, options.implementation)
     return {
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
@@ -146,13 +146,6 @@ def _objections(
             )
     if keras.backend.backend() in backends:
         try:
-            kernels.check_name(_implementation(options))
+            kernels.check_name(options.implementation)
         except ValueError as error:
             yield f"argument --implementation: {error}"
-
-
-def _implementation(options: argparse.Namespace) -> str | None:
-    # A layer cannot find out that XLA will compile it.
-    default = "taps" if options.jit_compile else None
-    name: str | None = options.implementation or default
-    return name

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from keras_sepconv.bench.results import Costs
-from keras_sepconv.tools import _verify, convert_model
+from keras_sepconv.tools import convert_model
+from keras_sepconv.tools.conversion import rounding
 
 # After a training step, our weights may differ from those of stock Keras by
 # this many times the change that one rounding of the inputs and weights causes
@@ -71,7 +72,7 @@ class NetworkContest:
             The errors, in words.
         """
         stock = self._models["stock"]
-        epsilon = _verify.epsilon(stock)
+        epsilon = rounding.epsilon(stock)
         change = functools.partial(rounded, epsilon=epsilon)
         expected = predicted(stock, self._inputs)
         # The effect of one rounding on stock Keras tells how much rounding may
@@ -82,7 +83,7 @@ class NetworkContest:
             f"{name} predicts something else: {found}"
             for name, predict in self._predict.items()
             if (
-                found := _verify.disagreement(
+                found := rounding.disagreement(
                     expected, _arrays(predict()), epsilon, moved
                 )
             )

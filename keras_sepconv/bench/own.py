@@ -11,9 +11,11 @@ import keras
 from keras_sepconv.bench import networks
 from keras_sepconv.bench.contest import Settings
 from keras_sepconv.bench.report import OWN
-from keras_sepconv.tools import _source, _verify, accelerate
-from keras_sepconv.tools._calls import known_input
-from keras_sepconv.tools._words import said
+from keras_sepconv.tools import accelerate
+from keras_sepconv.tools.commands import shared
+from keras_sepconv.tools.conversion import comparison
+from keras_sepconv.tools.inspection.inputs import known_input
+from keras_sepconv.tools.inspection.words import said
 
 _BATCHES = (1, 8)
 
@@ -80,7 +82,7 @@ def cases(options: argparse.Namespace) -> list[OwnModel]:
     """
 
     def load() -> Any:
-        model = _source.load(options, options.model)
+        model = shared.load(options, options.model)
         if options.loss is not None:
             model.compile("sgd", options.loss)
         return model
@@ -98,8 +100,8 @@ def cases(options: argparse.Namespace) -> list[OwnModel]:
     found = []
     for batch in batches:
         try:
-            inputs = _verify.sample(model, batch, options.input_shape)
-        except _verify.CannotPredictError as error:
+            inputs = comparison.sample(model, batch, options.input_shape)
+        except comparison.CannotPredictError as error:
             raise ValueError(f"{error.args[0]}. Give --input-shape") from error
         shapes = [array.shape for array in keras.tree.flatten(inputs)]
         text = ", ".join("x".join(map(str, shape)) for shape in shapes)

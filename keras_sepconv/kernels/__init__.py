@@ -12,10 +12,10 @@ __all__ = ["Call", "Kernel", "check_name", "choose", "reasons"]
 
 # The modules of the backends' own kernels; only the active one's is imported.
 _MODULES = {
-    "jax": "keras_sepconv.kernels._jax",
+    "jax": "keras_sepconv.kernels.jax",
     "numpy": "keras_sepconv.kernels._numpy",
-    "tensorflow": "keras_sepconv.kernels._tensorflow",
-    "torch": "keras_sepconv.kernels._torch",
+    "tensorflow": "keras_sepconv.kernels.tensorflow",
+    "torch": "keras_sepconv.kernels.torch",
 }
 
 
@@ -34,9 +34,10 @@ _KERNELS = _load(keras.backend.backend())
 
 def reasons(call: Call | None = None) -> dict[str, str | None]:
     """Returns why each kernel cannot run `call`, `None` where it can."""
+    first = sorted(_KERNELS, key=lambda kernel: not kernel.is_fast_here())
     return {
         kernel.name: None if call is None else kernel.why_not(call)
-        for kernel in _KERNELS
+        for kernel in first
     }
 
 
@@ -71,7 +72,7 @@ def choose(call: Call, implementation: str | None = None) -> Kernel:
     name = check_name(implementation)
     refusals = []
     for kernel in _KERNELS:
-        if name not in (None, kernel.name):
+        if name != kernel.name and (name or not kernel.is_fast_here()):
             continue
         reason = kernel.why_not(call)
         if reason is None:

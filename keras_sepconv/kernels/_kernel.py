@@ -49,6 +49,11 @@ class Call:
 Run = Callable[..., Tensor]
 
 
+def everywhere() -> bool:
+    """The place of a call does not matter."""
+    return True
+
+
 @dataclasses.dataclass(frozen=True)
 class Kernel:
     """One way to compute the operations.
@@ -60,11 +65,15 @@ class Kernel:
             kernel and the bias, of which `None` leaves its step out.
             It trusts them: checked, of one dtype, tensors of the active
             backend, and with something to compute wherever that is known.
+        is_fast_here: Tells whether it is fast at the place of the call, for
+            example in a program that XLA compiles. Elsewhere it runs only by
+            its name.
     """
 
     name: str
     why_not: Callable[[Call], str | None]
     run: Run
+    is_fast_here: Callable[[], bool] = everywhere
 
 
 def padded_first(run: Run) -> Run:

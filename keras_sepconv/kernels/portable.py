@@ -2,7 +2,8 @@
 
 Every other kernel computes the same, only faster. This kernel runs on every
 backend of Keras. On TensorFlow the name "portable" runs the kernel `native`
-(`_tensorflow.py`), because Keras's operations are wrong in many cases there.
+(`tensorflow/native.py`), because Keras's operations are wrong in many cases
+there.
 """
 
 import dataclasses

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from keras_sepconv import ops
-from keras_sepconv.kernels import _jax
+from keras_sepconv.kernels.jax import dispatch
 
 ROUNDS = 15
 # Batch, size, channels, filters, kernel, stride.
@@ -55,7 +55,7 @@ def step(shape, on_mesh):
         return value, pull(value)
 
     meshes = [(1,)] if on_mesh else []
-    with mock.patch.object(_jax, "_meshes", return_value=meshes):
+    with mock.patch.object(dispatch, "_meshes", return_value=meshes):
         return jax.jit(with_gradients).lower(*arrays).compile(), arrays
 
 

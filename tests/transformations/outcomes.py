@@ -41,11 +41,11 @@ RIGHT: dict[str, Mode] = getattr(_HOME, "RIGHT", {})
 def as_if_large() -> Iterator[None]:
     """Makes small images run the code that is meant for large ones."""
     limits = {
-        "jax": {"_jax_blocks._BLOCK_BYTES": 1},
+        "jax": {"jax.blocks._BLOCK_BYTES": 1},
         "torch": {
-            "_torch_depthwise._LEAST_IMAGE": 0,
-            "_torch_depthwise._MOST_COPIED": 0,
-            "_torch._FEWEST_PIXELS": 0,
+            "torch.gradients._LEAST_IMAGE": 0,
+            "torch.gradients._MOST_COPIED": 0,
+            "torch.convolution._FEWEST_PIXELS": 0,
         },
     }
     with contextlib.ExitStack() as stack:

@@ -5,8 +5,7 @@ from typing import Any
 import keras
 
 from keras_sepconv.tools.legacy.files import array, below, names
-
-Node = dict[str, Any]
+from keras_sepconv.tools.legacy.nodes import Node
 
 # Options of tf.keras's optimizers that do not change a step of Keras 3.
 _DROPPED = ("is_legacy_optimizer", "jit_compile", "schedule_decay")

@@ -11,29 +11,14 @@ import keras
 
 from keras_sepconv.tools.legacy import graph as _graph
 from keras_sepconv.tools.legacy import tables as _tables
-from keras_sepconv.tools.legacy.files import RefusedError, slashless
-
-Node = dict[str, Any]
-
-
-def base_name(node: Node) -> str:
-    """Returns the name of a node's class without its package."""
-    return str(node["class_name"]).split(">")[-1]
-
-
-def without_slashes(data: Any) -> Any:
-    """Returns a config without `/` in names, which Keras 3 refuses."""
-    if isinstance(data, dict):
-        result = {key: without_slashes(item) for key, item in data.items()}
-        if isinstance(result.get("name"), str):
-            result["name"] = slashless(result["name"])
-        return result
-    if not isinstance(data, list):
-        return data
-    if len(data) in (3, 4) and isinstance(data[1], int) and data[1] >= 0:
-        # A reference to a tensor of another layer. It starts with the name.
-        data = [slashless(item) for item in data[:1]] + data[1:]
-    return [without_slashes(item) for item in data]
+from keras_sepconv.tools.legacy.files import RefusedError
+from keras_sepconv.tools.legacy.nodes import (
+    Node,
+    base_name,
+    input_shape,
+    layers_of,
+    named,
+)
 
 
 class Rewriter:
@@ -69,7 +54,7 @@ class Rewriter:
             if self.known(name):
                 config = self._values(node["config"])
                 build = {k: v for k, v in node.items() if k == "build_config"}
-                return {**build, **_named(base, config, name)}
+                return {**build, **named(base, config, name)}
         if base in _tables.MODELS:
             return self._model(base, node)
         config = self._values(node["config"])
@@ -105,7 +90,7 @@ class Rewriter:
                 f"layer '{name}' has padding='causal', which Keras 3's "
                 "SeparableConv1D lacks: it is a keras_sepconv.SeparableConv1D"
             )
-            return _named(base, config, f"keras_sepconv>{base}")
+            return named(base, config, f"keras_sepconv>{base}")
         if base == "LayerScale":
             # ConvNeXt has this layer; in Keras 3 it is not public.
             channels = config.pop("projection_dim")
@@ -135,9 +120,9 @@ class Rewriter:
 
     def _sequential(self, node: Node) -> Node:
         config, build = node["config"], node.get("build_config")
-        nodes = _layers(node)
+        nodes = layers_of(node)
         layers = [self.layer(inner) for inner in nodes]
-        shape = _input_shape(node)
+        shape = input_shape(node)
         if shape is not None and base_name(nodes[0]) != "InputLayer":
             config_of_input = {"batch_shape": shape}
             layers.insert(0, self._class("InputLayer", config_of_input))
@@ -175,7 +160,7 @@ class Rewriter:
         kept = ("name", "trainable", "dtype", "arguments")
         result = self._values({k: v for k, v in config.items() if k in kept})
         name = config["name"]
-        return {**result, "function": _named("function", name, name)}
+        return {**result, "function": named("function", name, name)}
 
     def _check_lambda(self, config: Node) -> None:
         functions = [config.get(k) for k in ("function", "output_shape")]
@@ -208,7 +193,7 @@ class Rewriter:
     def _function(self, key: str, name: Any) -> Any:
         """Returns a function that a config names, never a builtin of Python."""
         if self.known(name):
-            return _named("function", name, name)
+            return named("function", name, name)
         if key.endswith("activation") and hasattr(keras.activations, name):
             return name
         raise RefusedError(
@@ -254,7 +239,7 @@ class Rewriter:
             return None if name.endswith("infer") else name
         for registered in (value.get("registered_name"), value["class_name"]):
             if self.known(registered):
-                return _named(base, self._values(value["config"]), registered)
+                return named(base, self._values(value["config"]), registered)
         kind = key.rsplit("_", 1)[-1]
         namespace = _tables.NAMESPACES.get(kind)
         if namespace is None:
@@ -273,31 +258,6 @@ class Rewriter:
             "class_name": base,
             "config": config,
         }
-
-
-def _named(base: str, config: Any, registered: Any) -> Node:
-    return {
-        "module": None,
-        "class_name": base,
-        "config": config,
-        "registered_name": registered,
-    }
-
-
-def _layers(node: Node) -> list[Node]:
-    """Returns a model's layers. Keras before 2.2.3 wrote only the list."""
-    config = node["config"]
-    layers = config if isinstance(config, list) else config.get("layers", [])
-    return list(layers)
-
-
-def _input_shape(node: Node) -> Any:
-    """Returns the input shape of the first layer, also inside a model."""
-    layers = _layers(node)
-    if layers:
-        return _input_shape(layers[0])
-    config = node["config"]
-    return config.get("batch_input_shape") if isinstance(config, dict) else None
 
 
 def _with_tuple(function: Node) -> Node:

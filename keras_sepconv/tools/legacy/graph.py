@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 from keras_sepconv.tools.legacy import ops as _ops
 from keras_sepconv.tools.legacy.files import RefusedError
-
-Node = dict[str, Any]
+from keras_sepconv.tools.legacy.nodes import Node
 
 
 class Rewrites(Protocol):

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 
 from keras_sepconv._checks import short_text
-from keras_sepconv.tools._words import said
+from keras_sepconv.tools.inspection.words import said
 from keras_sepconv.tools.legacy import compile as _compile
 from keras_sepconv.tools.legacy import files as _files
 from keras_sepconv.tools.legacy import weights as _weights
-from keras_sepconv.tools.legacy.config import Node, Rewriter, without_slashes
+from keras_sepconv.tools.legacy.config import Rewriter
 from keras_sepconv.tools.legacy.files import RefusedError
+from keras_sepconv.tools.legacy.nodes import Node, without_slashes
 
 _WEIGHTS = "model.weights.h5"
 

@@ -1,0 +1,13 @@
+"""The kernels of the JAX backend, the fastest first.
+
+Read the files in this order:
+
+- `dispatch`: what runs for one call;
+- `primitive`, `depthwise`, `separable`: derivatives and platforms;
+- `blocks`: a few images at a time, on a CPU;
+- `taps`: the sums.
+"""
+
+from keras_sepconv.kernels.jax.dispatch import KERNEL
+
+KERNELS = (KERNEL,)

@@ -1,0 +1,1 @@
+"""The command line. `import keras_sepconv` does not import it."""
