@@ -119,6 +119,18 @@ def test_vmap_of_depthwise_gradients(options, axes, tensors):
     close(gradients("taps"), gradients("portable"))
 
 
+def test_the_gradients_of_each_example_by_itself(tensors):
+    images, *weights = tensors
+
+    def gradients(make):
+        def loss(weights, image):
+            return jnp.sum(jnp.sin(make(OPTIONS[1])(image[None], *weights)))
+
+        return jax.vmap(jax.grad(loss), (None, 0))(weights, images)
+
+    close(gradients(taps), gradients(portable))
+
+
 @pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)])
 def test_vmap_over_nothing(axes, tensors):
     nothing = [

@@ -129,6 +129,10 @@ def test_the_implementation_asked_for_runs(name, monkeypatch):
     layer = SeparableConv2D(8, 3, implementation=name)
     copy = SeparableConv2D.from_config(layer.get_config())
     copy(image())
+    for make, _ in LAYERS.values():
+        layer = make()
+        layer.implementation = name
+        layer(image())
     assert set(asked) == {name}
 
 
@@ -439,18 +443,20 @@ def test_a_failing_initializer_leaves_nothing_half_built():
     assert len(layer.weights) == 3
 
 
+# A layer, and how many operations it runs.
 LAYERS = {
-    "separable": lambda: SeparableConv2D(5, 3, depth_multiplier=2),
-    "two_steps": lambda: SeparableConv2D(5, 3, depthwise_use_bias=True),
-    "depthwise": lambda: layers.DepthwiseConv2D(3, 2, depth_multiplier=4),
-    "pointwise": lambda: layers.Conv2D(6, 1),
-    "grouped": lambda: layers.Conv2D(6, 3, groups=3),
-    "dense": lambda: layers.Conv2D(6, 3),
+    "separable": (lambda: SeparableConv2D(5, 3, depth_multiplier=2), 1),
+    "biased": (lambda: SeparableConv2D(5, 3, depthwise_use_bias=True), 2),
+    "active": (lambda: SeparableConv2D(5, 3, depthwise_activation="elu"), 2),
+    "depthwise": (lambda: layers.DepthwiseConv2D(3, 2, depth_multiplier=4), 1),
+    "pointwise": (lambda: layers.Conv2D(6, 1), 1),
+    "grouped": (lambda: layers.Conv2D(6, 3, groups=3), 1),
+    "dense": (lambda: layers.Conv2D(6, 3), 0),
 }
 
 
-@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
-def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, monkeypatch):
+@pytest.mark.parametrize(("make", "count"), LAYERS.values(), ids=LAYERS.keys())
+def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, count, monkeypatch):
     """`operations` returns the calls that the layer makes, in order."""
     asked = []
 
@@ -463,6 +469,9 @@ def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, monkeypatch):
     monkeypatch.setattr(kernels, "choose", choose)
     outputs = layer(inputs=tensor(image()))
     assert asked == _call.operations(layer, (2, 9, 8, 3))
+    assert len(asked) == count
+    unknown = _call.operations(layer, (None, None, None, 3))
+    assert [call.filters for call in unknown] == [c.filters for c in asked]
     assert outputs.shape[-1] == layer.compute_output_shape((2, 9, 8, 3))[-1]
 
 
