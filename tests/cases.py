@@ -39,7 +39,7 @@ CASES = (
     Case("volume_dilated", (6, 5, 7), 3, 2, 4, (3, 2, 3), (1,) * 3, (1, 2, 3)),
 )
 
-# With the padding that matters: zeros in numbers, more than "same" has, too.
+# These run with their own padding; those above with "valid" or "same".
 PADDED = (
     Case("causal", (11,), 4, 1, 5, (3,), (1,), (1,), padding="causal"),
     Case("causal_strided", (12,), 3, 2, 4, (4,), (2,), (1,), padding="causal"),
