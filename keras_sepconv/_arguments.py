@@ -20,9 +20,9 @@ PROGRAM = "python -m keras_sepconv"
 SCRIPT = "keras-sepconv"
 
 BACKENDS = ("jax", "tensorflow", "torch")
-# The suites of single layers, and that of whole networks.
+# The suites that run by default, and that of one small call.
 SUITES = ("separable", "multiplier", "sequence", "volume")
-APPLICATIONS = "applications"
+OVERHEAD = "overhead"
 
 _PICTURES = (".png", ".svg", ".pdf")
 
@@ -89,7 +89,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         parser.error(
             f"argument --: must be used once. Received: {' '.join(words)}"
         )
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.command == "bench":
+        _check_bench(options)
+    return options
 
 
 def _bench(commands: Any) -> argparse.ArgumentParser:
@@ -131,10 +134,10 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
         "--suite",
         nargs="+",
         action="extend",
-        choices=(*SUITES, APPLICATIONS),
+        choices=(*SUITES, OVERHEAD),
         metavar="NAME",
-        help=f"one or more of {', '.join(SUITES)} and {APPLICATIONS} (whole "
-        f"networks); default: all except {APPLICATIONS}",
+        help=f"one or more of {', '.join(SUITES)}; default: these; or "
+        f"{OVERHEAD}: what one eager call costs with a tiny image",
     )
     add(
         "--case",
@@ -173,23 +176,42 @@ def _bench(commands: Any) -> argparse.ArgumentParser:
         help="write all results to a file",
     )
     add(
-        "--compare",
-        metavar="FILE",
-        help="an older --json file; its ratios are printed beside the new ones",
-    )
-    add(
         "--plot",
         type=_picture,
         metavar="FILE",
         help="draw the ratios, as .png, .svg or .pdf; needs matplotlib",
     )
-    add(
-        "--markdown",
-        type=_writable,
-        metavar="FILE",
-        help="write the tables as Markdown",
-    )
     return parser
+
+
+# The options of `bench` that need a model, and those that must be without one.
+_WITH = ("batch", "loss", "input_shape", "weights", "modules", "unsafe")
+_WITHOUT = ("backend", "suite", "case", "jit_compile")
+
+
+def _check_bench(options: argparse.Namespace) -> None:
+    """Refuses arguments that do not fit together."""
+    for name in _WITH if options.model is None else _WITHOUT:
+        if getattr(options, name):
+            option = "import" if name == "modules" else name.replace("_", "-")
+            word = "with" if name in _WITH else "without"
+            options.refuse(
+                f"argument --{option}: must be used {word} FILE. Received: "
+                f"{options.model or 'no FILE'}"
+            )
+    for backend in options.backend or ():
+        if importlib.util.find_spec(backend) is None:
+            options.refuse(
+                "argument --backend: must be installed. Received: --backend "
+                f"{backend}"
+            )
+    suites = options.suite or ()
+    if OVERHEAD in suites and ({*suites} - {OVERHEAD} or options.jit_compile):
+        other = " and --jit-compile" if options.jit_compile else ""
+        options.refuse(
+            f"argument --suite: must be {OVERHEAD} alone, because it measures "
+            f"eager calls on one thread. Received: {' '.join(suites)}{other}"
+        )
 
 
 def _convert(commands: Any) -> argparse.ArgumentParser:

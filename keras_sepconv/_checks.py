@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-# The padding that a user passes; see `padding`.
+# The padding that a user passes, before `padding` has checked it.
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 
 # Larger sizes overflow inside every backend, because they have 32 bits.

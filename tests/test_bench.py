@@ -1,6 +1,5 @@
 """The benchmark: its gate, its arithmetic and its command, but no speeds."""
 
-import copy
 import dataclasses
 import io
 import itertools
@@ -13,74 +12,30 @@ import sys
 import keras
 import numpy as np
 import pytest
+import runs
 import schemas
 from backends import BACKEND, needs_gradients
+from cases import shrunk
 from rich.console import Console
 
 from keras_sepconv import _arguments, convert_model, kernels
 from keras_sepconv.__main__ import main
 from keras_sepconv.bench import (
-    applications,
-    clock,
     command,
-    gate,
-    markdown,
+    layers,
+    measure,
+    networks,
     report,
     results,
-    summary,
 )
 from keras_sepconv.bench.cases import CASES, QUICK
-from keras_sepconv.bench.contest import Settings
-from keras_sepconv.bench.measure import measure
-from keras_sepconv.bench.plot import plot
-from keras_sepconv.bench.processes import elsewhere
 
 SMALL = "small_28_64_b1"
 
 
-def case_result(case, speedup=2.0, wrong=()):
-    times = {
-        "stock": [speedup * 0.003, speedup * 0.001, speedup * 0.002],
-        "ours": [0.003, 0.001, 0.002],
-        "floor": [0.001, 0.001, 0.001],
-        "peer": [0.003, 0.001, 0.002],
-    }
-    kinds = () if wrong else results.KINDS
-    costs = {"compile_seconds": dict.fromkeys(results.KINDS, 1.5)}
-    return {
-        "name": case.name,
-        "description": case.description,
-        "suite": case.suite,
-        "wrong": list(wrong),
-        "measurements": {kind: clock.measurement(times) for kind in kinds},
-        "costs": {
-            "stock": {**costs, "peak_bytes": 300},
-            "ours": {**costs, "peak_bytes": 200},
-        },
-    }
-
-
 @pytest.fixture
 def result():
-    """An invented result with every case: one is a loss, one is wrong."""
-    loss, wrong, *others = CASES
-    cases = [
-        case_result(loss, 0.996),
-        case_result(wrong, wrong=["value is 2"]),
-        *(case_result(case, 20.0) for case in others),
-    ]
-    backend = {
-        "backend": "jax",
-        "jit_compile": False,
-        "implementation": None,
-        "seconds": 2.0,
-        "versions": {"keras": "3", "jax": "1", "flax": None},
-        "device": "cpu",
-        "cases": cases,
-    }
-    machine = {"processor": "P", "cores": 2, "threads": 4}
-    machine |= {"system": "Linux", "python": "3.11"}
-    return {"date": "today", "machine": machine, "backends": [backend]}
+    return runs.invented()
 
 
 def printed(function, *arguments, width=80):
@@ -102,26 +57,57 @@ def test_names_of_cases_are_unique_and_each_has_a_suite():
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_shrunk_case_is_small_and_of_the_same_kind(case):
-    shrunk = case.shrunk()
-    cut = ("sizes", "channels", "filters", "batch")
-    assert math.prod(shrunk.input_shape()) <= 2 * 9 ** len(case.sizes) * 6
+    smaller = shrunk(case)
+    cut = ("sizes", "channels", "filters", "batch", "description")
+    assert math.prod(smaller.input_shape()) <= 2 * 9 ** len(case.sizes) * 6
     for name in {field.name for field in dataclasses.fields(case)} - {*cut}:
-        assert getattr(shrunk, name) == getattr(case, name)
-    assert [n % 2 for n in shrunk.sizes] == [n % 2 for n in case.sizes]
+        assert getattr(smaller, name) == getattr(case, name)
+    assert [n % 2 for n in smaller.sizes] == [n % 2 for n in case.sizes]
+
+
+def test_a_row_of_the_table_is_read():
+    (case,) = (c for c in CASES if c.name == "video_16_56_64_s2")
+    assert case.input_shape() == (2, 16, 56, 56, 64)
+    assert (case.filters, case.multiplier) == (128, 1)
+    assert case.options() == {
+        "strides": (1, 2, 2),
+        "padding": "same",
+        "data_format": "channels_last",
+        "dilation_rate": (1, 1, 1),
+    }
+    (case,) = (c for c in CASES if c.name == "tcn_4000_64_d8")
+    assert case.options()["dilation_rate"] == (8,)
+    assert case.padding == "causal"
+    (case,) = (c for c in CASES if c.name == "first_14_512")
+    assert case.input_shape() == (8, 512, 14, 14)
+    (case,) = (c for c in CASES if c.name == "rgb_64_m4")
+    assert (case.multiplier, case.kernel_size) == (4, (3, 3))
+
+
+def test_tensorflow_takes_the_names_of_the_stock_layers():
+    names = [layers.stock(case).name for case in CASES]
+    assert all(re.fullmatch("[a-z0-9][a-z0-9_]*", name) for name in names)
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(0.001, 3), (100, 15)])
 def test_every_round_runs_each_once(seconds, rounds):
     ticks, order = itertools.count(), []
-    runs = {name: lambda name=name: order.append(name) for name in "abc"}
+    timed = {name: lambda name=name: order.append(name) for name in "abc"}
     # One tick at the start, one a round beyond the third, two a run.
-    times = clock.interleaved(runs, seconds, now=lambda: next(ticks))
+    times = measure.interleaved(timed, seconds, lambda: next(ticks))
     assert times == {name: [1] * rounds for name in "abc"}
     assert order[::2] == order[1::2], "not each warmed by itself"
-    timed = order[::2]
-    by_round = [timed[i : i + 3] for i in range(0, len(timed), 3)]
+    by_round = [order[i : i + 6 : 2] for i in range(0, len(order), 6)]
     assert all(sorted(names) == ["a", "b", "c"] for names in by_round)
     assert rounds == 3 or len({tuple(names) for names in by_round}) > 1
+
+
+def test_several_calls_are_timed_together():
+    ticks, order = itertools.count(), []
+    timed = {"a": lambda: order.append("a")}
+    times = measure.interleaved(timed, 0.001, lambda: next(ticks), 4)
+    assert times == {"a": [0.25] * 3}
+    assert len(order) == 3 * 5
 
 
 def test_a_whole_network_has_no_floor_and_maybe_no_peer(result):
@@ -142,7 +128,7 @@ def test_ratios_are_taken_round_by_round():
         "floor": [0.5, 5.0, 0.25, 1.0, 1.0],
         "flax": [3.0, 30.0, 3.0, 6.0, 3.0],
     }
-    measured = clock.measurement(times)
+    measured = measure.measurement(times)
     assert measured["rounds"] == 5
     assert measured["speedup"] == [2, 2, 3]
     assert measured["over_floor"] == [2, 2, 2]
@@ -154,22 +140,15 @@ def test_ratios_are_taken_round_by_round():
 def test_groups(result):
     cases = result["backends"][0]["cases"]
     mean = (0.996 * 20 ** (len(CASES) - 2)) ** (1 / (len(CASES) - 1))
-    group = summary.group(cases, "all", "forward")
+    group = results.group(cases, "all", "forward")
     assert group.size == len(CASES) - 1
     assert group.mean == pytest.approx(mean)
     assert group.worst == pytest.approx(0.996)
     assert group.where == CASES[0].name
-    group = summary.group(cases, "multiplier", "training")
+    group = results.group(cases, "multiplier", "training")
     assert group.size == sum(case.suite == "multiplier" for case in CASES)
     assert [group.mean, group.worst] == pytest.approx([20, 20])
-    assert summary.group(cases[1:2], "all", "forward") is None
-
-
-def test_other_costs(result):
-    ratios = summary.cost_ratios(result["backends"][0]["cases"])
-    median, worst, where = summary.median_and_worst(ratios["memory, training"])
-    assert (median, worst, where) == (1.5, 1.5, min(c.name for c in CASES))
-    assert ratios["compile time, forward"][0][0] == 1
+    assert results.group(cases[1:2], "all", "forward") is None
 
 
 def test_numbers_have_three_digits():
@@ -238,106 +217,15 @@ def test_a_file_is_short(result, tmp_path):
     assert loaded[1]["wrong"] == ["at [1,\n 2]"]
 
 
-def cells(text, start):
-    """Returns a row of the only Markdown table that has it."""
-    (row,) = re.findall(rf"^\| {re.escape(start)} \|.*$", text, re.M)
-    return [cell.strip() for cell in row.strip("|").split("|")]
-
-
-def only(result, *suites):
-    """Returns the result of some suites, and of the first two cases."""
-    (backend,) = result["backends"]
-    kept = [c for c in backend["cases"] if c["suite"] in suites]
-    return {**result, "backends": [{**backend, "cases": kept}]}
-
-
-def test_markdown_hides_nothing(result):
-    text = markdown.document([result])
-    measurements = 2 * (len(CASES) - 1)
-    assert f"faster in 2 of {measurements} measurements" in text
-    losses = text[text.index("## Losses") : text.index("## Suite")]
-    assert re.findall(
-        r"\| (\w+) \| jax \| ([a-z ]+) \| loss 0.99 \|", losses
-    ) == [
-        (CASES[0].name, "forward"),
-        (CASES[0].name, "training step"),
-    ]
-    assert f"FAILED, jax, {CASES[1].name}: value is 2" in text
-    tables = text[text.index("## Suite") :]
-    for case in CASES:
-        rows = re.findall(rf"^\| {case.name} \| (.*) \|$", tables, re.M)
-        said = [row.split(" | ") for row in rows]
-        assert {shape for _, shape in said} == {case.description}
-        assert [cell for cell, _ in said] == (
-            ["FAILED"] * 4
-            if case is CASES[1]
-            else [
-                "loss 0.99 / loss 0.99" if case is CASES[0] else "20.0 / 20.0",
-                "2.00 / 2.00",
-                "2.00 / 2.00",
-                "1.00 / 1.00",
-            ]
-        )
-    mean = cells(text, "separable")
-    assert mean[1] == "19"
-    assert mean[3] == f"loss 0.99 ({CASES[0].name})"
-    assert "P, 2 cores, 4 threads, Linux, Python 3.11; today" in text
-    assert "flax not installed" in text
-    assert {line.count("|") for line in text.splitlines() if "|" in line} == {
-        4,
-        6,
-        7,
-    }
-
-
-def test_markdown_puts_runs_together(result):
-    whole = case_result(CASES[0], 3.0)
-    whole |= {"name": "net_b8", "suite": applications.SUITE}
-    whole["measurements"]["training"]["milliseconds"] = {"ours": [1.0] * 3}
-    times = {"stock": [6.0] * 3, "ours": [2.0] * 3, "inference": [1.5] * 3}
-    whole["measurements"]["forward"]["milliseconds"] = times
-    networks = copy.deepcopy(only(result))
-    networks["backends"][0]["cases"] = [whole]
-    other = copy.deepcopy(only(result, "volume"))
-    other["backends"][0]["backend"] = "torch"
-    text = markdown.document([only(result, "volume"), networks, other])
-    volume = text[text.index("## Suite `volume`") :]
-    assert "| case | jax | torch | shape |" in volume
-    assert text.count("## Suite") == 1
-    predicting = text[text.index("Predicting, stock/inference") :]
-    assert cells(predicting, "net_b8")[1:-1] == ["4.00"]
-    assert "openvino" not in text
-    with pytest.raises(ValueError, match=r"jax has the case \w+ twice"):
-        markdown.document([result, result])
-
-
 def test_what_inference_gains_over_ours_is_no_loss(result):
-    whole = case_result(CASES[0], 3.0)
-    whole |= {"name": "net_b8", "suite": applications.SUITE}
+    whole = runs.case_result(CASES[0], 3.0)
+    whole |= {"name": "net_b8", "suite": results.OWN}
     whole["measurements"]["forward"]["peers"] = {"inference": [0.7, 0.8, 0.9]}
     result["backends"][0]["cases"] = [whole]
     text = printed(report.report, result)
     (row,) = re.findall(r"net_b8 .*", text.split("training step")[0])
     assert row.split()[-1] == "1.25"
     assert re.search(r"ours\s.*/inference", text, re.DOTALL)
-
-
-def test_comparing(result):
-    new = copy.deepcopy(result)
-    new["machine"]["processor"] = "Q"
-    new["backends"][0]["versions"]["jax"] = "2"
-    new["backends"][0]["cases"][2] = case_result(CASES[2], 30.0)
-    old = result
-    del old["backends"][0]["cases"][3]
-    text = printed(report.compare, old, new)
-    assert "processor: P then, Q now" in text
-    assert "jax, jax: 1 then, 2 now" in text
-    assert re.search(rf"{CASES[2].name} +forward +20\.0 +30\.0 +\+50 %", text)
-    assert re.search(rf"{CASES[3].name} +forward +- +20\.0 *\n", text)
-    assert re.search(rf"{CASES[1].name} +forward +- +- *\n", text)
-    assert "Not the same" not in printed(report.compare, old, old)
-    new["backends"][0]["jit_compile"] = True
-    assert "nothing that can be compared" in printed(report.compare, old, new)
 
 
 def assert_is_png(path):
@@ -352,7 +240,7 @@ def assert_is_png(path):
 
 def test_the_plot_is_a_picture(result, tmp_path):
     result["backends"].append(result["backends"][0])
-    plot(result, tmp_path / "a.png")
+    report.plot(result, tmp_path / "a.png")
     assert_is_png(tmp_path / "a.png")
 
 
@@ -367,7 +255,7 @@ def test_the_gate_lets_rounding_pass(terms):
     backward = np.cumsum(terms[..., ::-1], -1)[..., -1]
     assert np.any(forward != backward)
     magnitude = np.abs(terms).sum(-1)
-    assert not gate.disagreements([forward], [backward], [magnitude])
+    assert not layers.disagreements([forward], [backward], [magnitude])
 
 
 @pytest.mark.parametrize("how", ["one", "scaled", "nan", "shape"])
@@ -382,7 +270,7 @@ def test_the_gate_stops_what_is_wrong(terms, how):
         found[0, 1, 2, 3] = np.nan
     else:
         found = found[:, :1]
-    (message,) = gate.disagreements([found], [expected], [magnitude])
+    (message,) = layers.disagreements([found], [expected], [magnitude])
     assert message.startswith("value ")
     assert ("(0, 1, 2, 3)" in message) == (how in ("one", "nan"))
 
@@ -393,7 +281,7 @@ def test_the_bound_is_far_below_what_it_bounds():
     for case in CASES:
         pixels = case.batch * math.prod(case.sizes)
         n = pixels * max(case.filters, math.prod(case.kernel_size))
-        assert gate.BOUND * n < 0.01 * math.sqrt(n)
+        assert layers.BOUND * n < 0.01 * math.sqrt(n)
 
 
 def scaled(outputs, inputs):
@@ -438,7 +326,7 @@ def test_a_wrong_kernel_gets_no_speed_up(monkeypatch, capsys, tmp_path, spoil):
 def test_an_option_given_twice_asks_for_both():
     words = ["bench", "--suite", "separable", "--case", SMALL, "tcn*"]
     words += ["--case", "first_*", "--suite", "sequence"]
-    names = [c.name for c in command._cases(_arguments.parse(words))]
+    names = [c.name for c in command._tasks(_arguments.parse(words))]
     expected = [
         case.name
         for case in CASES
@@ -451,10 +339,8 @@ def test_an_option_given_twice_asks_for_both():
 @pytest.mark.slow("it times every backend, layer and network")
 def test_the_quick_bench_runs(capsys, tmp_path):
     data, picture = tmp_path / "a.json", tmp_path / "a.png"
-    page = tmp_path / "a.md"
-    arguments = ["--quick", "--seconds", "0.01", "--markdown", str(page)]
-    arguments += ["--json", str(data), "--plot", str(picture)]
-    assert main(["bench", *arguments]) == 0
+    arguments = ["--quick", "--seconds", "0.01", "--plot", str(picture)]
+    assert main(["bench", *arguments, "--json", str(data)]) == 0
     output = capsys.readouterr().out
     result = results.load(data)
     schemas.check("bench", result)
@@ -473,19 +359,76 @@ def test_the_quick_bench_runs(capsys, tmp_path):
             assert f"{report.number(measured['over_floor'][1])}" in output
         assert ("stock" in case["costs"]) == (BACKEND == "jax")
     assert_is_png(picture)
-    assert result["machine"]["processor"] in page.read_text()
 
 
 @needs_gradients
 @pytest.mark.slow("it starts a process")
 def test_a_backend_runs_in_a_process_of_its_own():
-    cases = [case for case in CASES if case.name == SMALL]
-    settings = Settings(0.01, implementation="portable")
-    result = elsewhere(BACKEND, cases, settings)
+    words = ["--case", SMALL, "--implementation", "portable"]
+    options = _arguments.parse(["bench", *words, "--seconds", "0.01"])
+    tasks = command._tasks(options)
+    result = command.elsewhere({"KERAS_BACKEND": BACKEND}, tasks, options)
     assert result["backend"] == BACKEND
     assert result["seconds"] == 0.01
     assert result["implementation"] == "portable"
     assert [case["name"] for case in result["cases"]] == [SMALL]
+
+
+OVERHEAD = ["bench", "--suite", "overhead", "--seconds", "0.001"]
+
+
+@needs_gradients
+def test_the_overhead_of_a_call(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert main([*OVERHEAD, "--json", str(tmp_path / "a.json")]) == 0
+    result = results.load(tmp_path / "a.json")
+    schemas.check("bench", result)
+    cases = result["backends"][0]["cases"]
+    assert [case["name"] for case in cases] == list(layers.OVERHEADS)
+    pair = {"torch"} if BACKEND == "torch" else set()
+    layer = {"stock", "ours", "accelerated"}
+    for case, who in zip(
+        cases, (layer | pair, layer, {"stock", "ours"} | pair), strict=True
+    ):
+        (measured,) = case["measurements"].values()
+        assert measured["milliseconds"].keys() == who
+    text = capsys.readouterr().out
+    (row,) = re.findall(r"^ *separable_conv .*", text, re.M)
+    median = measured["milliseconds"]["ours"][1]
+    assert report.number(1000 * median) in row.split()
+    assert "microseconds" in text
+
+
+@needs_gradients
+def test_a_wrong_operation_has_no_overhead(capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    convolve = keras.ops.separable_conv
+    monkeypatch.setattr(
+        "keras_sepconv.ops.separable_conv",
+        lambda *arrays, implementation=None, **options: (
+            1.001 * convolve(*arrays, **options)
+        ),
+    )
+    assert main([*OVERHEAD, "--case", "separable_conv"]) == 1
+    text = capsys.readouterr().out
+    assert "FAILED separable_conv: ours: value is" in text
+
+
+def test_the_overhead_is_measured_on_one_thread(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        command, "elsewhere", lambda needed, *_: asked.append(needed)
+    )
+    monkeypatch.setattr(command, "measure", lambda *_: asked.append("here"))
+    options = _arguments.parse(OVERHEAD)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    command._on(BACKEND, [], options)
+    assert asked.pop() == {"KERAS_BACKEND": BACKEND, "OMP_NUM_THREADS": "1"}
+    command._on(BACKEND, [], _arguments.parse(["bench"]))
+    assert asked.pop() == "here"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    command._on(BACKEND, [], options)
+    assert asked.pop() == "here"
 
 
 BAD_ARGUMENTS = {
@@ -496,13 +439,19 @@ BAD_ARGUMENTS = {
         ["--quick", "--case", "replknet*"],
         "argument --case: .* in --quick. Received: replknet",
     ),
+    "alone": (
+        ["--suite", "overhead", "volume"],
+        "argument --suite: must be overhead alone.* Received: overhead volume",
+    ),
+    "eager": (
+        ["--suite", "overhead", "--jit-compile"],
+        "argument --suite: .* Received: overhead and --jit-compile",
+    ),
     "seconds": (["--seconds", "0"], "argument --seconds: must be a positive"),
     "nan": (["--seconds", "nan"], "positive number of seconds. Received: nan"),
     "words": (["--seconds", "two"], "positive number.* Received: two"),
     "json": (["--json", "no/a.json"], "argument --json: .* Received: no/a"),
-    "markdown": (["--markdown", "no/a.md"], "argument --markdown: .*no/a"),
     "plot": (["--plot", "a.gif"], "argument --plot: must end in .png.*a.gif"),
-    "compare": (["--compare", "no.json"], "argument --compare: .*no.json"),
     "unknown": (["--fast"], "unrecognized arguments: --fast"),
     "without": (
         ["a.keras", "--case", "vgg"],
@@ -553,14 +502,6 @@ def test_bad_arguments_of_a_backend(arguments, message, capsys, monkeypatch):
     assert_refused(arguments, message, capsys, monkeypatch)
 
 
-def test_other_files_are_not_compared_with(capsys, tmp_path):
-    for content in ("{", "[]", json.dumps({"date": 1})):
-        (tmp_path / "a.json").write_text(content)
-        with pytest.raises(SystemExit):
-            main(["bench", "--compare", str(tmp_path / "a.json")])
-        assert "must be a file that --json wrote" in capsys.readouterr().err
-
-
 def test_a_backend_that_is_not_installed(capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as caught:
@@ -590,63 +531,6 @@ if BACKEND == "numpy":
         assert caught.value.code == 2
         message = "which can compute gradients. Received: numpy, which is"
         assert message in capsys.readouterr().err
-
-
-def small_network(weights, input_shape):
-    assert weights is None
-    assert input_shape == (224, 224, 3)
-    return keras.Sequential(
-        [
-            keras.Input(input_shape),
-            keras.layers.AveragePooling2D(16),
-            keras.layers.DepthwiseConv2D(3, padding="same"),
-            keras.layers.BatchNormalization(),
-            keras.layers.ReLU(),
-            keras.layers.Conv2D(4, 1),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(5, activation="softmax"),
-        ]
-    )
-
-
-NETWORK = ["bench", "--suite", "applications", "--case", "mobilenet_b8"]
-
-
-@needs_gradients
-def test_a_whole_network_is_timed(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(keras.applications, "MobileNet", small_network)
-    path = tmp_path / "a.json"
-    arguments = ["--seconds", "0.01", "--json", str(path)]
-    assert main([*NETWORK, *arguments]) == 0
-    (case,) = results.load(path)["backends"][0]["cases"]
-    assert case["suite"] == "applications"
-    assert case["wrong"] == []
-    forward, training = (case["measurements"][kind] for kind in results.KINDS)
-    assert {"stock", "ours", "inference"} <= forward["milliseconds"].keys()
-    assert training["milliseconds"].keys() == {"stock", "ours"}
-    assert "inference" in capsys.readouterr().out
-
-
-@needs_gradients
-@pytest.mark.parametrize("name", ["depthwise_conv2d", "dense"])
-def test_a_wrong_conversion_gets_no_speed_up(monkeypatch, capsys, name):
-    def convert(model, **options):
-        other = convert_model(model, **options)
-        kernel = next(v for v in other.weights if name in v.path)
-        kernel.assign(kernel * 1.01)
-        return other
-
-    monkeypatch.setattr(keras.applications, "MobileNet", small_network)
-    monkeypatch.setattr(applications, "convert_model", convert)
-    assert main([*NETWORK, "--seconds", "0.01"]) == 1
-    assert "ours predicts something else" in capsys.readouterr().out
-
-
-@needs_gradients
-def test_a_network_that_a_backend_lacks_is_left_out():
-    missing = applications.Application("MobileNet", 1, missing=(BACKEND,))
-    settings = Settings(0.01)
-    assert measure([missing], settings, print)["cases"] == []
 
 
 def own_model(path, compiled=True):
@@ -693,14 +577,12 @@ def test_a_model_of_ones_own_is_timed(capsys, tmp_path):
 @needs_gradients
 def test_a_model_without_a_loss_predicts_only(capsys, tmp_path):
     words = own_model(tmp_path / "a.keras", compiled=False)
-    page, picture = tmp_path / "a.md", tmp_path / "a.png"
-    words += ["--batch", "2", "--markdown", str(page), "--plot", str(picture)]
+    words += ["--batch", "2", "--plot", str(tmp_path / "a.png")]
     assert main(words) == 0
     said = capsys.readouterr()
     assert "no training step is timed: the model is not compiled" in said.err
     assert "forward" in said.out
     assert "training step" not in said.out
-    assert "mine_b2" in page.read_text()
 
 
 @needs_gradients
@@ -710,6 +592,21 @@ def test_a_wrong_acceleration_gets_no_speed_up(monkeypatch, capsys, tmp_path):
     assert main([*words, "--batch", "2", "--loss", "mse"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "FAILED mine_b2: ours, after a training step, is off by" in said
+
+
+@needs_gradients
+def test_a_wrong_conversion_gets_no_speed_up(monkeypatch, capsys, tmp_path):
+    def convert(model, **options):
+        other = convert_model(model, **options)
+        kernel = next(v for v in other.weights if "dense" in v.path)
+        kernel.assign(kernel * 1.01)
+        return other
+
+    words = own_model(tmp_path / "a.keras", compiled=False)
+    monkeypatch.setattr(networks, "convert_model", convert)
+    assert main([*words, "--batch", "2"]) == 1
+    said = capsys.readouterr().out
+    assert "FAILED mine_b2: inference predicts something else" in said
 
 
 @needs_gradients

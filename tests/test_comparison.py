@@ -192,32 +192,53 @@ def scaled(*factors):
     return keras.Sequential([keras.Input((3,)), *layers], name="net")
 
 
-def test_the_first_layer_that_differs_is_named():
-    model = scaled(1.0, 1.0, 1.0)
-    said, notes = comparison.difference(model, scaled(1.0, 1.0, 1.0))
-    assert (said, notes) == (None, [])
-    outputs = comparison.sample(model)
-    unit = 2.0**-24
-    spread = np.max(np.ptp(outputs, axis=0))
-    bound = 2.0**14 * unit * spread + (64 + 128) * unit * np.abs(outputs).max()
-    expected = (
-        f"its output is off by {np.abs(outputs).max():.2g}, and rounding "
-        f"explains {bound:.2g}"
-    )
-    for factors, changed, where in (
+@pytest.mark.parametrize(
+    ("factors", "changed", "where"),
+    [
+        ((1.0, 1.0, 1.0), (), None),
         ((1.0, 0.0, 1.0), (), "layer 'b'"),
         ((0.0, 1.0, 1.0), (), "layer 'a'"),
         ((0.0, 1.0, 1.0), ("a",), "layer 'b'"),
         ((1.0, 1.0, 0.0), ["c"], "model 'net'"),
         ((0.0, 1.0, 1.0), "abc", "model 'net'"),
-    ):
-        said, _ = comparison.difference(model, scaled(*factors), changed)
-        assert said == f"{where}: {expected}"
-    # A layer that the model does not have is not the first one.
-    other = scaled(0.0, 1.0, 1.0)
-    other.layers[0].name = "new"
-    said, _ = comparison.difference(model, other)
-    assert said == f"layer 'b': {expected}"
+        # A layer that the model does not have is not the first one.
+        ((0.0, 1.0, 1.0), "new", "layer 'b'"),
+    ],
+)
+def test_the_first_layer_that_differs_is_named(factors, changed, where):
+    model, other = scaled(1.0, 1.0, 1.0), scaled(*factors)
+    if changed == "new":
+        other.layers[0].name, changed = changed, ()
+    said, notes = comparison.difference(model, other, changed)
+    inputs = comparison.sample(model)
+    unit, most = 2.0**-24, np.abs(inputs).max()
+    # The last part is what one rounding of the inputs does.
+    bound = 2.0**14 * unit * np.ptp(inputs, axis=0).max()
+    bound += 64 * unit * most + 64 * 2 * unit * most
+    expected = (
+        f"{where}: its output is off by {most:.2g}, and rounding explains "
+        f"{bound:.2g}"
+    )
+    assert said == (where and expected)
+    assert notes == []
+
+
+def test_a_batch_that_a_model_refuses_is_told():
+    class Refusing(L.Layer):
+        def call(self, inputs):
+            if not isinstance(inputs, keras.KerasTensor):
+                raise TypeError("not this batch.")
+            return inputs
+
+        def compute_output_spec(self, inputs):
+            return keras.KerasTensor(inputs.shape)
+
+    model = keras.Sequential([keras.Input((3,)), Refusing()])
+    with pytest.raises(comparison.CannotPredictError) as caught:
+        comparison.predict(model)
+    said = str(caught.value)
+    assert said.startswith("Not verified, because the model cannot predict a ")
+    assert "not this batch." in said
 
 
 def test_the_whole_model_is_named_if_no_layer_can_be():

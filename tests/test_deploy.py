@@ -101,6 +101,16 @@ def test_the_layers_between_are_not_compared():
     rows, changed = equalization.equalize(model, serialized(model))
     assert [(row.layer, row.after) for row in rows] == [("first", "reads")]
     assert changed == {"first", "between"}
+    # Inside another model, they are that model.
+    inner, inputs = graph(), keras.Input((9, 8, 4))
+    inner.name = "inner"
+    model = keras.Model(inputs, inner(inputs))
+    _, (row,), changed = copies.with_copies(model, serialized(model), True)
+    assert (row.layer, row.after) == ("inner/first", "2 copies of its input")
+    assert changed == {"inner"}
+    rows, changed = equalization.equalize(model, serialized(model))
+    assert [row.after for row in rows] == ["inner/reads"]
+    assert changed == {"inner"}
     assert copies.with_copies(model, serialized(model), False) == (
         model,
         [],
@@ -267,6 +277,15 @@ def test_a_layer_of_several_models_stays_without_copies():
     assert reason == "it is used elsewhere too"
 
 
+def test_a_layer_that_is_not_built_stays_without_copies():
+    layers = [
+        L.DepthwiseConv2D(3, depth_multiplier=2, name="one"),
+        L.Conv2D(8, 3, groups=4, name="grouped"),
+    ]
+    reasons = copied(keras.Sequential(layers), copies=True)
+    assert reasons == {"one": "its input's shape is not known yet"}
+
+
 def test_copies_are_the_default_where_they_were_measured_to_help():
     def reasons(multiplier, size, kernel=3, **options):
         layer = L.SeparableConv2D(
@@ -283,6 +302,7 @@ def test_copies_are_the_default_where_they_were_measured_to_help():
         return
     assert reasons(2, wide) == written
     assert reasons(2, (None, None, 16)) == written
+    assert reasons(4, wide) == "4 copies of its input"
     assert reasons(5, wide) == "more than 4 copies do not help"
     assert reasons(2, (8, 8, 15)) == (
         "copies of fewer than 16 channels do not help"

@@ -1659,7 +1659,7 @@ def test_weights_that_are_not_the_model_s(legacy, tmp_path, change, message):
         ("causal.h5", "layers with weights"),
         ("causal.keras", "no weights for layer"),
         ("layout_2_13.keras", "has the shape (3, 3, 3, 1)"),
-        ("functional.json", "no HDF5"),
+        ("functional.json", "weights are in an HDF5"),
         ("keras_2_15.npz", "`config.json`"),
     ],
 )

@@ -15,6 +15,7 @@ from typing import Any
 # Keras reads its backend once, when it is imported.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import drawing
 import keras
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +23,6 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import keras_sepconv
-from keras_sepconv.bench import drawing
 
 FIGURES = pathlib.Path(__file__).parent
 CHANNELS, DEPTH, SEEDS = 64, 16, 5

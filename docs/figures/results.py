@@ -7,11 +7,13 @@ The runs are what `python -m keras_sepconv bench --json FILE` wrote.
 
 import pathlib
 
+import drawing
+import tables
 from matplotlib.axes import Axes
 
-from keras_sepconv.bench import drawing, markdown, results, summary
-from keras_sepconv.bench.plot import plot
-from keras_sepconv.bench.results import BackendResult, Result, title
+from keras_sepconv.bench import results
+from keras_sepconv.bench.report import plot
+from keras_sepconv.bench.results import Result, suites, title
 
 FIGURES = pathlib.Path(__file__).parent
 DOCS = FIGURES.parent
@@ -32,6 +34,11 @@ mean](figures/overview.svg)
 ## Summary
 
 {summary}
+
+For volumes, stock Keras is `Conv3D` with as many groups as channels, then a
+1x1x1 `Conv3D`; causal padding is added by hand. Whole networks run
+`predict_on_batch` and `train_on_batch`; here *ours* is what `convert_model`
+returns, and *inference* is the same with `inference=True`.
 
 Compare ratios, not milliseconds. Where both run the same operations, as they
 mostly do on TensorFlow, the ratio is near 1 and the rest is noise: [stock Keras
@@ -110,7 +117,7 @@ def load() -> dict[str, Result]:
     }
 
 
-def slug(backend: BackendResult) -> str:
+def slug(backend: Result) -> str:
     """Returns the name of a backend's figure."""
     return backend["backend"] + ("_xla" if backend["jit_compile"] else "")
 
@@ -118,7 +125,7 @@ def slug(backend: BackendResult) -> str:
 def pages(runs: dict[str, Result]) -> dict[str, str]:
     """Returns the text of each page, by its path in `docs`."""
     measured = list(runs.values())
-    parts = markdown.sections(measured)
+    parts = tables.sections(measured)
     about = {f"results/{suite}.md": text for suite, text in SUITES.items()}
     links = {**about, "results/figures.md": "All cases in figures"}
     made = {
@@ -137,12 +144,12 @@ def pages(runs: dict[str, Result]) -> dict[str, str]:
             pictures="\n\n".join(
                 f"![{title(backend)}: the ratios of all cases]"
                 f"(../figures/speed_{slug(backend)}.svg)"
-                for backend in markdown.merged(measured)
+                for backend in tables.merged(measured)
             )
         ),
     }
     for path, text in about.items():
-        heading = markdown.heading(pathlib.Path(path).stem)
+        heading = tables.heading(pathlib.Path(path).stem)
         made[path] = SUITE.format(
             heading=heading, about=text, tables=parts[heading]
         )
@@ -151,27 +158,25 @@ def pages(runs: dict[str, Result]) -> dict[str, str]:
 
 def command(name: str, run: Result) -> str:
     """Returns the command that makes a run's file."""
-    backends = run["backends"]
-    suites = {case["suite"] for b in backends for case in b["cases"]}
-    names = " ".join(backend["backend"] for backend in backends)
-    options = [f"--backend {names}"]
-    if any(backend["jit_compile"] for backend in backends):
-        options.append("--jit-compile")
-    if "applications" in suites:
-        options.append("--suite applications")
-    options.append(f"--seconds {backends[0]['seconds']:g}")
-    options.append(f"--json docs/results/{name}")
-    return f"python -m keras_sepconv bench {' '.join(options)}"
+    (backend,) = run["backends"]
+    start = f"python -m keras_sepconv bench --backend {backend['backend']}"
+    if suites(backend) == [tables.NETWORKS]:
+        environment = f"KERAS_BACKEND={backend['backend']}"
+        start = f"{environment} python tests/models/networks.py"
+    if backend["jit_compile"]:
+        start += " --jit-compile"
+    seconds = f"--seconds {backend['seconds']:g}"
+    return f"{start} {seconds} --json docs/results/{name}"
 
 
-def overview(backends: list[BackendResult], path: pathlib.Path) -> None:
+def overview(backends: list[Result], path: pathlib.Path) -> None:
     """Draws all cases as dots, a row for each suite."""
     rows = [
         (backend, suite)
         for backend in backends
         for suite in [
             None,
-            *dict.fromkeys(c["suite"] for c in backend["cases"]),
+            *suites(backend),
         ]
     ]
     with drawing.style():
@@ -196,10 +201,10 @@ def overview(backends: list[BackendResult], path: pathlib.Path) -> None:
         drawing.save(figure, path)
 
 
-def row(axes: Axes, place: int, backend: BackendResult, suite: str) -> None:
+def row(axes: Axes, place: int, backend: Result, suite: str) -> None:
     """Draws one suite: its cases, the mean, and the mean as a number."""
     for kind, offset in OFFSETS.items():
-        group = summary.group(backend["cases"], suite, kind)
+        group = results.group(backend["cases"], suite, kind)
         if group is None:
             continue
         values = [
@@ -228,7 +233,7 @@ def row(axes: Axes, place: int, backend: BackendResult, suite: str) -> None:
 def main() -> None:
     """Writes the pages and their figures."""
     runs = load()
-    backends = markdown.merged(runs.values())
+    backends = tables.merged(runs.values())
     first = next(iter(runs.values()))
     for backend in backends:
         path = FIGURES / f"speed_{slug(backend)}.svg"

@@ -7,12 +7,11 @@ Every shade is a number of a real one, with an image of three channels:
 
 import pathlib
 
+import drawing
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Polygon, Rectangle
-
-from keras_sepconv.bench import drawing
 
 SIDE, CHANNELS, FILTERS = 8, 3, 4
 COLORS = (drawing.BLUE, drawing.VERMILION, drawing.GREEN)

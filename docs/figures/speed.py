@@ -9,15 +9,16 @@ rate.svg, what each case computes in a second against what it computes a byte.
 import math
 import pathlib
 
+import drawing
+import tables
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from results import FIGURES, load
 
 from keras_sepconv._spec import ConvSpec
-from keras_sepconv.bench import drawing, markdown
 from keras_sepconv.bench.cases import CASES, Case
 from keras_sepconv.bench.report import number
-from keras_sepconv.bench.results import KINDS, BackendResult, title
+from keras_sepconv.bench.results import KINDS, Result, title
 
 SHOWN = "mobilenet_56_128"
 SUITES = ("separable", "multiplier", "sequence")
@@ -35,7 +36,7 @@ MARKS = {
 BYTES = 4  # Of a float32.
 
 
-def times(backends: list[BackendResult], path: pathlib.Path) -> None:
+def times(backends: list[Result], path: pathlib.Path) -> None:
     """Draws bars, a panel for the forward pass and one for training."""
     with drawing.style():
         figure = drawing.figure(1.3 + 1.1 * len(backends))
@@ -58,7 +59,7 @@ def times(backends: list[BackendResult], path: pathlib.Path) -> None:
         drawing.save(figure, path)
 
 
-def bars(axes: Axes, place: int, backend: BackendResult, kind: str) -> None:
+def bars(axes: Axes, place: int, backend: Result, kind: str) -> None:
     """Draws what one backend needs for the case shown."""
     (case,) = [case for case in backend["cases"] if case["name"] == SHOWN]
     medians = {
@@ -101,7 +102,7 @@ def work(case: Case) -> dict[str, tuple[float, float]]:
     }
 
 
-def rates(backends: list[BackendResult], path: pathlib.Path) -> None:
+def rates(backends: list[Result], path: pathlib.Path) -> None:
     """Draws the forward pass of all cases, a panel for each backend."""
     with drawing.style():
         figure = drawing.figure(1 + 1.9 * len(backends))
@@ -128,7 +129,7 @@ def rates(backends: list[BackendResult], path: pathlib.Path) -> None:
         drawing.save(figure, path)
 
 
-def points(axes: Axes, backend: BackendResult) -> None:
+def points(axes: Axes, backend: Result) -> None:
     """Draws stock and ours at their rates, joined, and the product."""
     found = {case["name"]: case for case in backend["cases"]}
     for case in CASES:
@@ -158,7 +159,7 @@ def points(axes: Axes, backend: BackendResult) -> None:
 
 def main() -> None:
     """Writes both figures."""
-    backends = markdown.merged(load().values())
+    backends = tables.merged(load().values())
     layers = [
         b for b in backends if any(c["name"] == SHOWN for c in b["cases"])
     ]

@@ -1,128 +1,113 @@
 """The command line of `python -m keras_sepconv bench`."""
 
-import argparse
 import datetime
 import fnmatch
-import importlib.util
+import os
 import pathlib
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator
 
 import keras
 from rich.console import Console
 
 from keras_sepconv import kernels
-from keras_sepconv._arguments import BACKENDS, SUITES
-from keras_sepconv.bench import markdown, own, report, results
-from keras_sepconv.bench.applications import APPLICATIONS, Application
-from keras_sepconv.bench.cases import CASES, QUICK, Case
-from keras_sepconv.bench.contest import Settings
-from keras_sepconv.bench.machine import machine
-from keras_sepconv.bench.measure import AnyCase
-from keras_sepconv.bench.processes import elsewhere, here
+from keras_sepconv._arguments import BACKENDS, OVERHEAD, SUITES
+from keras_sepconv.bench import layers, networks, report, results
+from keras_sepconv.bench.cases import QUICK
+from keras_sepconv.bench.measure import Task, machine, measure
+from keras_sepconv.bench.results import Result
 from keras_sepconv.tools.commands import shared
 
-# The options that need a model, and those that must be without one.
-_WITH = ("batch", "loss", "input_shape", "weights", "modules", "unsafe")
-_WITHOUT = ("backend", "suite", "case", "jit_compile")
 
-
-def run(options: argparse.Namespace) -> int:
+def run(options: Namespace) -> int:
     """Measures, prints and writes; returns the exit code."""
-    older = _older(options)
     active = keras.backend.backend()
     backends = list(dict.fromkeys(options.backend or [active]))
+    if options.seconds is None:
+        options.seconds = 0.5 if options.quick else 2.0
     for message in _objections(options, backends):
         options.refuse(message)
-    if options.model is None:
-        result = _measure(options, backends, _cases(options))
-    else:
-        result = shared.attempt(
-            "bench", lambda: _measure(options, backends, own.cases(options))
-        )
-        if result is None:
-            return 1
+    result = shared.attempt("bench", lambda: _measure(options, backends))
+    if result is None:
+        return 1
     result = results.rounded(result)
     if options.json is not None:
         results.save(result, options.json)
-    console = Console()
-    report.report(console, result)
-    if older is not None:
-        report.compare(console, older, result)
+    report.report(Console(), result)
     if options.plot is not None:
-        # Not everybody has matplotlib.
-        from keras_sepconv.bench.plot import plot
-
-        plot(result, options.plot)
-    if options.markdown is not None:
-        options.markdown.write_text(markdown.document([result]))
-    wrong = any(c["wrong"] for b in result["backends"] for c in b["cases"])
-    return int(wrong)
+        report.plot(result, options.plot)
+    return int(any(c["wrong"] for b in result["backends"] for c in b["cases"]))
 
 
-def _older(options: argparse.Namespace) -> results.Result | None:
-    if options.compare is None:
-        return None
-    try:
-        return results.load(pathlib.Path(options.compare))
-    except (OSError, ValueError) as error:
-        options.refuse(
-            f"argument --compare: must be a file that --json wrote ({error}). "
-            f"Received: {options.compare}"
-        )
-        raise
-
-
-def _measure(
-    options: argparse.Namespace, backends: list[str], cases: Sequence[AnyCase]
-) -> results.Result:
+def _measure(options: Namespace, backends: list[str]) -> Result:
     now = datetime.datetime.now(datetime.UTC)
-    seconds = options.seconds or (0.5 if options.quick else 2.0)
-    settings = Settings(seconds, options.jit_compile, options.implementation)
+    tasks = networks.own(options) if options.model else _tasks(options)
     return {
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
-        "backends": [
-            here(cases, settings)
-            if backend == keras.backend.backend()
-            else elsewhere(backend, cases, settings)
-            for backend in backends
-        ],
+        "backends": [_on(backend, tasks, options) for backend in backends],
     }
 
 
-def _cases(options: argparse.Namespace) -> list[Case | Application]:
-    every: tuple[Case | Application, ...] = (*CASES, *APPLICATIONS)
-    patterns = options.case or ["*"]
+def _on(backend: str, tasks: list[Task], options: Namespace) -> Result:
+    """Measures here, or in a process with another backend or one thread."""
+    now = {**os.environ, "KERAS_BACKEND": keras.backend.backend()}
+    needed = {"KERAS_BACKEND": backend}
+    if OVERHEAD in (options.suite or ()):
+        needed["OMP_NUM_THREADS"] = "1"  # Read when torch is imported.
+    if needed.items() <= now.items():
+        return measure(tasks, options)
+    return elsewhere(needed, tasks, options)
+
+
+def elsewhere(
+    needed: dict[str, str], tasks: list[Task], options: Namespace
+) -> Result:
+    """Measures in a new process; if it fails, this one ends with its code."""
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **needed}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "result.json")
+        words = ["--seconds", str(options.seconds), "--json", str(path)]
+        words += ["--case", *(task.name for task in tasks)]
+        words += ["--suite", *{task.suite for task in tasks}]
+        words += ["--jit-compile"] * options.jit_compile
+        if options.implementation is not None:
+            words += ["--implementation", options.implementation]
+        child = subprocess.run(
+            [sys.executable, "-m", "keras_sepconv", "bench", *words],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        if not path.exists():
+            sys.exit(child.returncode or 1)
+        found: Result = results.load(path)["backends"][0]
+        return found
+
+
+def _tasks(options: Namespace) -> list[Task]:
+    """Returns the cases that the options choose."""
+    suites, patterns = options.suite or SUITES, options.case or ["*"]
     return [
-        case
-        for case in every
-        if case.suite in (options.suite or SUITES)
-        and any(fnmatch.fnmatchcase(case.name, p) for p in patterns)
-        and (not options.quick or case.name in QUICK)
+        task
+        for task in layers.TASKS
+        if task.suite in suites
+        and any(fnmatch.fnmatchcase(task.name, p) for p in patterns)
+        and (not options.quick or task.name in (*QUICK, *layers.OVERHEADS))
     ]
 
 
-def _objections(
-    options: argparse.Namespace, backends: list[str]
-) -> Iterator[str]:
+def _objections(options: Namespace, backends: list[str]) -> Iterator[str]:
     """Yields errors about arguments that do not fit together."""
-    for name in _WITH if options.model is None else _WITHOUT:
-        if getattr(options, name):
-            option = "import" if name == "modules" else name.replace("_", "-")
-            word = "with" if name in _WITH else "without"
-            yield (
-                f"argument --{option}: must be used {word} FILE. Received: "
-                f"{options.model or 'no FILE'}"
-            )
     if options.loss is not None:
         try:
             keras.losses.get(options.loss)
         except ValueError:
-            yield (
-                "argument --loss: must be the name of a loss of Keras. "
-                f"Received: {options.loss}"
-            )
-    if options.model is None and not _cases(options):
+            rule = "must be the name of a loss of Keras"
+            yield f"argument --loss: {rule}. Received: {options.loss}"
+    if options.model is None and not _tasks(options):
         yield (
             "argument --case: must match a case of the chosen suites"
             f"{' that is in --quick' if options.quick else ''}. "
@@ -137,8 +122,6 @@ def _objections(
                 f"argument --backend: must be one of {', '.join(BACKENDS)}, "
                 f"which can compute gradients. {received}"
             )
-        if importlib.util.find_spec(backend) is None:
-            yield f"argument --backend: must be installed. {received}"
         if options.jit_compile and backend != "tensorflow":
             yield (
                 "argument --jit-compile: must be for the backend tensorflow; "

@@ -1,94 +1,169 @@
-"""Measures cases on the active backend."""
+"""Measures cases on the active backend, each beside others in turns."""
 
 import gc
-import importlib
 import importlib.metadata
-import types
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+import os
+import pathlib
+import platform
+import random
+import re
+import statistics
+import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import keras
+from rich.console import Console
+from rich.progress import Progress
 
-from keras_sepconv.bench import applications, clock
-from keras_sepconv.bench.applications import Application
-from keras_sepconv.bench.cases import Case
-from keras_sepconv.bench.contest import Contest, Settings
-from keras_sepconv.bench.own import OwnModel
-from keras_sepconv.bench.results import KINDS, BackendResult, CaseResult
+from keras_sepconv.bench import backends
+from keras_sepconv.bench.results import Quartiles, Result
 
-AnyCase: TypeAlias = Case | Application | OwnModel
+Runs: TypeAlias = dict[str, Callable[[], object]]
+Times: TypeAlias = dict[str, list[float]]
 
 
-def measure(
-    cases: Sequence[AnyCase],
-    settings: Settings,
-    begin: Callable[[AnyCase], object],
-) -> BackendResult:
-    """Returns the measurements of `cases` on the active backend.
+class Contest(NamedTuple):
+    """All that is run for one case: functions by kind and name.
 
-    Args:
-        cases: The cases to measure.
-        settings: How to measure.
-        begin: Called before each case.
+    `check` compares them with stock Keras and warms them up. It returns the
+    errors in words, and the costs of compiling. `calls` are timed together.
     """
-    name = keras.backend.backend()
-    native = importlib.import_module(f"keras_sepconv.bench._{name}")
-    results = []
-    for case in cases:
-        if not isinstance(case, Case) and name in case.missing:
-            continue
-        begin(case)
-        results.append(_measure_case(native, case, settings))
-        keras.utils.clear_session()
-        native.release()
-        gc.collect()
+
+    runs: dict[str, Runs]
+    check: Callable[[], tuple[list[str], dict[str, Result]]]
+    now: Callable[[], float] = time.perf_counter
+    calls: int = 1
+
+
+class Task(NamedTuple):
+    """A case; `contest` prepares what is run."""
+
+    name: str
+    description: str
+    suite: str
+    contest: Callable[[Namespace], Contest]
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], object]],
+    seconds: float,
+    now: Callable[[], float] = time.perf_counter,
+    calls: int = 1,
+) -> Times:
+    """Times each function once in a round, and returns the seconds.
+
+    Other load on the machine that lasts longer than a round slows all functions
+    alike. What ran just before also matters: it leaves a cold cache, or memory
+    that can be used again. So each function runs once untimed before it is
+    timed, and each round has a new order. After `seconds` no new round begins,
+    but quartiles need three.
+    """
+    times: Times = {name: [] for name in runs}
+    names, order = list(runs), random.Random(0)
+    start = now()
+    while len(times[names[0]]) < 3 or now() - start < seconds:
+        for name in order.sample(names, len(names)):
+            runs[name]()
+            begin = now()
+            for _ in range(calls):
+                runs[name]()
+            times[name].append((now() - begin) / calls)
+    return times
+
+
+def quartiles(values: Sequence[float]) -> Quartiles:
+    """Returns the quartiles; the median is in the middle."""
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> Quartiles:
+    """Returns the quartiles of the ratios, round by round."""
+    return quartiles([a / b for a, b in zip(above, below, strict=True)])
+
+
+def measurement(times: Times) -> Result:
+    """Returns the result of the times of `stock`, `ours` and the others."""
+    ours, floor = times["ours"], times.get("floor")
     return {
-        "backend": name,
-        "jit_compile": settings.jit_compile,
-        "implementation": settings.implementation,
-        "seconds": settings.seconds,
-        "versions": {
-            p: _version(p)
-            for p in ("keras", name, *native.PEERS, *_peers(cases))
+        "rounds": len(ours),
+        "milliseconds": {
+            name: quartiles([1000 * second for second in seconds])
+            for name, seconds in times.items()
         },
-        "device": native.device(),
-        "cases": results,
+        "speedup": ratios(times["stock"], ours),
+        "over_floor": None if floor is None else ratios(ours, floor),
+        "peers": {
+            name: ratios(seconds, ours)
+            for name, seconds in times.items()
+            if name not in ("stock", "ours", "floor")
+        },
     }
 
 
-def _peers(cases: Sequence[AnyCase]) -> tuple[str, ...]:
-    whole = any(isinstance(case, Application) for case in cases)
-    return ("openvino",) if whole and applications.exports() else ()
+def _case(task: Task, options: Namespace) -> Result:
+    runs, check, now, calls = task.contest(options)
+    seconds, (wrong, costs) = options.seconds, check()
+    return {
+        "name": task.name,
+        "description": task.description,
+        "suite": task.suite,
+        "costs": costs,
+        "wrong": wrong,
+        "measurements": {
+            kind: measurement(interleaved(each, seconds, now, calls))
+            for kind, each in runs.items()
+            if each and not wrong
+        },
+    }
+
+
+def measure(tasks: list[Task], options: Namespace) -> Result:
+    """Returns the measurements; shows a progress bar on stderr."""
+    name, cases = keras.backend.backend(), []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=len(tasks))
+        for task in tasks:
+            progress.update(bar, description=f"{name}: {task.name}")
+            cases.append(_case(task, options))
+            keras.utils.clear_session()
+            backends.release()
+            gc.collect()
+            progress.advance(bar)
+    packages = ["keras", name, *(["flax"] if name == "jax" else [])]
+    return {
+        "backend": name,
+        "jit_compile": options.jit_compile,
+        "implementation": options.implementation,
+        "seconds": options.seconds,
+        "versions": {package: _version(package) for package in packages},
+        "device": backends.device(),
+        "cases": cases,
+    }
 
 
 def _version(package: str) -> str | None:
     # Several distributions provide the module of TensorFlow.
-    distributions = importlib.metadata.packages_distributions()
-    if package not in distributions:
-        return None
-    return importlib.metadata.version(distributions[package][0])
+    names = importlib.metadata.packages_distributions().get(package)
+    return importlib.metadata.version(names[0]) if names else None
 
 
-def _measure_case(
-    native: types.ModuleType, case: AnyCase, settings: Settings
-) -> CaseResult:
-    contest = (
-        Contest(native, case, settings)
-        if isinstance(case, Case)
-        else case.contest(settings)
-    )
-    result: CaseResult = {
-        "name": case.name,
-        "description": case.description,
-        "suite": case.suite,
-        "costs": contest.costs(),
-        "wrong": contest.wrong(),
-        "measurements": {},
+def machine() -> Result:
+    """Returns the processor, its cores and threads, and Python's version."""
+    path = pathlib.Path("/proc/cpuinfo")
+    text = path.read_text() if path.exists() else ""
+
+    def values(key: str) -> list[str]:
+        return re.findall(rf"^{key}\s*: (.*)$", text, re.MULTILINE)
+
+    name = platform.processor() or platform.machine()
+    cores = {*zip(values("physical id"), values("core id"), strict=False)}
+    available = getattr(os, "sched_getaffinity", None)
+    return {
+        "processor": (values("model name") or [name])[0],
+        "cores": len(cores) or None,
+        "threads": len(available(0)) if available else os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
     }
-    if not result["wrong"]:
-        for kind in KINDS:
-            runs = contest.runs(kind)
-            if runs:
-                times = clock.interleaved(runs, settings.seconds)
-                result["measurements"][kind] = clock.measurement(times)
-    return result

@@ -1,15 +1,22 @@
-"""Times one whole network, after a check that the numbers are the same."""
+"""Prepares whole models: as they are, accelerated, and converted."""
 
 import functools
+import math
+import warnings
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras_sepconv.bench.results import Costs
-from keras_sepconv.tools import convert_model
-from keras_sepconv.tools.conversion import rounding
+from keras_sepconv.bench.measure import Contest, Runs, Task
+from keras_sepconv.bench.results import OWN, Result
+from keras_sepconv.tools import accelerate, convert_model
+from keras_sepconv.tools.commands import shared
+from keras_sepconv.tools.conversion import comparison, rounding
+from keras_sepconv.tools.inspection.inputs import known_input
+from keras_sepconv.tools.inspection.words import said
 
 # After a training step, our weights may differ from those of stock Keras by
 # this many times the change that one rounding of the inputs and weights causes
@@ -19,189 +26,65 @@ ROUNDINGS = 8
 _LEAST = 2.0**-14
 
 
-class NetworkContest:
-    """Everything that is run for one network.
+def contest(
+    models: Mapping[str, Any], inputs: Any, labels: Any, moved: Any = None
+) -> Contest:
+    """Prepares models: `stock`, `ours`, and others that only predict.
 
-    It runs `predict_on_batch` and `train_on_batch`, as users do.
-
-    Args:
-        models: The models by name: `stock`, `ours`, and others that only
-            predict.
-        inputs: A batch.
-        labels: The targets of the batch.
-        trains: Whether to run training steps of `stock` and `ours`.
-        peers: Functions that predict the batch without Keras, by name.
+    `moved` is a training step of stock Keras with inputs and weights that are
+    changed by one rounding. Without it no training step is timed.
     """
-
-    def __init__(
-        self,
-        models: dict[str, Any],
-        inputs: Any,
-        labels: Any = None,
-        trains: bool = True,
-        peers: Mapping[str, Callable[[], Any]] | None = None,
-    ) -> None:
-        self._models, self._inputs, self._labels = models, inputs, labels
-        self._trains = trains
-        self._predict: dict[str, Callable[[], Any]] = {
+    runs: dict[str, Runs] = {
+        "forward": {
             name: functools.partial(model.predict_on_batch, inputs)
             for name, model in models.items()
-        }
-        self._predict |= peers or {}
-
-    def runs(self, kind: str) -> dict[str, Callable[[], object]]:
-        """Returns the functions to time, by name."""
-        if kind == "forward":
-            return dict(self._predict)
-        return {
-            name: functools.partial(
-                self._models[name].train_on_batch, self._inputs, self._labels
-            )
+        },
+        "training": {
+            name: functools.partial(models[name].train_on_batch, inputs, labels)
             for name in ("stock", "ours")
-            if self._trains
-        }
+            if moved is not None
+        },
+    }
+    check = functools.partial(_check, models, inputs, labels, moved)
+    return Contest(runs, check)
 
-    def costs(self) -> dict[str, Costs]:
-        """Returns nothing, because Keras compiles the models itself."""
-        return {}
 
-    def wrong(self) -> list[str]:
-        """Compares all with stock Keras, and warms them up.
-
-        Returns:
-            The errors, in words.
-        """
-        stock = self._models["stock"]
-        epsilon = rounding.epsilon(stock)
-        change = functools.partial(rounded, epsilon=epsilon)
-        expected = predicted(stock, self._inputs)
-        # The effect of one rounding on stock Keras tells how much rounding may
-        # change the results.
-        nearby = keras.tree.map_structure(change, self._inputs)
-        moved = predicted(stock, nearby)
-        wrong = [
-            f"{name} predicts something else: {found}"
-            for name, predict in self._predict.items()
-            if (
-                found := rounding.disagreement(
-                    expected, _arrays(predict()), epsilon, moved
-                )
+def _check(
+    models: Mapping[str, Any], inputs: Any, labels: Any, moved: Any
+) -> tuple[list[str], dict[str, Result]]:
+    """Compares all with stock Keras, which takes a training step."""
+    stock, wrong = models["stock"], []
+    expected, unit = predicted(stock, inputs), rounding.epsilon(stock)
+    near = predicted(stock, _rounded(stock, inputs))
+    for name, model in models.items():
+        found = predicted(model, inputs)
+        text = rounding.disagreement(expected, found, unit, near)
+        if text:
+            wrong.append(f"{name} predicts something else: {text}")
+    if moved is not None:
+        taken = step(stock, inputs, labels)
+        bound = max(_LEAST, ROUNDINGS * distance(moved, taken))
+        far = distance(step(models["ours"], inputs, labels), taken)
+        if not far <= bound:
+            wrong.append(
+                f"ours, after a training step, is off by {far:.2g} of the "
+                f"step, which rounding explains up to {bound:.2g}"
             )
-        ]
-        if self._trains:
-            taken = (self._inputs, self._labels)
-            before = step(stock, *taken)
-            moves = distance(step(stock, *taken, change), before)
-            bound = max(_LEAST, ROUNDINGS * moves)
-            far = distance(step(self._models["ours"], *taken), before)
-            if not far <= bound:
-                wrong.append(
-                    f"ours, after a training step, is off by {far:.2g} of the "
-                    f"step, which rounding explains up to {bound:.2g}"
-                )
-        return wrong
-
-
-def give_signal(model: Any) -> None:
-    """Sets random weights with which predictions differ between images.
-
-    With Keras's default weights, all predictions are the same, because Keras
-    takes wrong fans for a depthwise kernel. These kernels are those of He et
-    al. (2015), scaled for what each of them sums over. Normalisations get
-    weights and statistics as if they had been trained.
-    """
-    rng = np.random.default_rng(0)
-    for variable in model.weights:
-        name, shape = variable.name, tuple(variable.shape)
-        if name in ("kernel", "depthwise_kernel", "pointwise_kernel"):
-            # The last axis of a depthwise kernel has few filters a channel.
-            is_depthwise = name != "pointwise_kernel"
-            is_depthwise = is_depthwise and len(shape) == 4 and shape[-1] <= 2
-            fan_in = np.prod(shape[: -2 if is_depthwise else -1])
-            value = rng.standard_normal(shape) * np.sqrt(2 / fan_in)
-        elif name in ("moving_variance", "gamma"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif name in ("moving_mean", "beta", "bias"):
-            value = 0.1 * rng.standard_normal(shape)
-        else:
-            continue
-        variable.assign(value)
-
-
-def folded(model: Any, implementation: str | None) -> Any:
-    """Returns a model converted for inference, with the same `jit_compile`."""
-    other = convert_model(
-        model, inference=True, verify=False, implementation=implementation
-    )
-    other.jit_compile = model.jit_compile
-    return other
+    return wrong, {}
 
 
 def predicted(model: Any, inputs: Any) -> list[np.ndarray]:
     """Returns the outputs for a batch."""
-    return _arrays(model.predict_on_batch(inputs))
+    outputs = keras.tree.flatten(model.predict_on_batch(inputs))
+    return [np.asarray(output) for output in outputs]
 
 
-def _arrays(outputs: Any) -> list[np.ndarray]:
-    return [np.asarray(output) for output in keras.tree.flatten(outputs)]
-
-
-def labels(model: Any, inputs: Any) -> Any:
-    """Returns random targets that fit the loss of a compiled model."""
-    if model.loss is None:
-        return None
-    outputs = model.predict_on_batch(inputs)
-    flat = _arrays(outputs)
-    losses = keras.tree.flatten(model.loss)
-    if len(losses) == 1:
-        losses *= len(flat)
-    rng = np.random.default_rng(0)
-    drawn = [
-        _drawn(rng, output.shape, loss)
-        for output, loss in zip(flat, losses, strict=True)
-    ]
-    return keras.tree.pack_sequence_as(outputs, drawn)
-
-
-def _drawn(
-    rng: np.random.Generator, shape: tuple[int, ...], loss: Any
-) -> np.ndarray:
-    """Returns random classes in the form that the loss needs."""
-    name = loss if isinstance(loss, str) else type(loss).__name__
-    name += getattr(loss, "__name__", "")
-    if len(shape) < 2 or shape[-1] == 1:
-        return rng.integers(0, 2, shape).astype("float32")
-    classes = rng.integers(0, shape[-1], shape[:-1])
-    if "sparse" in name.lower():
-        return classes
-    return np.eye(shape[-1], dtype="float32")[classes]
-
-
-def step(
-    model: Any,
-    inputs: Any,
-    labels: Any,
-    change: Callable[[np.ndarray], np.ndarray] = np.array,
-) -> list[np.ndarray]:
-    """Returns the change of the weights in a training step, and undoes it.
-
-    Args:
-        model: A compiled model.
-        inputs: A batch.
-        labels: The targets of the batch.
-        change: Applied to the inputs and the weights before the step.
-    """
-    # The variables include the seeds of dropout, but not the seed of torch.
-    variables = [*model.variables, *model.optimizer.variables]
-    before = [keras.ops.copy(variable.value) for variable in variables]
-    weights = [change(array) for array in model.get_weights()]
-    model.set_weights(weights)
+def step(model: Any, inputs: Any, labels: Any) -> list[np.ndarray]:
+    """Returns the change of the weights in a training step."""
+    before = model.get_weights()
     keras.utils.set_random_seed(0)
-    model.train_on_batch(keras.tree.map_structure(change, inputs), labels)
-    after = model.get_weights()
-    for variable, value in zip(variables, before, strict=True):
-        variable.assign(value)
-    return [a - b for a, b in zip(after, weights, strict=True)]
+    model.train_on_batch(inputs, labels)
+    return list(map(np.subtract, model.get_weights(), before))
 
 
 def rounded(array: np.ndarray, epsilon: float = 2.0**-24) -> np.ndarray:
@@ -213,12 +96,97 @@ def rounded(array: np.ndarray, epsilon: float = 2.0**-24) -> np.ndarray:
     return moved
 
 
+def _rounded(model: Any, arrays: Any) -> Any:
+    """Returns arrays, changed by one rounding of the model."""
+    unit = rounding.epsilon(model)
+    return keras.tree.map_structure(lambda a: rounded(a, unit), arrays)
+
+
 def distance(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
     """Returns the distance of two steps, relative to the expected one."""
-    far, size = (
-        sum(float(np.sum(np.square(array, dtype="float64"))) for array in one)
-        for one in (map(np.subtract, found, expected), expected)
-    )
-    if not size:  # Nothing in the model is trainable.
-        return far and float("inf")
-    return float((far / size) ** 0.5)
+    pairs = zip(found, expected, strict=True)
+    far = math.hypot(*(float(np.linalg.norm(a - b)) for a, b in pairs))
+    size = math.hypot(*(float(np.linalg.norm(b)) for b in expected))
+    # Maybe nothing in the model is trainable.
+    return far / size if size else far and math.inf
+
+
+def _labels(model: Any, inputs: Any) -> Any:
+    """Returns targets that fit the loss of a model, and that it misses."""
+    if model.loss is None:
+        return None
+    outputs = model.predict_on_batch(inputs)
+    flat, losses = map(keras.tree.flatten, (outputs, model.loss))
+    losses *= len(flat) // len(losses)  # Maybe one for all outputs.
+    targets = []
+    for output, loss in zip(map(np.asarray, flat), losses, strict=True):
+        name = f"{loss} {type(loss)} {getattr(loss, '__name__', '')}"
+        sparse = "sparse" in name.lower() and output.ndim > 1
+        targets.append(np.argmin(output, -1) if sparse else 1 - output)
+    return keras.tree.pack_sequence_as(outputs, targets)
+
+
+def prepare(
+    name: str, load: Callable[[], Any], inputs: Any, options: Namespace
+) -> Contest:
+    """Prepares a model as it is, accelerated, and converted."""
+
+    def warn(what: str, why: str) -> None:
+        warnings.warn(f"{name}: no {what} is timed: {why}.", stacklevel=3)
+
+    # Each case needs new models, because training changes the weights.
+    stock, ours, nearby, labels, moved = load(), load(), load(), None, None
+    # Files of tf.keras have no seeds, so each model draws its own.
+    for other in (ours, nearby):
+        for one, two in zip(stock.variables, other.variables, strict=True):
+            # A copy, because a training step on JAX deletes its old arrays.
+            two.assign(keras.ops.copy(one.value))
+    nearby.set_weights(_rounded(stock, stock.get_weights()))
+    chosen = {"implementation": options.implementation, "verify": False}
+    accelerate(ours, **chosen)
+    models = {"stock": stock, "ours": ours}
+    try:
+        models["inference"] = convert_model(stock, inference=True, **chosen)
+        models["inference"].jit_compile = stock.jit_compile
+    except (TypeError, ValueError) as error:
+        warn("conversion with inference=True", said(error))
+    if not stock.compiled:
+        warn("training step", "the model is not compiled; see --loss")
+    else:
+        try:
+            labels = _labels(stock, inputs)
+            moved = step(nearby, _rounded(stock, inputs), labels)
+        except Exception as error:  # A loss may raise anything.
+            warn("training step", said(error))
+    return contest(models, inputs, labels, moved)
+
+
+def own(options: Namespace) -> list[Task]:
+    """Returns a user's model with each batch size."""
+
+    def load() -> Any:
+        model = shared.load(options, options.model)
+        if options.loss is not None:
+            model.compile("sgd", options.loss)
+        return model
+
+    model = load()
+    print(accelerate(model, verify=False))
+    first, *_ = keras.tree.flatten(known_input(model)) or [None]
+    fixed = None if first is None else first.shape[0]
+    batches = options.batch or (1, 8)
+    if fixed is not None:
+        batches, text = (fixed,), f"The model accepts only batches of {fixed}."
+        warnings.warn(text, stacklevel=2)
+    tasks = []
+    for batch in batches:
+        try:
+            inputs = comparison.sample(model, batch, options.input_shape)
+        except comparison.CannotPredictError as error:
+            raise ValueError(f"{error.args[0]}. Give --input-shape") from error
+        shapes = [array.shape for array in keras.tree.flatten(inputs)]
+        text = ", ".join("x".join(map(str, shape)) for shape in shapes)
+        name = f"{model.name}_b{batch}"
+        made = functools.partial(prepare, name, load, inputs)
+        tasks.append(Task(name, text, OWN, made))
+    return tasks

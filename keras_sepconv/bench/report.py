@@ -1,5 +1,7 @@
-"""The tables that the benchmark prints."""
+"""The tables that the benchmark prints, and the picture of `--plot`."""
 
+import pathlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich import box
@@ -7,38 +9,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keras_sepconv.bench import summary
-from keras_sepconv.bench.results import (
-    KINDS,
-    BackendResult,
-    CaseResult,
-    Quartiles,
-    Result,
-    title,
-)
-
-# A console of this width has room for the description of a case.
-_WIDE = 100
+from keras_sepconv._arguments import OVERHEAD
+from keras_sepconv.bench import results
+from keras_sepconv.bench.results import ALL, KINDS, OWN, Result, title
 
 LEGEND = (
-    "stock/ours: the time of stock Keras divided by ours, with the same "
-    "weights; the median of the rounds. Below 1 ours is slower, and the number "
-    "is marked 'loss'. Stock Keras is SeparableConv1D or SeparableConv2D, with "
-    "its input padded by hand where padding is causal; for volumes it is "
-    "Conv3D with as many groups as channels, then a 1x1x1 Conv3D. quartiles: "
-    "those of stock/ours. ours/floor: our time divided by the time of the "
-    "pointwise matrix product alone (in training: of its three products). "
-    "Whole networks: predict_on_batch and train_on_batch; ours is the "
-    "converted network, inference is the one converted with inference=True."
+    "stock/ours: the time of stock Keras divided by ours; the median of the "
+    "rounds. Below 1 ours is slower, and the number is marked 'loss'. "
+    "quartiles: those of stock/ours."
 )
-# The suite of a user's own model.
-OWN = "model"
-OWN_LEGEND = (
-    "stock/ours: the time of your model divided by its time when accelerated; "
-    "the median of the rounds. Below 1 accelerating makes it slower, and the "
-    "number is marked 'loss'. quartiles: those of stock/ours. ours/inference: "
-    "what convert_model(model, inference=True) gains over accelerating."
+LEGENDS = {
+    OWN: f"{LEGEND} Ours is your model after accelerate. ours/inference: what "
+    "convert_model(model, inference=True) gains over that.",
+    OVERHEAD: "CPU time of one eager call on one thread, for an image of 8x8 "
+    "with 8 channels. accelerated: stock Keras after accelerate.",
+}
+LEGEND += (
+    " ours/floor: our time divided by the time of the pointwise matrix product "
+    "alone (in training: of its three products)."
 )
+KIND_NAMES = {"forward": "forward", "training": "training step"}
+# The colours of Okabe and Ito, and shapes for those who see no colours.
+_FORWARD, _TRAINING = ("#0072b2", "o", -0.17), ("#e69f00", "s", 0.17)
+STYLES = {"forward": _FORWARD, "training": _TRAINING}
 
 
 def number(value: float) -> str:
@@ -48,21 +41,65 @@ def number(value: float) -> str:
 
 
 def verdict(value: float) -> str:
-    """Returns a ratio; a loss is marked by the word."""
-    # A loss is never rounded up to 1.
+    """Returns a ratio; a loss is marked by the word, never rounded up to 1."""
     return f"loss {min(value, 0.99):.2f}" if value < 1 else number(value)
 
 
-def _speedup(value: float) -> Text:
+def _ratio(value: float) -> Text:
     return Text(verdict(value), "bold magenta" if value < 1 else "green")
 
 
-def _quartiles(values: Quartiles) -> str:
-    return f"{number(values[0])}-{number(values[2])}"
+def place(result: Result) -> str:
+    """Returns the machine and the Python of a run."""
+    text = "{processor}, {cores} cores, {threads} threads, {system}, "
+    text += "Python {python}"
+    return text.format(**result["machine"]).replace("None", "?")
 
 
-def _table(heading: str) -> Table:
-    return Table(
+def how(backend: Result) -> str:
+    """Returns the device, the versions and the time of a measurement."""
+    versions = [
+        f"{name} {version or 'not installed'}"
+        for name, version in backend["versions"].items()
+    ]
+    return f"{', '.join(versions)}; {backend['seconds']:g} s a measurement"
+
+
+def report(console: Console, result: Result) -> None:
+    """Prints all tables."""
+    console.print(f"{place(result)}, {result['date']}", highlight=False)
+    for backend in result["backends"]:
+        line = f"{title(backend)} on {backend['device']}: {how(backend)}"
+        console.print(line, highlight=False)
+    for backend in result["backends"]:
+        for table in _tables(backend, console.width >= 100):
+            console.print(table)
+        for case in backend["cases"]:
+            for message in case["wrong"]:
+                line = f"FAILED {case['name']}: {message}"
+                console.print(line, style="bold red")
+    suite = result["backends"][0]["cases"][0]["suite"]
+    console.print(LEGENDS.get(suite, LEGEND), style="dim")
+
+
+def _tables(backend: Result, wide: bool) -> Iterator[Table]:
+    name, cases = title(backend), backend["cases"]
+    if results.suites(backend) == [OVERHEAD]:
+        times = [_times(case["measurements"].get("forward")) for case in cases]
+        yield _cases(f"{name}: microseconds", cases, times, wide)
+        return
+    for kind, words in KIND_NAMES.items():
+        ratios = [_ratios(case["measurements"].get(kind)) for case in cases]
+        if any(ratios) or any(case["wrong"] for case in cases):
+            yield _cases(f"{name}: {words}", cases, ratios, wide)
+    headings = ("cases", "", "geometric\nmean", "worst", "of")
+    groups = list(_groups(backend))
+    if groups:
+        yield _table(f"{name}: stock/ours, together", headings, groups)
+
+
+def _table(heading: str, columns: Iterable[str], rows: Iterable[Any]) -> Table:
+    table = Table(
         title=heading,
         title_justify="left",
         title_style="bold",
@@ -70,189 +107,111 @@ def _table(heading: str) -> Table:
         collapse_padding=True,
         pad_edge=False,
     )
-
-
-def report(console: Console, result: Result) -> None:
-    """Prints all tables.
-
-    Args:
-        console: Where to print.
-        result: The result of a run.
-    """
-    header(console, result)
-    for backend in result["backends"]:
-        for kind in summary.kinds(backend["cases"]):
-            console.print(_cases(console.width >= _WIDE, backend, kind))
-        for case in backend["cases"]:
-            for message in case["wrong"]:
-                console.print(
-                    f"FAILED {case['name']}: {message}", style="bold red"
-                )
-        if any(not case["wrong"] for case in backend["cases"]):
-            console.print(_groups(backend))
-        costs = summary.cost_ratios(backend["cases"])
-        if costs:
-            console.print(_costs(backend, costs))
-    suites = {c["suite"] for b in result["backends"] for c in b["cases"]}
-    legend = OWN_LEGEND if suites == {OWN} else LEGEND
-    console.print(legend, style="dim")
-
-
-def header(console: Console, result: Result) -> None:
-    """Prints what the run was made on."""
-    lines = [f"{place(result)}, {result['date']}"]
-    lines += [
-        f"{title(backend)} on {backend['device']}: {how(backend)}"
-        for backend in result["backends"]
-    ]
-    for line in lines:
-        console.print(line, highlight=False)
-
-
-def place(result: Result) -> str:
-    """Returns the machine and the Python of a run."""
-    machine = result["machine"]
-    return (
-        f"{machine['processor']}, {machine['cores'] or '?'} cores, "
-        f"{machine['threads']} threads, {machine['system']}, "
-        f"Python {machine['python']}"
-    )
-
-
-def how(backend: BackendResult) -> str:
-    """Returns the versions and the time of a measurement."""
-    versions = ", ".join(
-        f"{name} {version or 'not installed'}"
-        for name, version in backend["versions"].items()
-    )
-    return f"{versions}; {backend['seconds']:g} s a measurement"
-
-
-# Ours as well, with the normalisations folded: the question is what that gains.
-_FURTHER = "inference"
-
-
-def _cases(wide: bool, backend: BackendResult, kind: str) -> Table:
-    heading = "training step" if kind == "training" else kind
-    table = _table(f"{title(backend)}: {heading}")
-    table.add_column("case", no_wrap=True)
-    if wide:
-        table.add_column("shape", no_wrap=True)
-    peers = _peers(backend["cases"], kind)
-    for heading in ("stock\n/ours", "quartiles", "ours\nms", "ours\n/floor"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for peer in peers:
-        heading = f"{peer}\n/ours"
-        if peer == _FURTHER:
-            heading = f"ours\n/{peer}"
-        table.add_column(heading, justify="right", no_wrap=True)
-    for case in backend["cases"]:
-        name = [case["name"], case["description"]][: 2 if wide else 1]
-        table.add_row(*name, *_measured(case, kind, peers))
+    for name in columns:
+        is_text = name in ("", "of", "case", "cases", "shape")
+        justify: Any = "left" if is_text else "right"
+        table.add_column(name, justify=justify, no_wrap=name != "of")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _peers(cases: list[CaseResult], kind: str) -> list[str]:
-    found: dict[str, None] = {}
-    for case in cases:
-        if kind in case["measurements"]:
-            found.update(dict.fromkeys(case["measurements"][kind]["peers"]))
-    return list(found)
+def _cases(heading: str, cases: Any, found: list[Any], wide: bool) -> Table:
+    """Returns a table of cases with the cells found, which may lack some."""
+    columns = list(dict.fromkeys(name for row in found for name in row)) or [""]
+    rows = []
+    for case, row in zip(cases, found, strict=True):
+        texts = [row.get(name, "") for name in columns]
+        if case["wrong"]:
+            texts[0] = Text("FAILED", "bold red")
+        names = [case["name"], case["description"]][: 1 + wide]
+        rows.append([*names, *texts])
+    return _table(heading, [*["case", "shape"][: 1 + wide], *columns], rows)
 
 
-def _measured(case: CaseResult, kind: str, peers: list[str]) -> list[Any]:
-    if case["wrong"]:
-        return [Text("FAILED", "bold red"), *[""] * (3 + len(peers))]
-    if kind not in case["measurements"]:
-        return [""] * (4 + len(peers))
-    measurement = case["measurements"][kind]
-    floor = measurement["over_floor"]
-    return [
-        _speedup(measurement["speedup"][1]),
-        _quartiles(measurement["speedup"]),
-        number(measurement["milliseconds"]["ours"][1]),
-        "" if floor is None else number(floor[1]),
-        # A peer may not support a case.
-        *(
-            _speedup(_against(peer, measurement["peers"][peer][1]))
-            if peer in measurement["peers"]
-            else ""
-            for peer in peers
-        ),
-    ]
+def _ratios(measurement: Result | None) -> dict[str, Any]:
+    if measurement is None:
+        return {}
+    low, middle, high = measurement["speedup"]
+    cells = {
+        "stock\n/ours": _ratio(middle),
+        "quartiles": f"{number(low)}-{number(high)}",
+        "ours\nms": number(measurement["milliseconds"]["ours"][1]),
+    }
+    if measurement["over_floor"]:
+        cells["ours\n/floor"] = number(measurement["over_floor"][1])
+    for name, (_, ratio, _) in measurement["peers"].items():
+        if name == "inference":  # Ours as well: what does folding gain?
+            cells["ours\n/inference"] = _ratio(1 / ratio)
+        else:
+            cells[f"{name}\n/ours"] = _ratio(ratio)
+    return cells
 
 
-def _against(peer: str, ratio: float) -> float:
-    return 1 / ratio if peer == _FURTHER else ratio
+def _times(measurement: Result | None) -> dict[str, str]:
+    times = measurement["milliseconds"] if measurement else {}
+    return {name: number(1000 * times[name][1]) for name in times}
 
 
-def _groups(backend: BackendResult) -> Table:
-    table = _table(f"{title(backend)}: stock/ours, together")
-    table.add_column("cases", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("geometric\nmean", justify="right", no_wrap=True)
-    table.add_column("worst", justify="right", no_wrap=True)
-    table.add_column("of")
-    for name in summary.groups(backend["cases"]):
+def _groups(backend: Result) -> Iterator[Any]:
+    suites = results.suites(backend)
+    for name in [*suites, ALL] if len(suites) > 1 else suites:
         for kind in KINDS:
-            group = summary.group(backend["cases"], name, kind)
-            if group is None:
-                continue
-            first = kind == KINDS[0]
-            table.add_row(
-                f"{name} ({group.size})" if first else "",
-                kind,
-                _speedup(group.mean),
-                _speedup(group.worst),
-                group.where,
-            )
-    return table
+            group = results.group(backend["cases"], name, kind)
+            if group is not None:
+                size, mean, worst, where = group
+                first = f"{name} ({size})" if kind == KINDS[0] else ""
+                yield first, kind, _ratio(mean), _ratio(worst), where
 
 
-def _costs(
-    backend: BackendResult,
-    costs: dict[str, list[tuple[float, str]]],
-) -> Table:
-    table = _table(f"{title(backend)}: other costs, stock/ours")
-    table.add_column("", no_wrap=True)
-    table.add_column("median", justify="right", no_wrap=True)
-    table.add_column("worst", justify="right", no_wrap=True)
-    table.add_column("of")
-    for name, ratios in costs.items():
-        median, worst, where = summary.median_and_worst(ratios)
-        table.add_row(name, _speedup(median), _speedup(worst), where)
-    return table
+def plot(result: Result, path: pathlib.Path) -> None:
+    """Draws the speed-ups of all cases, a panel for each backend."""
+    # Not everybody has matplotlib.
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    backends = result["backends"]
+    rows = max(len(backend["cases"]) for backend in backends)
+    # The same bytes each time, for version control.
+    with matplotlib.rc_context({"font.size": 9, "svg.hashsalt": "sepconv"}):
+        size = (4.8 * len(backends), 2.2 + 0.21 * rows)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(1, len(backends), squeeze=False)[0]
+        for axes, backend in zip(panels, backends, strict=True):
+            _panel(axes, backend)
+        marks = panels[0].get_legend_handles_labels()
+        figure.legend(*marks, loc="outside lower left", ncols=2)
+        none = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        metadata = none.get(path.suffix.lower())
+        figure.savefig(path, dpi=200, metadata=metadata)
 
 
-def compare(console: Console, old: Result, new: Result) -> None:
-    """Prints the speed-ups of two runs side by side."""
-    for difference in summary.differences(old, new):
-        console.print(f"Not the same in both: {difference}", style="bold")
-    found = False
-    for before, now in summary.pairs(old, new):
-        found = True
-        table = _table(f"{title(now)}: stock/ours, then and now")
-        table.add_column("case", no_wrap=True)
-        table.add_column("")
-        for heading in ("then", "now", "change"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for change in summary.changes(before, now):
-            table.add_row(*_changed(change))
-        console.print(table)
-    if not found:
-        console.print("The older run has nothing that can be compared.")
-
-
-def _changed(change: summary.Change) -> list[Any]:
-    name = change.case if change.kind == KINDS[0] else ""
-    old, new = change.old, change.new
-    percent = ""
-    if old is not None and new is not None:
-        percent = f"{100 * (new / old - 1):+.0f} %"
-    return [
-        name,
-        change.kind,
-        "-" if old is None else _speedup(old),
-        "-" if new is None else _speedup(new),
-        percent,
-    ]
+def _panel(axes: Any, backend: Result) -> None:
+    cases = backend["cases"]
+    for kind, (color, mark, shift) in STYLES.items():
+        found = [
+            (row + shift, *case["measurements"][kind]["speedup"])
+            for row, case in enumerate(cases)
+            if kind in case["measurements"]
+        ]
+        rows, low, middle, high = (
+            zip(*found, strict=True) if found else [()] * 4
+        )
+        axes.hlines(rows, low, high, color)
+        axes.plot(middle, rows, mark, color=color, label=KIND_NAMES[kind])
+    for row, case in enumerate(cases):
+        if case["wrong"]:
+            axes.text(1, row, " FAILED", va="center", weight="bold")
+    axes.set_xscale("log")
+    left, right = axes.get_xlim()
+    axes.axvspan(min(left, 0.6), 1, color="#eeeeee", zorder=0)
+    axes.axvline(1, color="black", linewidth=1)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_yticks(range(len(cases)), [case["name"] for case in cases])
+    axes.set(
+        xlim=(min(left, 0.6), max(right, 2)),
+        ylim=(len(cases) - 0.4, -0.6),
+        xlabel="time of stock Keras / time of ours\n"
+        "line: quartiles; gray: a loss",
+        title=f"{title(backend)}: times faster\nthan stock Keras",
+    )

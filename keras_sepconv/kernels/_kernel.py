@@ -77,7 +77,11 @@ class Kernel:
 
 
 def padded_first(run: Run) -> Run:
-    """Lets a kernel for `"valid"` and `"same"` run with zeros in numbers."""
+    """Lets a kernel for `"valid"` and `"same"` run with zeros in numbers.
+
+    A kernel that puts the zeros itself asks `ConvSpec.pads` for them, and needs
+    no decorator.
+    """
 
     @functools.wraps(run)
     def with_any_padding(

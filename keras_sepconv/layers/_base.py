@@ -96,6 +96,7 @@ class BaseConv(keras.layers.Layer):  # type: ignore[misc]  # Keras is untyped.
         spec.refuse_strides_with_dilation()
         self.kernel_size = spec.kernel_size
         self.strides = spec.strides
+        # As the user wrote it; `spec.padding` may be another word for it.
         self.padding = _checks.padding(padding, self.rank)
         self.data_format = spec.data_format
         self.dilation_rate = spec.dilation_rate

@@ -6,36 +6,34 @@ This prints how far the ratios are from 1, for all cases with two spatial axes.
 A ratio within this range is neither a gain nor a loss.
 """
 
-from typing import Any
+import argparse
+import functools
 
 import keras
-import numpy as np
 
-from keras_sepconv.bench import _stock, contest
 from keras_sepconv.bench.cases import CASES, Case
-from keras_sepconv.bench.contest import Settings
-from keras_sepconv.bench.measure import measure
+from keras_sepconv.bench.layers import contest, stock
+from keras_sepconv.bench.measure import Contest, Task, measure
 from keras_sepconv.bench.results import KINDS
 
-SECONDS = 0.5
+OPTIONS = argparse.Namespace(
+    seconds=0.5, jit_compile=False, implementation=None
+)
 
 
-def stock_twice(
-    case: Case, implementation: str | None, weights: list[np.ndarray]
-) -> dict[str, Any]:
-    """Returns two layers of stock Keras with the same weights."""
-    found = {name: _stock.layer(case) for name in ("stock", "ours")}
-    for layer in found.values():
-        layer.build(case.input_shape())
-        layer.set_weights(weights)
-    return found
+def stock_twice(case: Case, options: argparse.Namespace) -> Contest:
+    """Prepares two layers of stock Keras with the same weights."""
+    return contest(case, stock(case), stock(case))
 
 
 def main() -> None:
     """Measures and prints."""
-    contest._layers = stock_twice
-    cases = [case for case in CASES if len(case.sizes) == 2]
-    result = measure(cases, Settings(SECONDS), lambda case: None)
+    tasks = [
+        Task(c.name, c.description, c.suite, functools.partial(stock_twice, c))
+        for c in CASES
+        if len(c.sizes) == 2
+    ]
+    result = measure(tasks, OPTIONS)
     assert not any(case["wrong"] for case in result["cases"])
     for kind in KINDS:
         ratios = {

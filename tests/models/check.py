@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import speed
 from made import model, targets
@@ -26,7 +27,6 @@ from keras_sepconv.bench.networks import (
     distance,
     predicted,
     rounded,
-    step,
 )
 from keras_sepconv.layers import _call
 
@@ -127,9 +127,36 @@ def _stock(name: str) -> _Stock:
     moved = _apart(predicted(made, rounded(inputs)), expected)
     made.set_weights(weights)
     labels = targets(made, expected)
-    first = step(made, inputs, labels)
-    step_moved = distance(step(made, inputs, labels, rounded), first)
+    first = _step(made, inputs, labels)
+    step_moved = distance(_step(made, inputs, labels, rounded), first)
     return _Stock(made, inputs, labels, expected, moved, first, step_moved)
+
+
+def _step(
+    model: Any,
+    inputs: Any,
+    labels: Any,
+    change: Callable[[np.ndarray], np.ndarray] = np.array,
+) -> list[np.ndarray]:
+    """Returns the change of the weights in a training step, and undoes it.
+
+    Args:
+        model: A compiled model.
+        inputs: A batch.
+        labels: The targets of the batch.
+        change: Applied to the inputs and the weights before the step.
+    """
+    # The variables include the seeds of dropout, but not the seed of torch.
+    variables = [*model.variables, *model.optimizer.variables]
+    before = [keras.ops.copy(variable.value) for variable in variables]
+    weights = [change(array) for array in model.get_weights()]
+    model.set_weights(weights)
+    keras.utils.set_random_seed(0)
+    model.train_on_batch(keras.tree.map_structure(change, inputs), labels)
+    after = model.get_weights()
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    return [a - b for a, b in zip(after, weights, strict=True)]
 
 
 def checks(name: str) -> dict[str, Any]:
@@ -150,7 +177,7 @@ def checks(name: str) -> dict[str, Any]:
         loaded = _loaded(name, after, stock.inputs)
     with _noted() as seen:
         found = predicted(made, stock.inputs)
-        moves = step(made, stock.inputs, stock.labels)
+        moves = _step(made, stock.inputs, stock.labels)
     left = [row for row in report.left if row.reason != "it is dense"]
     return {
         "reached": len(report.accelerated),

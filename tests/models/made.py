@@ -5,8 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import subjects
-
-from keras_sepconv.bench.networks import give_signal
+from weights import give_signal
 
 
 def model(name: str) -> Any:

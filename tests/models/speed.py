@@ -9,8 +9,8 @@ import made
 import numpy as np
 
 from keras_sepconv import accelerate
-from keras_sepconv.bench import clock
-from keras_sepconv.bench.networks import NetworkContest
+from keras_sepconv.bench import measure
+from keras_sepconv.bench.networks import contest
 
 # A measurement ends when its median is as precise as this, or after this many
 # seconds.
@@ -31,9 +31,11 @@ def times(name: str) -> dict[str, Any]:
             lambda array, batch=batch: None if array is None else array[:batch],
             (inputs, targets),
         )
-        contest = NetworkContest({"stock": stock, "ours": fast}, *pair)
-        found[f"predict {batch}"] = _speedup(contest.runs("forward"))
-        found[f"train {batch}"] = _speedup(contest.runs("training"))
+        models = {"stock": stock, "ours": fast}
+        # Whether they compute the same is checked elsewhere.
+        runs = contest(models, *pair, moved=()).runs
+        found[f"predict {batch}"] = _speedup(runs["forward"])
+        found[f"train {batch}"] = _speedup(runs["training"])
     return found
 
 
@@ -42,11 +44,11 @@ def _speedup(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
     for run in runs.values():
         run()
         run()
-    taken: clock.Times = {name: [] for name in runs}
+    taken: measure.Times = {name: [] for name in runs}
     while True:
-        for name, more in clock.interleaved(runs, _SECONDS / 5).items():
+        for name, more in measure.interleaved(runs, _SECONDS / 5).items():
             taken[name] += more
-        low, middle, high = clock.ratios(taken["stock"], taken["ours"])
+        low, middle, high = measure.ratios(taken["stock"], taken["ours"])
         rounds = len(taken["ours"])
         # The standard error of a median, computed from the quartiles.
         noise = 0.93 * (high - low) / math.sqrt(rounds) / middle
@@ -56,7 +58,7 @@ def _speedup(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
                 "noise": noise,
                 "rounds": rounds,
                 **{
-                    name: 1000 * clock.quartiles(seconds)[1]
+                    name: 1000 * measure.quartiles(seconds)[1]
                     for name, seconds in taken.items()
                 },
             }

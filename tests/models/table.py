@@ -60,7 +60,7 @@ def asked(backend: str, question: str, name: str) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """Returns the machine and the versions that were timed."""
     code = (
-        "import json; from keras_sepconv.bench.machine import machine; "
+        "import json; from keras_sepconv.bench.measure import machine; "
         "from importlib.metadata import version as v; names = ['keras', 'jax', "
         "'tensorflow_cpu', 'torch', 'keras-hub', 'kimm', 'kecam']; "
         "print(json.dumps({**machine(), **{n: v(n) for n in names}}))"

@@ -127,9 +127,9 @@ def _plain_warnings(command: str) -> Iterator[None]:
     usual = warnings.showwarning
     printed: set[str] = set()
 
-    def show(message: Any, category: Any, *where: Any) -> None:
+    def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
         if category is not UserWarning:
-            usual(message, category, *where)
+            usual(message, category, *where, **more)
             return
         text = f"{PROGRAM} {command}: {in_own_words(message)}"
         if text not in printed:

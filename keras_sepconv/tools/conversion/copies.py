@@ -101,8 +101,6 @@ def _multiplier(layer: Any) -> int:
     """Returns the depth multiplier of a layer, 1 for other layers."""
     if not is_known(layer) or kind(layer) not in ("depthwise", "separable"):
         return 1
-    if not layer.built:
-        return 1
     return int(
         getattr(layer, "depth_multiplier", None)
         or layer.filters // layer.groups

@@ -49,7 +49,10 @@ def check(model: Any, kind: Any, what: str) -> None:
         return
     hint = ""
     if "keras" in type(model).__module__ and hasattr(model, "layers"):
-        hint = "; a model of Keras 2 is one after `load_model` of its file"
+        hint = (
+            "; to use a model of Keras 2, save it, and load the file with "
+            "`keras_sepconv.load_model`"
+        )
     raise wrong("model", f"{what}{hint}", model, TypeError)
 
 

@@ -9,8 +9,9 @@ from keras_sepconv.tools.legacy.nodes import Node
 
 # Options of tf.keras's optimizers that do not change a step of Keras 3.
 _DROPPED = ("is_legacy_optimizer", "jit_compile", "schedule_decay")
-# Metrics that `compile` chooses by the shapes of the outputs. If a file was
-# saved before training, the function that tf.keras wrote for them is a guess.
+# For these metrics the name counts, not the function in the file. `compile`
+# chooses the function by the shapes of the outputs, and before training
+# tf.keras had to guess.
 _ACCURACY = ("acc", "accuracy")
 _CROSSENTROPY = ("ce", "crossentropy")
 # Names that differ in Keras 3.

@@ -73,7 +73,10 @@ def check(name: str, path: Any) -> str:
 
 
 def is_folder_of_keras(path: str) -> bool:
-    """Tells whether this is a folder that Keras 3 or Orbax has saved."""
+    """Tells whether this is a folder that Keras 3 or Orbax has saved.
+
+    Orbax names a folder for each step by its number.
+    """
     return os.path.isdir(path) and any(
         name == "config.json" or name.isdigit() for name in os.listdir(path)
     )

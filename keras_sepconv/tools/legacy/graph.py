@@ -1,9 +1,14 @@
 """Rewrites the graph of a functional model of tf.keras.
 
-tf.keras counts the calls of a nested model from 1, because its creation is a
-call too. It lists the inputs of a call, and each input has the other arguments.
-Keras 3 counts from 0, except for the outputs of a nested model, and writes the
-inputs and the arguments separately.
+A call of a layer in tf.keras is a list with an entry for each input:
+
+    [["name of the layer before", 1, 0, {"training": False}], ...]
+
+That is the second call of that layer, its first output, and the arguments of
+this call, which each entry repeats. Keras 3 writes the inputs and the arguments
+apart. Both count calls from 0, but for a nested model tf.keras counts from 1,
+because making the model was its first call. Keras 3 does so only for the
+outputs of a nested model.
 """
 
 from typing import Any, Protocol

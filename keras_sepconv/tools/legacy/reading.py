@@ -87,6 +87,7 @@ class Reader:
                 )
         source = _files.check("weights", weights)
         with refusing("filepath", self.path):
+            # Only Keras 3 writes a module for each class.
             old = "module" not in config or _is_old(config.get("keras_version"))
             if old:
                 config = without_slashes(config)
@@ -99,7 +100,7 @@ class Reader:
                 return model
             kind = _files.kind(source)
             if kind not in ("hdf5", "zip"):
-                raise RefusedError("it is no HDF5, which weights are")
+                raise RefusedError("weights are in an HDF5 or a `.keras` file")
             with _weights_of(source, kind) as file:
                 _weights.load(model, _weights.Order(config), file)
         return model
@@ -148,6 +149,7 @@ class Reader:
                 training = _files.parsed(
                     _files.text(training), "its `training_config`"
                 )
+            # Keras 1 wrote no version.
             version = file.attrs.get("keras_version", "1")
             if not _is_old(_files.text(version)):
                 model = self._by_keras(training)

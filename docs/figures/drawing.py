@@ -1,4 +1,4 @@
-"""The style of all figures, of `--plot` and of the documentation.
+"""The style of the figures of the documentation.
 
 People read them on phones, on dark pages and in gray print, and some readers
 cannot distinguish red from green. So the figures are narrow, with letters as
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from keras_sepconv.bench.report import number
+from keras_sepconv.bench.report import KIND_NAMES, number
 from keras_sepconv.bench.results import KINDS
 
 # Okabe and Ito (2008), "Color universal design".
@@ -25,7 +25,6 @@ VERMILION, GRAY, LIGHT = "#d55e00", "#666666", "#eeeeee"
 # In inches; a phone shows this width without shrinking it.
 WIDTH = 4.8
 
-KIND_NAMES = {"forward": "forward", "training": "training step"}
 KIND_STYLES: dict[str, dict[str, Any]] = {
     "forward": {"color": BLUE, "marker": "o"},
     "training": {"color": ORANGE, "marker": "s"},
