@@ -413,10 +413,15 @@ def test_variables_of_tensorflow(kernel, rng):
     shape, size, multiplier, options = CASES["large"]
     values = [tensor(a) for a in arrays(rng, shape, size, multiplier)]
     run = separable(kernel, **options)
-    with tf.GradientTape() as tape:
-        variables = [tf.Variable(value) for value in values]
-        outputs = run(*variables)
-    found = tape.gradient(outputs, variables)
+    variables = [tf.Variable(value) for value in values]
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            outputs = run(*variables)
+        return outputs, tape.gradient(outputs, variables)
+
+    outputs, found = step()
     expected = stepped(run)(tf.ones_like(outputs), *values)[1]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
