@@ -318,10 +318,11 @@ def cast(tensor: Tensor, dtype: str) -> Tensor:
     """
     # A custom gradient does not accept variables. That of Keras may hold one of
     # TensorFlow. Keras 3.6 has variables that are no `keras.Variable`.
-    if hasattr(tensor, "assign") and not hasattr(tensor, "read_value"):
-        tensor = tensor.value
-    if hasattr(tensor, "read_value"):
-        tensor = tensor.value()
+    if hasattr(tensor, "assign"):
+        if not hasattr(tensor, "read_value"):
+            tensor = tensor.value
+        if hasattr(tensor, "read_value"):
+            tensor = tensor.value()
     if dtype_name(tensor.dtype) == dtype:
         return tensor
     return keras.ops.cast(tensor, dtype)

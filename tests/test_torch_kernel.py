@@ -13,11 +13,12 @@ from reference import Convolution
 from keras_sepconv import SeparableConv2D, ops
 from keras_sepconv.kernels.torch import convolution
 from keras_sepconv.kernels.torch import gradients as own_gradients
+from keras_sepconv.layers import _base
 
 # One case for each way in which a gradient is computed.
 CASES = (
     Case("wide", (9, 8), 9, 1, 5, (5, 5)),
-    Case("wide_multiplier_2", (7, 8), 9, 2, 5, (3, 4)),
+    Case("wide_multiplier_2", (7, 8), 9, 2, 40, (3, 4)),
     Case("few_rows", (9, 8), 4, 1, 5, (2, 6)),
     Case("strided", (8, 8), 4, 1, 5, (3, 3), (2, 2)),
     Case("strided_multiplier_2", (8, 8), 9, 2, 5, (3, 3), (2, 2)),
@@ -307,3 +308,94 @@ def test_a_compiled_layer_is_traced_once():
         torch.testing.assert_close(compiled(images), expected)
         layer(images)
     assert len(graphs) == 1
+
+
+class Around(keras.layers.Layer):
+    """A layer that calls another one."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, inputs, training=False):
+        return self.inner(inputs)
+
+
+class Trained(SeparableConv2D):
+    def call(self, inputs, training=False):
+        return super().call(inputs) * (2.0 if training else 1.0)
+
+
+def built(**options):
+    layer = SeparableConv2D(4, 3, padding="same", **options)
+    layer(torch.ones(2, 8, 8, 3))
+    return layer
+
+
+def test_a_bare_call_leaves_out_only_what_keras_does_around(monkeypatch):
+    called = []
+
+    def around(self, *args, **kwargs):
+        called.append(self)
+        return keras_call(self, *args, **kwargs)
+
+    images = torch.ones(2, 8, 8, 3)
+    layer = built()
+    hooked = []
+    layer.register_forward_hook(lambda *args: hooked.append(layer))
+    keras_call = keras.layers.Layer.__call__
+    expected = keras_call(layer, images)
+    monkeypatch.setattr(_base, "_AROUND", around)
+    monkeypatch.setattr(keras.layers.Layer, "__call__", around)
+    torch.testing.assert_close(layer(images), expected)
+    torch.testing.assert_close(layer(images), layer(inputs=images))
+    assert (len(called), len(hooked)) == (1, 4)
+
+
+def test_whoever_replaces_the_call_of_keras_is_heard(monkeypatch):
+    layer = built()
+    monkeypatch.setattr(keras.layers.Layer, "__call__", lambda *args: "heard")
+    assert layer(torch.ones(2, 8, 8, 3)) == "heard"
+
+
+def test_a_mask_is_reported_as_lost():
+    layer, images = built(), torch.ones(2, 8, 8, 3)
+    images._keras_mask = torch.ones(2, 8, 8, dtype=bool)
+    with pytest.warns(UserWarning, match="does not support masking"):
+        layer(images)
+
+
+def test_the_activity_is_regularized_at_each_call():
+    layer = built(activity_regularizer="l2")
+    layer(torch.zeros(2, 8, 8, 3))
+    assert [array(loss) for loss in layer.losses] == [0]
+
+
+def test_weights_of_float32_stay_so_inside_mixed_precision():
+    inner = built(dtype="float32")
+    images = torch.rand(2, 8, 8, 3)
+    expected = inner(images)
+    around = Around(inner, dtype="mixed_bfloat16", autocast=False)
+    torch.testing.assert_close(around(images), expected, rtol=0, atol=0)
+
+
+def test_a_layer_inside_is_built_in_the_scope_of_the_layer():
+    layer = SeparableConv2D(4, 3, name="outer", activation=keras.layers.PReLU())
+    layer.build((None, 8, 8, 3))
+    layer(torch.ones(2, 8, 8, 3))
+    assert layer.activation.alpha.path.startswith("outer/")
+
+
+def test_a_class_of_a_user_hears_of_the_training():
+    images = torch.ones(2, 8, 8, 3)
+    trained = Trained(4, 3)
+    plain = trained(images)
+    found = Around(trained)(images, training=True)
+    torch.testing.assert_close(found, 2 * plain)
+
+
+def test_an_input_spec_is_asserted_at_each_call():
+    layer = built()
+    layer.input_spec = keras.layers.InputSpec(max_ndim=3)
+    with pytest.raises(ValueError, match="max_ndim"):
+        layer(torch.ones(2, 8, 8, 3))

@@ -18,13 +18,16 @@ from keras_sepconv._spec import (
     shown,
     static_shape,
 )
-from keras_sepconv.layers import _call, _initializers
+from keras_sepconv.layers import _around, _call, _initializers
 from keras_sepconv.layers._first_input import FirstInput
 
 # If several threads make a layer's first call at once, Keras lets each of them
 # build it. The lock is one for all layers, because a layer with a lock of its
 # own could not be copied or pickled.
 _BUILDING = threading.RLock()
+
+# What Keras does around a layer's `call`.
+_AROUND = keras.layers.Layer.__call__
 
 # tf.keras up to 2.15 saved these keys for layers that inherited them from the
 # dense convolution but did not use them.
@@ -164,6 +167,12 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Checks the input before building anything, eager or symbolic."""
+        if len(args) == 1 and not kwargs and self._is_bare(args[0]):
+            try:
+                return super(keras.layers.Layer, self).__call__(*args)
+            except Exception:
+                self._check_input(static_shape(args[0]))
+                raise
         if args or "inputs" in kwargs:
             inputs = args[0] if args else kwargs["inputs"]
             if not hasattr(inputs, "shape"):
@@ -176,6 +185,14 @@ class BaseConv(FirstInput, keras.layers.Layer):  # type: ignore[misc]
             return super().__call__(*args, **kwargs)
         with _BUILDING:
             return super().__call__(*args, **kwargs)
+
+    def _is_bare(self, inputs: Tensor) -> bool:
+        kernel = getattr(self, self._attributes["depthwise"])
+        is_plain = (
+            type(self).call is BaseConv.call
+            and super().__call__.__func__ is _AROUND
+        )
+        return is_plain and _around.is_bare(self, kernel, inputs)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Returns `activation(convolution(inputs) + bias)`."""

@@ -190,7 +190,7 @@ def _cast(weight: Any, dtype: str) -> Tensor | None:
     # float64 weights under numpy.
     if weight is None:
         return None
-    return cast(keras.ops.convert_to_tensor(weight), dtype)
+    return cast(weight, dtype)
 
 
 def _options(layer: Any, implementation: str | None) -> dict[str, Any]:

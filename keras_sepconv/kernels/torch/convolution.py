@@ -35,6 +35,14 @@ _FEWEST_PIXELS = 4000
 _MOST_TERMS = 36
 _FEWEST_FILTERS = 4
 
+# Of more terms, it is cheaper if it multiplies less. To make and read one of
+# the numbers between the two steps costs as much as so many multiplications,
+# and as so many more for each tap. Its kernel may have so many numbers for each
+# pixel; to put together a larger one costs too much.
+_COST_BETWEEN = 40
+_COST_OF_A_TAP = 4
+_MOST_FOR_A_PIXEL = 1024
+
 # Channels from which one convolution for each of `depth_multiplier` filters is
 # cheaper than one for all.
 _FEWEST_CHANNELS = 8
@@ -141,13 +149,10 @@ def _separable(
         matrix: `(channels * depth_multiplier, filters)`.
         bias: `(filters,)`, or `None`.
     """
-    multiplier = fixed(kernel.shape[1])
-    if multiplier > 1 and mode != "autocast":
-        channels, _, *taps = map(fixed, kernel.shape)
-        matrix = matrix.reshape(channels, multiplier, -1)
-        terms = channels * math.prod(taps)
-        is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
-        if terms <= _MOST_TERMS and is_cheap:
+    if fixed(kernel.shape[1]) > 1 and mode != "autocast":
+        filters = fixed(matrix.shape[-1])
+        matrix = matrix.reshape(*map(fixed, kernel.shape[:2]), filters)
+        if _is_dense_cheaper(mode, inputs, kernel, filters):
             dense = torch.einsum("cm...,cmf->fc...", kernel, matrix)
             return _channels_last(convolve(window, inputs, dense, 1, bias))
         if _by_filter(mode, kernel):
@@ -159,12 +164,32 @@ def _separable(
     return _pointwise(mode, outputs, matrix, bias)
 
 
+def _is_dense_cheaper(
+    mode: str, inputs: Tensor, kernel: Tensor, filters: int
+) -> bool:
+    """Says whether one dense convolution is cheaper than the two steps."""
+    channels, multiplier, *sizes = map(fixed, kernel.shape)
+    taps = math.prod(sizes)
+    if channels * taps <= _MOST_TERMS:
+        return multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
+    between = _COST_BETWEEN + _COST_OF_A_TAP * taps
+    numbers = channels * taps * filters
+    return (
+        _by_filter(mode, kernel)
+        and kernel.ndim == 4
+        and taps * filters <= multiplier * (filters + between)
+        and _has_pixels(inputs, numbers // _MOST_FOR_A_PIXEL)
+    )
+
+
 def _pointwise(
     mode: str, inputs: Tensor, matrix: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Returns the product at each pixel, with the channels last."""
     # Autocast has rules for a convolution, and others for another product.
-    if mode == "autocast" or (mode == "tuned" and _is_large(inputs)):
+    if mode == "autocast" or (
+        mode == "tuned" and _has_pixels(inputs, _FEWEST_PIXELS)
+    ):
         kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
         return _channels_last(CONV[inputs.ndim - 2](inputs, kernel, bias))
     outputs: Tensor = functional.linear(
@@ -173,10 +198,10 @@ def _pointwise(
     return outputs
 
 
-def _is_large(inputs: Tensor) -> bool:
+def _has_pixels(inputs: Tensor, least: int) -> bool:
     pixels = inputs.numel() // inputs.shape[1]
     # An unknown size must not be compared; that would make it known.
-    return isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
+    return isinstance(pixels, int) and pixels >= least
 
 
 def _depthwise(
