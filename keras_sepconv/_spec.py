@@ -287,7 +287,10 @@ def static_shape(tensor: Tensor) -> Shape | None:
         sizes = tuple(tensor.shape)
     except ValueError:  # tf.TensorShape(None) cannot be iterated.
         return None
-    return tuple([n if type(n) is int else known(n) for n in sizes])
+    for size in sizes:
+        if type(size) is not int:
+            return tuple([known(size) for size in sizes])
+    return sizes
 
 
 def known(size: Any) -> int | None:

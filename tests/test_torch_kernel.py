@@ -310,6 +310,33 @@ def test_a_compiled_layer_is_traced_once():
     assert len(graphs) == 1
 
 
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "filters", "is_cheaper"),
+    [
+        ((8, 8, 28, 28), (8, 8, 3, 3), 64, True),
+        ((8, 64, 28, 28), (64, 2, 3, 3), 64, False),
+        ((8, 32, 28, 28), (32, 8, 5, 5), 64, True),
+        ((8, 32, 28, 28), (32, 4, 5, 5), 64, False),
+        ((8, 3, 64, 64), (3, 8, 5, 5), 32, False),
+        ((8, 64, 1, 500), (64, 4, 1, 3), 64, True),
+        ((1, 256, 7, 7), (256, 8, 3, 3), 256, False),
+        ((9, 256, 8, 8), (256, 8, 3, 3), 256, True),
+        ((8, 256, 8, 8), (256, 8, 3, 3), 256, False),
+        ((1, 16, 8, 8, 8), (16, 8, 3, 3, 3), 16, False),
+        ((8, 3, 64, 64), (3, 2, 3, 3), 64, True),
+    ],
+)
+def test_one_dense_convolution_where_it_is_cheaper(
+    inputs, kernel, filters, is_cheaper
+):
+    """`tests/long/thresholds_torch.py` measures where."""
+    tensors = torch.empty(inputs), torch.empty(kernel)
+    cheaper = convolution._is_dense_cheaper
+    assert cheaper("tuned", *tensors, filters) == is_cheaper
+    if kernel[0] > 3:
+        assert not cheaper("plain", *tensors, filters)
+
+
 class Around(keras.layers.Layer):
     """A layer that calls another one."""
 

@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=torch python tests/long/thresholds_torch.py
 
-This prints, for shapes of growing size, how many times faster a threshold of 0
-is than an infinite one, forward and in a training step. The threshold belongs
+This prints, for many shapes, how many times faster the way above a threshold is
+than the way below it, forward and in a training step. The threshold belongs
 where that passes 1. Both run in turns.
 """
 
@@ -43,12 +43,16 @@ def pointwise(pixels: int, channels: int, filters: int) -> tuple[Tensor, ...]:
     )
 
 
-# The module and the name of a threshold, and what is computed, by the number
-# that is compared with it.
-CASES: list[tuple[Any, str, Callable[..., Tensor], dict[str, Any]]] = [
+# What a threshold is set to, for the way below it and for the way above it.
+LIMITS = (NEVER, 0)
+# What is changed, what to, what is computed, and for which tensors.
+CASES: list[
+    tuple[Any, str, tuple[Any, Any], Callable[..., Tensor], dict[str, Any]]
+] = [
     (
         convolution,
         "_FEWEST_PIXELS",
+        LIMITS,
         ops.pointwise_conv,
         {
             f"{pixels} pixels, {channels} to {filters}": pointwise(
@@ -60,19 +64,30 @@ CASES: list[tuple[Any, str, Callable[..., Tensor], dict[str, Any]]] = [
     ),
     (
         convolution,
-        "_MOST_TERMS",
+        "_is_dense_cheaper",
+        (lambda *arguments: False, lambda *arguments: True),
         functools.partial(ops.separable_conv, padding="same"),
         {
-            f"{channels * kernel**2} terms, {multiplier} filters": separable(
-                64, channels, kernel, multiplier, 32
+            f"{size}x{size}, {channels} channels with {multiplier} filters of "
+            f"{kernel}x{kernel}, to {filters}": separable(
+                size, channels, kernel, multiplier, filters
             )
             for multiplier in (2, 4, 8)
-            for channels, kernel in ((3, 3), (4, 3), (8, 3), (4, 5))
+            for size, channels, kernel, filters in (
+                (64, 3, 3, 32),
+                (64, 4, 3, 32),
+                (64, 4, 5, 32),
+                (28, 16, 3, 32),
+                (28, 16, 3, 64),
+                (28, 32, 5, 64),
+                (14, 128, 3, 64),
+            )
         },
     ),
     (
         convolution,
         "_FEWEST_CHANNELS",
+        LIMITS,
         functools.partial(ops.depthwise_conv, padding="same"),
         {
             f"{channels} channels": separable(56, channels, 3, 2, 8)[:2]
@@ -82,6 +97,7 @@ CASES: list[tuple[Any, str, Callable[..., Tensor], dict[str, Any]]] = [
     (
         gradients,
         "_LEAST_IMAGE",
+        LIMITS,
         functools.partial(ops.depthwise_conv, padding="same"),
         {
             f"{size * size * 64} numbers": separable(size, 64, 5, 1, 8)[:2]
@@ -93,11 +109,11 @@ CASES: list[tuple[Any, str, Callable[..., Tensor], dict[str, Any]]] = [
 
 def main() -> None:
     """Measures and prints."""
-    for module, name, run, inputs in CASES:
+    for module, name, ways, run, inputs in CASES:
         print(f"{name} = {getattr(module, name)}")
         for what, tensors in inputs.items():
             found = [
-                ratio(module, name, run, tensors, trains)
+                ratio(module, name, ways, run, tensors, trains)
                 for trains in (False, True)
             ]
             print("  {}: forward {:.2f}, training {:.2f}".format(what, *found))
@@ -106,11 +122,12 @@ def main() -> None:
 def ratio(
     module: Any,
     name: str,
+    ways: tuple[Any, Any],
     run: Callable[..., Tensor],
     tensors: tuple[Tensor, ...],
     trains: bool,
 ) -> float:
-    """Returns the time without the way above a threshold over that with it."""
+    """Returns the time of the first way over that of the second."""
     leaves = [tensor.detach().requires_grad_(trains) for tensor in tensors]
     cotangent = torch.ones_like(run(*leaves))
 
@@ -119,20 +136,20 @@ def ratio(
         if trains:
             torch.autograd.grad(outputs, leaves, cotangent)
 
-    times: dict[int, list[float]] = {0: [], NEVER: []}
+    times: tuple[list[float], list[float]] = ([], [])
     before, start = getattr(module, name), time.perf_counter()
     try:
         while time.perf_counter() - start < SECONDS:
-            for value in random.sample([*times], 2):
-                setattr(module, name, value)
+            for way in random.sample((0, 1), 2):
+                setattr(module, name, ways[way])
                 step()
                 begin = time.perf_counter()
                 step()
-                times[value].append(time.perf_counter() - begin)
+                times[way].append(time.perf_counter() - begin)
     finally:
         setattr(module, name, before)
-    never, always = map(statistics.median, (times[NEVER], times[0]))
-    return never / always
+    first, second = map(statistics.median, times)
+    return first / second
 
 
 if __name__ == "__main__":

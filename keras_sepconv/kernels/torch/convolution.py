@@ -47,6 +47,8 @@ _MOST_FOR_A_PIXEL = 1024
 # cheaper than one for all.
 _FEWEST_CHANNELS = 8
 
+_TENSORS = (torch.Tensor, torch.nn.Parameter)
+
 # The places of the axes, by their number: with the channels moved from last to
 # second, from second to last, and of a kernel of Keras as torch wants it.
 _SECOND = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
@@ -78,8 +80,8 @@ def run(
         # `contiguous(memory_format=...)` does not work under `vmap`.
         inputs = _channels_last(inputs).contiguous()
     images = _channels_second(inputs)
-    sizes = images.shape[2:]
-    if known(images.shape[1]) == 1:
+    shape = images.shape
+    if known(shape[1]) == 1:
         # torch misreads some strides that a single channel may have, and
         # returns memory it never wrote: give it the usual ones.
         images = images.squeeze(1).unsqueeze(1)
@@ -88,18 +90,18 @@ def run(
         kernel = kernel.permute(_KERNEL[kernel.ndim])
     if matrix is not None:
         matrix = matrix.reshape(matrix.shape[-2:])
-    is_row = len(sizes) == 1
+    is_row = len(shape) == 3
     if is_row:
         images = images.unsqueeze(2)
         kernel = None if kernel is None else kernel.unsqueeze(2)
     if kernel is None:
         outputs = _pointwise(mode, images, matrix, bias)
     elif matrix is None:
-        window = Window.of(spec, sizes)
+        window = Window.of(spec, shape)
         outputs = _depthwise(mode, window, images, kernel, bias)
         outputs = _channels_last(outputs)
     else:
-        window = Window.of(spec, sizes)
+        window = Window.of(spec, shape)
         outputs = _separable(mode, window, images, kernel, matrix, bias)
     if is_row:
         outputs = outputs.squeeze(1)
@@ -116,7 +118,8 @@ def _mode(inputs: Tensor) -> str:
     - `"tuned"`: so that the tricks apply that were measured.
     - `"plain"`: in any other way.
     """
-    device = inputs.device.type
+    # To ask for the type of the device takes long.
+    device = "cpu" if inputs.is_cpu else inputs.device.type
     # The meta device has no autocast, and raises when asked.
     if device != "meta" and torch.is_autocast_enabled(device):
         return "autocast"
@@ -124,7 +127,7 @@ def _mode(inputs: Tensor) -> str:
         device == "cpu"
         and inputs.dtype == torch.float32
         # Others may be spread over processes, or be no numbers at all.
-        and type(inputs) in (torch.Tensor, torch.nn.Parameter)
+        and type(inputs) in _TENSORS
     )
     return "tuned" if is_tuned else "plain"
 
