@@ -30,9 +30,11 @@ def kind(layer: Any, channels: int | None = None) -> str | None:
         if layer.groups > 1 and layer.built:
             channels = int(layer.kernel.shape[-2]) * layer.groups
         return plain_kind(layer.groups, layer.kernel_size, channels)
-    if hasattr(layer, "pointwise_initializer"):
+    # On torch, `hasattr` takes long for an attribute that a layer lacks.
+    own = vars(layer)
+    if "pointwise_initializer" in own:
         return "separable"
-    return "depthwise" if hasattr(layer, "depthwise_initializer") else None
+    return "depthwise" if "depthwise_initializer" in own else None
 
 
 def plain_kind(
@@ -213,8 +215,10 @@ def _strided(layer: Any) -> tuple[slice, ...]:
 
 def _in_two_steps(layer: Any) -> bool:
     """Tells whether a bias or an activation comes between the two steps."""
-    bias = getattr(layer, "depthwise_use_bias", False)
-    return bias or getattr(layer, "depthwise_activation", None) is not None
+    bias = vars(layer).get("depthwise_use_bias")
+    if bias is None:  # A layer of Keras.
+        return False
+    return bias or layer.depthwise_activation is not None
 
 
 def _pointwise_call(
