@@ -4,7 +4,7 @@ Read the files in this order:
 
 - `dispatch`: what runs for one call;
 - `primitive`, `depthwise`, `separable`: derivatives and platforms;
-- `blocks`: a few images at a time, on a CPU;
+- `blocks`: the steps on a CPU, a few images at a time;
 - `taps`: the sums.
 """
 

@@ -1,10 +1,10 @@
-"""Depthwise and separable convolutions on a CPU, a few images at a time.
+"""Depthwise and separable convolutions on a CPU.
 
 The sums over taps (see `taps`) are fast, and the matrix product runs in a
-tuned library. Most of the remaining time is memory traffic. So a loop takes
-only as many images as fit into the cache of a core. The padded images and the
-results of the depthwise step then stay in the cache; they are never written for
-the whole batch.
+tuned library. Most of the remaining time is memory traffic. So a loop over a
+large batch takes only as many images as fit into the cache of a core. The
+padded images and the results of the depthwise step then stay in the cache; they
+are never written for the whole batch.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ def plain(spec: ConvSpec, images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def depthwise(a: jax.Array, b: jax.Array, *, form: Form, result: str) -> Arrays:
-    """Returns the depthwise `result`; see `depthwise`."""
+    """Returns the depthwise `result`; see the module `depthwise`."""
     spec, dtype = form.spec, a.dtype
     if result == "kernel":
 
