@@ -80,7 +80,7 @@ def input_gradient(
     config = []
     for axis, size in enumerate(sizes):
         span, stride = spec.spans[axis], spec.strides[axis]
-        before = span - 1 - spec.pad_before(axis, size)
+        before = span - 1 - spec.pads(axis, size)[0]
         reach = (gradient.shape[axis + 1] - 1) * stride + 1
         config.append((before, size + span - 1 - before - reach, stride - 1))
     padded = _zeros_around(gradient, config)
