@@ -64,10 +64,11 @@ def cast(tensor: Tensor, dtype: str) -> Tensor:
     """
     # A custom gradient does not accept variables. That of Keras may hold one of
     # TensorFlow. Keras 3.6 has variables that are no `keras.Variable`.
-    if hasattr(tensor, "assign") and not hasattr(tensor, "read_value"):
-        tensor = tensor.value
-    if hasattr(tensor, "read_value"):
-        tensor = tensor.value()
+    if hasattr(tensor, "assign"):
+        if not hasattr(tensor, "read_value"):
+            tensor = tensor.value
+        if hasattr(tensor, "read_value"):
+            tensor = tensor.value()
     if dtype_name(tensor.dtype) == dtype:
         return tensor
     return keras.ops.cast(tensor, dtype)
@@ -183,51 +184,34 @@ class ConvSpec:
         zeros = 0 if isinstance(self.padding, str) else sum(self.padding[axis])
         return self.spans[axis] - 1 - zeros
 
-    def pad_before(self, axis: int, size: Any) -> Any:
-        """Returns the number of zeros that padding puts before spatial `axis`.
-
-        With `"same"` both sides get the same number; an odd zero goes to the
-        end, as in TensorFlow and Keras.
-        """
-        if not isinstance(self.padding, str):
-            return self.padding[axis][0]
-        return self.pad_total(axis, size) // 2
-
     def pads(
         self,
         axis: int,
         size: Any,
         maximum: Callable[[Any, int], Any] = keras.ops.maximum,
     ) -> tuple[Any, Any]:
-        """Returns the numbers of zeros before and after spatial `axis`."""
-        if not isinstance(self.padding, str):
-            return self.padding[axis]
-        total = self.pad_total(axis, size, maximum)
-        return total // 2, total - total // 2
+        """Returns the numbers of zeros before and after spatial `axis`.
 
-    def pad_total(
-        self,
-        axis: int,
-        size: Any,
-        maximum: Callable[[Any, int], Any] = keras.ops.maximum,
-    ) -> Any:
-        """Returns the number of zeros on both sides of spatial `axis`.
+        With `"same"` both sides get the same number; an odd zero goes to the
+        end, as in TensorFlow and Keras.
 
         Args:
             axis: The number of the spatial axis, from 0.
             size: The size of the input: an `int`, or what `maximum` takes.
             maximum: Returns the larger of a size that is no `int` and an `int`.
         """
-        if self.padding == "valid":
-            return 0
         if not isinstance(self.padding, str):
-            return sum(self.padding[axis])
-        if self.strides[axis] == 1:
-            # The same number for a size that is only known at run time.
-            return self.spans[axis] - 1
-        reach = (self.output_size(axis, size) - 1) * self.strides[axis]
-        total = reach + self.spans[axis] - size
-        return max(total, 0) if isinstance(total, int) else maximum(total, 0)
+            return self.padding[axis]
+        if self.padding == "valid":
+            return 0, 0
+        stride, span = self.strides[axis], self.spans[axis]
+        # At stride 1 it does not depend on the size, which may be unknown.
+        total: Any = span - 1
+        if stride > 1:
+            total = (self.output_size(axis, size) - 1) * stride + span - size
+            known = isinstance(total, int)
+            total = max(total, 0) if known else maximum(total, 0)
+        return total // 2, total - total // 2
 
     def output_shape(self, shape: Shape, channels: int) -> Shape:
         """Returns the shape of the output for an input of `shape`.
@@ -293,7 +277,7 @@ class ConvSpec:
         return (*shape[:axis], found, *shape[axis + 1 :])
 
     def _check_fit(self, who: str, axis: int, size: int, ending: str) -> None:
-        zeros = self.pad_total(axis, size)
+        zeros = sum(self.pads(axis, size))
         # An empty input with `span - 1` zeros has an empty output, as "same".
         if size + zeros >= (self.spans[axis] if size else self.spans[axis] - 1):
             return

@@ -407,10 +407,11 @@ def _of_known_channels(call: kernels.Call, inputs: Tensor) -> Tensor:
 
 
 def _tensor(name: str | None, value: Any) -> Tensor | None:
+    if value is None and name in (None, "bias"):
+        return None
     if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
         return value
-    optional = name in (None, "bias")
-    if isinstance(value, keras.KerasTensor) or (value is None and optional):
+    if isinstance(value, keras.KerasTensor):
         return value
     try:
         tensor = keras.ops.convert_to_tensor(value)

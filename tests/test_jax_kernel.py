@@ -324,6 +324,19 @@ def test_on_a_mesh_no_primitive_runs(operation, monkeypatch):
     assert sums == [9 if operation == "depthwise" else 27]
 
 
+def test_on_a_mesh_a_large_kernel_has_gradients(rng):
+    """A loop sums a few taps at a time. There JAX differentiates it."""
+    x = rng.standard_normal((2, 5, 4, 2)).astype("float32")
+    d = rng.standard_normal((9, 9, 2, 1)).astype("float32")
+    spec = ConvSpec((9, 9), (1, 1), "same", "channels_last", (1, 1))
+    run = jax.jit(functools.partial(blocks.plain, spec))
+    found, pull = jax.vjp(run, x, d)
+    truth = Convolution(x, d, padding="same")
+    close(found, truth.value())
+    gradients = truth.gradients(np.asarray(found))
+    close(pull(found), (gradients["inputs"], gradients["depthwise"]))
+
+
 def test_a_mesh_of_two_axes_has_no_grouped_convolution(tensors):
     """XLA's partitioner would multiply the gradient of its kernel."""
     spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
@@ -392,7 +405,8 @@ def test_jax_asks_for_no_rule_that_the_primitives_lack():
     assert lacking <= set(NOT_NEEDED)
 
 
-def test_the_sums_of_one_layer_are_not_computed_again_in_the_next():
+@pytest.mark.parametrize("is_constant", [False, True])
+def test_the_sums_of_one_layer_are_not_computed_again_in_the_next(is_constant):
     """XLA would do so where layers add their outputs to one stream."""
 
     def slices(layers):
@@ -401,8 +415,14 @@ def test_the_sums_of_one_layer_are_not_computed_again_in_the_next():
                 images += ops.depthwise_conv(images, kernel, padding="same")
             return images
 
-        arrays = jnp.ones((1, 6, 6, 8)), jnp.ones((3, 3, 8, 1))
-        program = jax.jit(stream).lower(*arrays).compile()
+        images, kernel = jnp.ones((1, 6, 6, 8)), jnp.ones((3, 3, 8, 1))
+        operands = [images, kernel]
+        if is_constant:
+            stream, operands = (
+                functools.partial(stream, kernel=kernel),
+                [images],
+            )
+        program = jax.jit(stream).lower(*operands).compile()
         return program.as_text().count(" slice(")
 
     assert slices(6) <= 2 * slices(3)

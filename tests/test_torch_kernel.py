@@ -17,7 +17,7 @@ from keras_sepconv.kernels.torch import gradients as own_gradients
 # One case for each way in which a gradient is computed.
 CASES = (
     Case("wide", (9, 8), 9, 1, 5, (5, 5)),
-    Case("wide_multiplier_2", (7, 8), 9, 2, 5, (3, 4)),
+    Case("wide_multiplier_2", (7, 8), 9, 2, 40, (3, 4)),
     Case("few_rows", (9, 8), 4, 1, 5, (2, 6)),
     Case("strided", (8, 8), 4, 1, 5, (3, 3), (2, 2)),
     Case("strided_multiplier_2", (8, 8), 9, 2, 5, (3, 3), (2, 2)),
@@ -307,3 +307,30 @@ def test_a_compiled_layer_is_traced_once():
         torch.testing.assert_close(compiled(images), expected)
         layer(images)
     assert len(graphs) == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kernel", "filters", "is_cheaper"),
+    [
+        ((8, 8, 28, 28), (8, 8, 3, 3), 64, True),
+        ((8, 64, 28, 28), (64, 2, 3, 3), 64, False),
+        ((8, 32, 28, 28), (32, 8, 5, 5), 64, True),
+        ((8, 32, 28, 28), (32, 4, 5, 5), 64, False),
+        ((8, 3, 64, 64), (3, 8, 5, 5), 32, False),
+        ((8, 64, 1, 500), (64, 4, 1, 3), 64, True),
+        ((1, 256, 7, 7), (256, 8, 3, 3), 256, False),
+        ((9, 256, 8, 8), (256, 8, 3, 3), 256, True),
+        ((8, 256, 8, 8), (256, 8, 3, 3), 256, False),
+        ((1, 16, 8, 8, 8), (16, 8, 3, 3, 3), 16, False),
+        ((8, 3, 64, 64), (3, 2, 3, 3), 64, True),
+    ],
+)
+def test_one_dense_convolution_where_it_is_cheaper(
+    inputs, kernel, filters, is_cheaper
+):
+    """`tests/long/thresholds_torch.py` measures where."""
+    tensors = torch.empty(inputs), torch.empty(kernel)
+    cheaper = convolution._is_dense_cheaper
+    assert cheaper("tuned", *tensors, filters) == is_cheaper
+    if kernel[0] > 3:
+        assert not cheaper("plain", *tensors, filters)

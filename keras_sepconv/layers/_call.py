@@ -30,9 +30,11 @@ def kind(layer: Any, channels: int | None = None) -> str | None:
         if layer.groups > 1 and layer.built:
             channels = int(layer.kernel.shape[-2]) * layer.groups
         return plain_kind(layer.groups, layer.kernel_size, channels)
-    if hasattr(layer, "pointwise_initializer"):
+    # On torch, `hasattr` takes long for an attribute that a layer lacks.
+    own = vars(layer)
+    if "pointwise_initializer" in own:
         return "separable"
-    return "depthwise" if hasattr(layer, "depthwise_initializer") else None
+    return "depthwise" if "depthwise_initializer" in own else None
 
 
 def plain_kind(
@@ -190,7 +192,7 @@ def _cast(weight: Any, dtype: str) -> Tensor | None:
     # float64 weights under numpy.
     if weight is None:
         return None
-    return cast(keras.ops.convert_to_tensor(weight), dtype)
+    return cast(weight, dtype)
 
 
 def _options(layer: Any, implementation: str | None) -> dict[str, Any]:
@@ -213,8 +215,10 @@ def _positions_read(layer: Any) -> tuple[slice, ...]:
 
 def _in_two_steps(layer: Any) -> bool:
     """Tells whether a bias or an activation comes between the two steps."""
-    bias = getattr(layer, "depthwise_use_bias", False)
-    return bias or getattr(layer, "depthwise_activation", None) is not None
+    bias = vars(layer).get("depthwise_use_bias")
+    if bias is None:  # A layer of Keras.
+        return False
+    return bias or layer.depthwise_activation is not None
 
 
 def _pointwise_call(

@@ -20,6 +20,10 @@ from keras_sepconv.kernels.jax import taps
 
 # The most bytes of images in one block.
 _BLOCK_BYTES = 1 << 21
+# This many blocks run at once, if nothing is summed over them. In a loop, one
+# core alone copies the results of a block, and all cores wait for each other
+# after each step.
+_AT_ONCE = 8
 
 Arrays = list[jax.Array]
 # A function of a few images. It returns arrays with an entry for each image,
@@ -114,6 +118,8 @@ def _separately(
     conditional. The condition is always true, but XLA cannot know that.
     """
     number = kernel[(0,) * kernel.ndim].astype("int32")
+    # Without the barrier XLA would know the number of a constant kernel.
+    number = lax.optimization_barrier(number)
     like = jax.eval_shape(compute)
     return lax.cond(
         (number & 1) < 2, compute, lambda: jnp.zeros(like.shape, like.dtype)
@@ -246,6 +252,9 @@ def _in_blocks(
         sums: Zeros, to which the sums are added.
     """
     batch = len(arrays[0])
+    every = max(array.nbytes for array in arrays + images)
+    if not sums and every <= _AT_ONCE * _BLOCK_BYTES:
+        return step(*arrays)
     largest = max(array.nbytes for array in arrays) // batch
     most = max(_BLOCK_BYTES // largest, 1)
     count = max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
@@ -264,7 +273,7 @@ def _in_blocks(
             for every, some in zip(state[0], found, strict=True)
         ], [a + b for a, b in zip(state[1], more, strict=True)]
 
-    state: tuple[Arrays, Arrays] = taps.repeat(
-        batch // count, block, (images, sums)
-    )
+    # Unsigned, so that XLA need not handle negative indices.
+    turns = jnp.uint32(0), jnp.uint32(batch // count)
+    state: tuple[Arrays, Arrays] = lax.fori_loop(*turns, block, (images, sums))
     return state

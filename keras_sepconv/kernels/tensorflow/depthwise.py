@@ -134,6 +134,6 @@ def _strided_by_slicing(
     outputs = _convolve(dense, inputs, kernel)
     taken: list[slice] = [slice(None)]
     for axis, size in enumerate(sizes_of(inputs, 1)[:-1]):
-        first = dense.pad_before(axis, size) - spec.pad_before(axis, size)
+        first = dense.pads(axis, size)[0] - spec.pads(axis, size)[0]
         taken.append(slice(first, None, spec.strides[axis]))
     return outputs[tuple(taken)]

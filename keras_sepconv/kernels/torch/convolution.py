@@ -1,9 +1,10 @@
-"""The way to put a call to torch's own convolutions, so that they are fast.
+"""Calls torch's own convolutions in the form in which they are fast.
 
-On a CPU, torch hands float32 convolutions to oneDNN. Its depthwise code wants
-the channels last in memory, one filter a channel, and as many zeros after an
-axis as before it. The permuted view of a channels_last Keras tensor has that
-memory, and so has the result; the rest is the way to put a call so.
+On a CPU, torch hands float32 convolutions to oneDNN. Its depthwise code needs
+three things: the channels last in memory, one filter a channel, and the same
+number of zeros on both sides of an axis. A Keras tensor in channels_last has
+the first; its permuted view keeps the memory, and so does the result. This
+module brings each call into the other two forms.
 """
 
 import math
@@ -36,9 +37,19 @@ _FEWEST_PIXELS = 4000
 _MOST_TERMS = 36
 _FEWEST_FILTERS = 4
 
+# Of more terms, it is cheaper if it multiplies less. To make and read one of
+# the numbers between the two steps costs as much as so many multiplications,
+# and as so many more for each tap. Its kernel may have so many numbers for each
+# pixel; to put together a larger one costs too much.
+_COST_BETWEEN = 40
+_COST_OF_A_TAP = 4
+_MOST_FOR_A_PIXEL = 1024
+
 # Channels from which one convolution for each of `depth_multiplier` filters is
 # cheaper than one for all.
 _FEWEST_CHANNELS = 8
+
+_TENSORS = (torch.Tensor, torch.nn.Parameter)
 
 # The places of the axes, by their number: with the channels moved from last to
 # second, from second to last, and of a kernel of Keras as torch wants it.
@@ -71,8 +82,8 @@ def run(
         # `contiguous(memory_format=...)` does not work under `vmap`.
         inputs = _channels_last(inputs).contiguous()
     images = _channels_second(inputs)
-    sizes = images.shape[2:]
-    if known(images.shape[1]) == 1:
+    shape = images.shape
+    if known(shape[1]) == 1:
         # torch misreads some strides that a single channel may have, and
         # returns memory it never wrote: give it the usual ones.
         images = images.squeeze(1).unsqueeze(1)
@@ -81,18 +92,18 @@ def run(
         kernel = kernel.permute(_KERNEL[kernel.ndim])
     if matrix is not None:
         matrix = matrix.reshape(matrix.shape[-2:])
-    is_row = len(sizes) == 1
+    is_row = len(shape) == 3
     if is_row:
         images = images.unsqueeze(2)
         kernel = None if kernel is None else kernel.unsqueeze(2)
     if kernel is None:
         outputs = _pointwise(mode, images, matrix, bias)
     elif matrix is None:
-        window = Window.of(spec, sizes)
+        window = Window.of(spec, shape)
         outputs = _depthwise(mode, window, images, kernel, bias)
         outputs = _channels_last(outputs)
     else:
-        window = Window.of(spec, sizes)
+        window = Window.of(spec, shape)
         outputs = _separable(mode, window, images, kernel, matrix, bias)
     if is_row:
         outputs = outputs.squeeze(1)
@@ -109,7 +120,8 @@ def _mode(inputs: Tensor) -> str:
     - `"tuned"`: so that the tricks apply that were measured.
     - `"plain"`: in any other way.
     """
-    device = inputs.device.type
+    # To ask for the type of the device takes long.
+    device = "cpu" if inputs.is_cpu else inputs.device.type
     # The meta device has no autocast, and raises when asked.
     if device != "meta" and torch.is_autocast_enabled(device):
         return "autocast"
@@ -117,7 +129,7 @@ def _mode(inputs: Tensor) -> str:
         device == "cpu"
         and inputs.dtype == torch.float32
         # Others may be spread over processes, or be no numbers at all.
-        and type(inputs) in (torch.Tensor, torch.nn.Parameter)
+        and type(inputs) in _TENSORS
     )
     return "tuned" if is_tuned else "plain"
 
@@ -142,13 +154,10 @@ def _separable(
         matrix: `(channels * depth_multiplier, filters)`.
         bias: `(filters,)`, or `None`.
     """
-    multiplier = fixed(kernel.shape[1])
-    if multiplier > 1 and mode != "autocast":
-        channels, _, *taps = map(fixed, kernel.shape)
-        matrix = matrix.reshape(channels, multiplier, -1)
-        terms = channels * math.prod(taps)
-        is_cheap = multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
-        if terms <= _MOST_TERMS and is_cheap:
+    if fixed(kernel.shape[1]) > 1 and mode != "autocast":
+        filters = fixed(matrix.shape[-1])
+        matrix = matrix.reshape(*map(fixed, kernel.shape[:2]), filters)
+        if _is_dense_cheaper(mode, inputs, kernel, filters):
             dense = torch.einsum("cm...,cmf->fc...", kernel, matrix)
             return _channels_last(convolve(window, inputs, dense, 1, bias))
         if _by_filter(mode, kernel):
@@ -160,12 +169,32 @@ def _separable(
     return _pointwise(mode, outputs, matrix, bias)
 
 
+def _is_dense_cheaper(
+    mode: str, inputs: Tensor, kernel: Tensor, filters: int
+) -> bool:
+    """Says whether one dense convolution is cheaper than the two steps."""
+    channels, multiplier, *sizes = map(fixed, kernel.shape)
+    taps = math.prod(sizes)
+    if channels * taps <= _MOST_TERMS:
+        return multiplier >= _FEWEST_FILTERS or not inputs.requires_grad
+    between = _COST_BETWEEN + _COST_OF_A_TAP * taps
+    numbers = channels * taps * filters
+    return (
+        _by_filter(mode, kernel)
+        and kernel.ndim == 4
+        and taps * filters <= multiplier * (filters + between)
+        and _has_pixels(inputs, numbers // _MOST_FOR_A_PIXEL)
+    )
+
+
 def _pointwise(
     mode: str, inputs: Tensor, matrix: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Returns the product at each pixel, with the channels last."""
     # Autocast has rules for a convolution, and others for another product.
-    if mode == "autocast" or (mode == "tuned" and _is_large(inputs)):
+    if mode == "autocast" or (
+        mode == "tuned" and _has_pixels(inputs, _FEWEST_PIXELS)
+    ):
         kernel = matrix.t()[(..., *(None,) * (inputs.ndim - 2))]
         return _channels_last(CONV[inputs.ndim - 2](inputs, kernel, bias))
     outputs: Tensor = functional.linear(
@@ -174,10 +203,10 @@ def _pointwise(
     return outputs
 
 
-def _is_large(inputs: Tensor) -> bool:
+def _has_pixels(inputs: Tensor, least: int) -> bool:
     pixels = inputs.numel() // inputs.shape[1]
     # An unknown size must not be compared; that would make it known.
-    return isinstance(pixels, int) and pixels >= _FEWEST_PIXELS
+    return isinstance(pixels, int) and pixels >= least
 
 
 def _depthwise(

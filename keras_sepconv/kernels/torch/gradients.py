@@ -19,7 +19,8 @@ from keras_sepconv._spec import Tensor
 from keras_sepconv.kernels.torch.window import Window
 
 # Numbers in an image from which the kernel's gradient is found image by image;
-# for fewer, the calls cost more than they save.
+# for fewer, the calls cost more than they save. This is a matter of speed;
+# `tests/long/thresholds_torch.py` measures it.
 _LEAST_IMAGE = 2**15
 
 # Numbers in the images that are padded at a time, where padding copies them.

@@ -62,16 +62,16 @@ class Window:
             object.__setattr__(self, name, value)
 
     @staticmethod
-    def of(spec: ConvSpec, sizes: tuple[Any, ...]) -> "Window":
-        """Returns the window of `spec` for the sizes of the image.
+    def of(spec: ConvSpec, shape: tuple[Any, ...]) -> "Window":
+        """Returns the window of `spec` for images with the channels second.
 
         The sizes are `int`s, `torch.SymInt`s under `torch.export`, and tensors
         under `torch.jit.trace`, which Keras uses to export to OpenVINO.
         """
-        for size in sizes:
+        for size in shape:
             if type(size) is not int:
-                return _window(spec, sizes)
-        return _remembered_window(spec, sizes)
+                return _window(spec, shape)
+        return _remembered_window(spec, shape)
 
     @staticmethod
     def takes(spec: ConvSpec) -> bool:
@@ -94,9 +94,10 @@ class Window:
         )
 
     def pad(self, inputs: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-        """Returns `inputs` and the zeros still due on both sides of each axis.
+        """Returns the inputs, and the zeros that torch must add to each side.
 
-        Those are all, if as many are due on either side, or none.
+        If both sides of each axis need the same number, torch adds them all.
+        Otherwise they are added here, and torch adds none.
         """
         if self.is_even:
             return inputs, self.before
@@ -106,8 +107,9 @@ class Window:
         return functional.pad(inputs, zeros), (0,) * len(self.before)
 
 
-def _window(spec: ConvSpec, sizes: tuple[Any, ...]) -> Window:
-    pairs = [spec.pads(axis, size, _larger) for axis, size in enumerate(sizes)]
+def _window(spec: ConvSpec, shape: tuple[Any, ...]) -> Window:
+    sizes = enumerate(shape[2:])
+    pairs = [spec.pads(axis, size, _larger) for axis, size in sizes]
     before, after = zip(*pairs, strict=True)
     strides, rates = spec.strides, spec.dilation_rate
     if spec.rank == 1:
