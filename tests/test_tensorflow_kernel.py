@@ -405,23 +405,3 @@ def test_compiling_and_loading_choose_anew(ran, tmp_path):
     ran.clear()
     loaded.predict(inputs, verbose=0)
     assert ran == ["taps"]
-
-
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_variables_of_tensorflow(kernel, rng):
-    """A custom gradient does not take them."""
-    shape, size, multiplier, options = CASES["large"]
-    values = [tensor(a) for a in arrays(rng, shape, size, multiplier)]
-    run = separable(kernel, **options)
-    variables = [tf.Variable(value) for value in values]
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            outputs = run(*variables)
-        return outputs, tape.gradient(outputs, variables)
-
-    outputs, found = step()
-    expected = stepped(run)(tf.ones_like(outputs), *values)[1]
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5)
