@@ -416,6 +416,10 @@ def test_what_is_not_equalized_says_why():
     reasons = {row.layer: row.reason for row in report.equalized}
     assert reasons["depthwise"].endswith(" after it is ReLU")
     assert reasons["separable"] is None
+    # What has no weights yet.
+    unbuilt = keras.Sequential([L.SeparableConv2D(6, 3)])
+    (row,) = convert(unbuilt, equalize=True).conversion_report.equalized
+    assert row.reason == "it has no weights yet"
     scaled = layers.SeparableConv2D(
         6, 1, depthwise_activation="relu6", name="scaled"
     )
@@ -434,6 +438,18 @@ def test_what_is_not_equalized_says_why():
     assert {row.reason for row in report.equalized} == {
         "it or its reader is used elsewhere too"
     }
+
+
+def test_a_relu_between_the_two_steps_is_not_in_the_way():
+    model = stack(
+        layers.SeparableConv2D(
+            6, 2, depthwise_activation="relu", use_bias=False, name="it"
+        )
+    )
+    even = convert(model, equalize=True)
+    (row,) = even.conversion_report.equalized
+    assert (row.layer, row.after) == ("it", "it")
+    np.testing.assert_array_equal(predicted(even), predicted(convert(model)))
 
 
 def test_a_zero_channel_is_left_alone():
