@@ -20,9 +20,9 @@ from keras_sepconv.kernels.jax import taps
 
 # The most bytes of images in one block.
 _BLOCK_BYTES = 1 << 21
-# This many blocks run at once, if nothing is summed over them. In a loop, one
-# core alone copies the results of a block, and all cores wait for each other
-# after each step.
+# This many blocks run at once, if there are no derivatives. In a loop, one core
+# alone copies the results of a block, and all cores wait for each other after
+# each step.
 _AT_ONCE = 8
 
 Arrays = list[jax.Array]
@@ -39,11 +39,14 @@ class Form:
         spec: The convolution.
         sizes: The sizes of the images.
         multiplier: The number of depthwise outputs for each channel.
+        in_blocks: Whether to save memory before time. So it is in a program
+            with derivatives, which keeps many arrays.
     """
 
     spec: ConvSpec
     sizes: tuple[int, ...]
     multiplier: int
+    in_blocks: bool = False
 
 
 def output_sizes(form: Form) -> tuple[int, ...]:
@@ -253,7 +256,8 @@ def _in_blocks(
     """
     batch = len(arrays[0])
     every = max(array.nbytes for array in arrays + images)
-    if not sums and every <= _AT_ONCE * _BLOCK_BYTES:
+    at_once = not sums and not form.in_blocks
+    if at_once and every <= _AT_ONCE * _BLOCK_BYTES:
         return step(*arrays)
     largest = max(array.nbytes for array in arrays) // batch
     most = max(_BLOCK_BYTES // largest, 1)

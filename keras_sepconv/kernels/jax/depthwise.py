@@ -1,5 +1,6 @@
 """The primitive `depthwise_p`: the depthwise convolution and its transposes."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -53,8 +54,14 @@ def convolve(form: Form, images: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _jvp(
-    primals: Sequence[jax.Array], tangents: Tangents, **params: Any
+    primals: Sequence[jax.Array],
+    tangents: Tangents,
+    *,
+    form: Form,
+    result: str,
 ) -> tuple[Arrays, Tangents]:
+    form = dataclasses.replace(form, in_blocks=True)
+    params = {"form": form, "result": result}
     (outputs,) = depthwise_p.bind(*primals, **params)
     terms = [
         depthwise_p.bind(*primals[:i], tangent, *primals[i + 1 :], **params)[0]

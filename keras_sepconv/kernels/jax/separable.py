@@ -1,5 +1,6 @@
 """The primitive `separable_p`, its derivative and that one's transpose."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -87,6 +88,7 @@ _gradients_p = primitive.make(
 def _jvp(
     primals: Sequence[jax.Array], tangents: Tangents, *, form: Form
 ) -> tuple[Arrays, Tangents]:
+    form = dataclasses.replace(form, in_blocks=True)
     outputs = separable_p.bind(*primals, form=form)
     along = tuple(type(tangent) is not ad.Zero for tangent in tangents)
     directions = [t for t, live in zip(tangents, along, strict=True) if live]
