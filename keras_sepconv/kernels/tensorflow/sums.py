@@ -34,12 +34,12 @@ def correlate(
 ) -> Tensor:
     """Returns the sum over the taps of a window times the tap's weights."""
     height, width, multiplier, channels = kernel.shape
-    batch = size_of(padded, 0)
     reaches = [
         _reach(n, stride) for n, stride in zip(sizes, strides, strict=True)
     ]
 
     def add_row(total: Any, row: Any, weights: Tensor) -> Any:
+        batch = size_of(padded, 0)  # See `_loop`.
         for col in range(width):
             window = tf.slice(
                 padded,
@@ -57,7 +57,7 @@ def correlate(
         for row in range(height):
             total = add_row(total, row, kernel[row])
         return total
-    shape = (batch, *sizes, multiplier, channels)
+    shape = (size_of(padded, 0), *sizes, multiplier, channels)
     return _loop(
         height,
         lambda row, total: add_row(total, row, tf.gather(kernel, row)),
@@ -79,7 +79,6 @@ def sum_by_positions(
     cols = _divisor(width, _POSITIONS) if width > _WIDE else width
     rows = _divisor(height, max(_POSITIONS // max(cols, 1), 1))
     blocks = width // max(cols, 1)
-    batch = size_of(padded, 0)
     reaches = [
         _reach(n, rate) for n, rate in zip(size, geometry.rates, strict=True)
     ]
@@ -88,6 +87,7 @@ def sum_by_positions(
     def step(i: Any, total: Tensor) -> Tensor:
         # If the column is known at trace time, there is nothing to compute.
         first = (i % blocks) * cols if blocks > 1 else 0
+        batch = size_of(padded, 0)  # See `_loop`.
         for row, col in itertools.product(range(rows), range(cols)):
             y, x = i // blocks * rows + row, first + col
             window = tf.slice(
@@ -103,7 +103,7 @@ def sum_by_positions(
             total += window * weights
         return total
 
-    shape = (batch, *size, multiplier, channels)
+    shape = (size_of(padded, 0), *size, multiplier, channels)
     steps = height // rows * blocks
     return tf.reduce_sum(
         _loop(steps, step, tf.zeros(shape, padded.dtype)), axis=0
@@ -114,12 +114,13 @@ def sum_by_taps(
     geometry: Geometry, padded: Tensor, cotangent: Tensor, size: Any
 ) -> Tensor:
     """Sums over the whole output, one tap at a time; for unknown sizes."""
-    reaches = [
-        _reach(n, stride)
-        for n, stride in zip(geometry.output, geometry.strides, strict=True)
-    ]
+    taps, shape = math.prod(size), cotangent.shape[-2:]
 
-    def tap(i: Tensor) -> Tensor:
+    def step(i: Any, total: Tensor) -> Tensor:
+        reaches = [
+            _reach(size_of(cotangent, axis + 1), stride)
+            for axis, stride in enumerate(geometry.strides)
+        ]
         window = tf.slice(
             padded,
             (
@@ -131,12 +132,12 @@ def sum_by_taps(
             ),
             (size_of(padded, 0), *reaches, 1, padded.shape[-1]),
         )[:, :: geometry.strides[0], :: geometry.strides[1]]
-        return tf.reduce_sum(window * cotangent, axis=(0, 1, 2))
+        found = tf.reduce_sum(window * cotangent, axis=(0, 1, 2))
+        here = tf.one_hot(i, taps, dtype=found.dtype)
+        return total + here[:, None, None] * found
 
-    sums = tf.map_fn(
-        tap, tf.range(math.prod(size)), fn_output_signature=padded.dtype
-    )
-    return tf.reshape(sums, (*size, *cotangent.shape[-2:]))
+    total = _loop(taps, step, tf.zeros((taps, *shape), padded.dtype))
+    return tf.reshape(total, (*size, *shape))
 
 
 def _divisor(number: int, most: int) -> int:
@@ -152,7 +153,11 @@ def _reach(size: Any, stride: int) -> Any:
 
 
 def _loop(steps: Any, step: Any, total: Tensor) -> Tensor:
-    """Returns `total` after `total = step(i, total)` for each `i`."""
+    """Returns `total` after `total = step(i, total)` for each `i`.
+
+    A step must ask for an unknown size itself. XLA cannot compile the jacobian
+    of a loop whose slices have a size from outside of the loop.
+    """
     shape = total.shape
 
     def body(i: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
