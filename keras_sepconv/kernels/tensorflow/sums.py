@@ -41,11 +41,18 @@ def correlate(
     def add_row(total: Any, row: Any, weights: Tensor) -> Any:
         batch = size_of(padded, 0)  # See `_loop`.
         for col in range(width):
-            window = tf.slice(
-                padded,
-                (0, row * rates[0], col * rates[1], 0, 0),
-                (batch, *reaches, 1, channels),
-            )
+            top, left = row * rates[0], col * rates[1]
+            if isinstance(row, int):
+                # XLA has no forward mode for `tf.slice`.
+                window = padded[
+                    :, top : top + reaches[0], left : left + reaches[1]
+                ]
+            else:
+                window = tf.slice(
+                    padded,
+                    (0, top, left, 0, 0),
+                    (batch, *reaches, 1, channels),
+                )
             if max(strides) > 1:
                 window = window[:, :: strides[0], :: strides[1]]
             term = window * weights[col]
@@ -152,16 +159,19 @@ def _reach(size: Any, stride: int) -> Any:
     return tf.maximum((size - 1) * stride + 1, 0)
 
 
-def _loop(steps: Any, step: Any, total: Tensor) -> Tensor:
+def _loop(steps: int, step: Any, total: Tensor) -> Tensor:
     """Returns `total` after `total = step(i, total)` for each `i`.
 
     A step must ask for an unknown size itself. XLA cannot compile the jacobian
-    of a loop whose slices have a size from outside of the loop.
+    of a loop whose slices have a size from outside of the loop. And it needs to
+    know how many steps there are at most, where a tape records the loop.
     """
     shape = total.shape
 
     def body(i: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
         return i + 1, tf.ensure_shape(step(i, total), shape)
 
-    _, total = tf.while_loop(lambda i, _: i < steps, body, (0, total))
+    _, total = tf.while_loop(
+        lambda i, _: i < steps, body, (0, total), maximum_iterations=steps
+    )
     return total
