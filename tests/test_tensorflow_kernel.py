@@ -280,18 +280,25 @@ def test_second_order_gradients(kernel, case, how, rng):
         np.testing.assert_allclose(array(one), expected, atol=1e-6 * scale)
 
 
-def test_forward_mode(rng):
-    """A derivative along a direction, by forward and by reverse mode."""
+@pytest.mark.parametrize("how", ["eager", "graph", "xla"])
+def test_forward_mode(how, rng):
+    """A derivative along a direction, by forward mode and by linearity."""
     values = [tensor(a) for a in arrays(rng, *CASES["large"][:3])]
     along = tensor(rng.standard_normal(values[0].shape))
     for kernel in KERNELS:
         run = separable(kernel)
-        with tf.autodiff.ForwardAccumulator(values[0], along) as accumulator:
-            outputs = run(*values)
+
+        def forward(inputs, along, run=run):
+            with tf.autodiff.ForwardAccumulator(inputs, along) as accumulator:
+                outputs = run(inputs, *values[1:])
+            return accumulator.jvp(outputs)
+
+        if how != "eager":
+            forward = tf.function(forward, jit_compile=how == "xla")
         bias = tf.zeros_like(values[3])
         expected = run(along, *values[1:3], bias)
         np.testing.assert_allclose(
-            array(accumulator.jvp(outputs)), array(expected), atol=1e-3
+            array(forward(values[0], along)), array(expected), atol=1e-3
         )
 
 
@@ -405,3 +412,25 @@ def test_compiling_and_loading_choose_anew(ran, tmp_path):
     ran.clear()
     loaded.predict(inputs, verbose=0)
     assert ran == ["taps"]
+
+
+@pytest.mark.parametrize("sizes", [(6, 5), (None, None)])
+def test_xla_compiles_a_jacobian_of_an_open_batch(sizes, rng):
+    shape, size, multiplier, _ = CASES["small"]
+    values = [tensor(a) for a in arrays(rng, shape, size, multiplier)]
+    run = separable("taps")
+
+    def jacobian(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(values[1])
+            outputs = run(inputs, *values[1:])
+            sums = tf.reduce_sum(outputs, (0, 1, 2))
+        return tape.jacobian(sums, values[1])
+
+    signature = [tf.TensorSpec((None, *sizes, shape[-1]))]
+    compiled = tf.function(
+        jacobian, input_signature=signature, jit_compile=True
+    )
+    np.testing.assert_allclose(
+        array(compiled(values[0])), array(jacobian(values[0])), atol=1e-4
+    )

@@ -72,14 +72,3 @@ def own(tensor: Tensor) -> Tensor:
     if tf.executing_eagerly() or getattr(tensor, "graph", None) is graph:
         return tensor
     return tf.identity(tensor).op.inputs[0]
-
-
-def untaped(product: Product) -> Product:
-    """Hides the operations of a product from the gradient tape.
-
-    In a graph, `tf.custom_gradient` lets the tape record the operations inside.
-    The tape then adds code to each loop that XLA cannot compile.
-    """
-    return lambda left, right: product(
-        tf.stop_gradient(left), tf.stop_gradient(right)
-    )

@@ -34,18 +34,25 @@ def correlate(
 ) -> Tensor:
     """Returns the sum over the taps of a window times the tap's weights."""
     height, width, multiplier, channels = kernel.shape
-    batch = size_of(padded, 0)
     reaches = [
         _reach(n, stride) for n, stride in zip(sizes, strides, strict=True)
     ]
 
     def add_row(total: Any, row: Any, weights: Tensor) -> Any:
+        batch = size_of(padded, 0)  # See `_loop`.
         for col in range(width):
-            window = tf.slice(
-                padded,
-                (0, row * rates[0], col * rates[1], 0, 0),
-                (batch, *reaches, 1, channels),
-            )
+            top, left = row * rates[0], col * rates[1]
+            if isinstance(row, int):
+                # XLA has no forward mode for `tf.slice`.
+                window = padded[
+                    :, top : top + reaches[0], left : left + reaches[1]
+                ]
+            else:
+                window = tf.slice(
+                    padded,
+                    (0, top, left, 0, 0),
+                    (batch, *reaches, 1, channels),
+                )
             if max(strides) > 1:
                 window = window[:, :: strides[0], :: strides[1]]
             term = window * weights[col]
@@ -57,7 +64,7 @@ def correlate(
         for row in range(height):
             total = add_row(total, row, kernel[row])
         return total
-    shape = (batch, *sizes, multiplier, channels)
+    shape = (size_of(padded, 0), *sizes, multiplier, channels)
     return _loop(
         height,
         lambda row, total: add_row(total, row, tf.gather(kernel, row)),
@@ -79,7 +86,6 @@ def sum_by_positions(
     cols = _divisor(width, _POSITIONS) if width > _WIDE else width
     rows = _divisor(height, max(_POSITIONS // max(cols, 1), 1))
     blocks = width // max(cols, 1)
-    batch = size_of(padded, 0)
     reaches = [
         _reach(n, rate) for n, rate in zip(size, geometry.rates, strict=True)
     ]
@@ -88,6 +94,7 @@ def sum_by_positions(
     def step(i: Any, total: Tensor) -> Tensor:
         # If the column is known at trace time, there is nothing to compute.
         first = (i % blocks) * cols if blocks > 1 else 0
+        batch = size_of(padded, 0)  # See `_loop`.
         for row, col in itertools.product(range(rows), range(cols)):
             y, x = i // blocks * rows + row, first + col
             window = tf.slice(
@@ -103,7 +110,7 @@ def sum_by_positions(
             total += window * weights
         return total
 
-    shape = (batch, *size, multiplier, channels)
+    shape = (size_of(padded, 0), *size, multiplier, channels)
     steps = height // rows * blocks
     return tf.reduce_sum(
         _loop(steps, step, tf.zeros(shape, padded.dtype)), axis=0
@@ -114,12 +121,13 @@ def sum_by_taps(
     geometry: Geometry, padded: Tensor, cotangent: Tensor, size: Any
 ) -> Tensor:
     """Sums over the whole output, one tap at a time; for unknown sizes."""
-    reaches = [
-        _reach(n, stride)
-        for n, stride in zip(geometry.output, geometry.strides, strict=True)
-    ]
+    taps, shape = math.prod(size), cotangent.shape[-2:]
 
-    def tap(i: Tensor) -> Tensor:
+    def step(i: Any, total: Tensor) -> Tensor:
+        reaches = [
+            _reach(size_of(cotangent, axis + 1), stride)
+            for axis, stride in enumerate(geometry.strides)
+        ]
         window = tf.slice(
             padded,
             (
@@ -131,12 +139,12 @@ def sum_by_taps(
             ),
             (size_of(padded, 0), *reaches, 1, padded.shape[-1]),
         )[:, :: geometry.strides[0], :: geometry.strides[1]]
-        return tf.reduce_sum(window * cotangent, axis=(0, 1, 2))
+        found = tf.reduce_sum(window * cotangent, axis=(0, 1, 2))
+        here = tf.one_hot(i, taps, dtype=found.dtype)
+        return total + here[:, None, None] * found
 
-    sums = tf.map_fn(
-        tap, tf.range(math.prod(size)), fn_output_signature=padded.dtype
-    )
-    return tf.reshape(sums, (*size, *cotangent.shape[-2:]))
+    total = _loop(taps, step, tf.zeros((taps, *shape), padded.dtype))
+    return tf.reshape(total, (*size, *shape))
 
 
 def _divisor(number: int, most: int) -> int:
@@ -151,12 +159,19 @@ def _reach(size: Any, stride: int) -> Any:
     return tf.maximum((size - 1) * stride + 1, 0)
 
 
-def _loop(steps: Any, step: Any, total: Tensor) -> Tensor:
-    """Returns `total` after `total = step(i, total)` for each `i`."""
+def _loop(steps: int, step: Any, total: Tensor) -> Tensor:
+    """Returns `total` after `total = step(i, total)` for each `i`.
+
+    A step must ask for an unknown size itself. XLA cannot compile the jacobian
+    of a loop whose slices have a size from outside of the loop. And it needs to
+    know how many steps there are at most, where a tape records the loop.
+    """
     shape = total.shape
 
     def body(i: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
         return i + 1, tf.ensure_shape(step(i, total), shape)
 
-    _, total = tf.while_loop(lambda i, _: i < steps, body, (0, total))
+    _, total = tf.while_loop(
+        lambda i, _: i < steps, body, (0, total), maximum_iterations=steps
+    )
     return total

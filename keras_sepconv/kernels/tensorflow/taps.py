@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels._kernel import channels_last, padded_first
-from keras_sepconv.kernels.tensorflow.derivatives import differentiable, untaped
+from keras_sepconv.kernels.tensorflow.derivatives import differentiable
 from keras_sepconv.kernels.tensorflow.frames import Stack, plane_of
 from keras_sepconv.kernels.tensorflow.geometry import Geometry, geometry_of
 from keras_sepconv.kernels.tensorflow.sizes import is_half, sizes_of
@@ -109,8 +109,9 @@ def _convolve(geometry: Geometry, image: Tensor, kernel: Tensor) -> Tensor:
             return sum_by_positions(geometry, padded, cotangent, size)
         return sum_by_taps(geometry, padded, cotangent, size)
 
-    products = map(untaped, (convolve, image_gradient, kernel_gradient))
-    return differentiable(*products)(image, kernel)
+    return differentiable(convolve, image_gradient, kernel_gradient)(
+        image, kernel
+    )
 
 
 def _image_gradient(
