@@ -349,7 +349,9 @@ def test_the_facts_of_a_call_are_found_once(monkeypatch):
 
 def test_implementations():
     names = ops.implementations()
-    assert list(names)[-1] == "portable"
+    # On TensorFlow it is another name of the first.
+    slowest = "taps" if BACKEND == "tensorflow" else "portable"
+    assert list(names)[-1] == slowest
     assert set(names.values()) == {None}
     found = ops.implementations(keras.Input((8, 7, 3)), DEPTHWISE, POINTWISE)
     assert found["portable"] is None
