@@ -152,8 +152,14 @@ if BACKEND == "jax":
 
 
 if BACKEND != "openvino":
-
-    @pytest.mark.parametrize("form", FORMATS)
+    # torch.compile takes half a minute for a network.
+    @pytest.mark.parametrize(
+        "form",
+        [
+            pytest.param(form, marks=[pytest.mark.long] * ("compile" in form))
+            for form in FORMATS
+        ],
+    )
     def test_an_exported_network(form, tmp_path):
         if (BACKEND, form) == ("jax", "openvino"):
             return  # Nothing can be written.
