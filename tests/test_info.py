@@ -245,7 +245,7 @@ def test_names_are_no_markup():
     one = keras.Sequential(
         [keras.Input((4, 4, 3)), stock.Conv2D(2, 3, name="a[red]:smile:")]
     )
-    console = info.console()
+    console = shared.console()
     with console.capture() as capture:
         table.report(console, one, [(row, None) for row in model_counts(one)])
     assert capture.get().count("a[red]:smile:") == 2
