@@ -14,7 +14,7 @@ from rich.console import Console
 import keras_sepconv
 from keras_sepconv import __main__, kernels
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools.commands import info, shared, table
+from keras_sepconv.tools.commands import shared, table
 from keras_sepconv.tools.conversion.convert import convert_model
 from keras_sepconv.tools.inspection.choice import Choice, choice
 from keras_sepconv.tools.inspection.counts import model_counts
