@@ -215,4 +215,4 @@ def test_names_are_printed_as_they_are():
     ],
 )
 def test_an_error_in_one_line(error, text):
-    assert words.said(error) == text
+    assert words.short_error(error) == text

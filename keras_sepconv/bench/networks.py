@@ -16,7 +16,7 @@ from keras_sepconv.tools import accelerate, convert_model
 from keras_sepconv.tools.commands import shared
 from keras_sepconv.tools.conversion import comparison, rounding
 from keras_sepconv.tools.inspection.inputs import known_input
-from keras_sepconv.tools.inspection.words import said
+from keras_sepconv.tools.inspection.words import short_error
 
 # After a training step, our weights may differ from those of stock Keras by
 # this many times the change that one rounding of the inputs and weights causes
@@ -149,7 +149,7 @@ def prepare(
         models["inference"] = convert_model(stock, inference=True, **chosen)
         models["inference"].jit_compile = stock.jit_compile
     except (TypeError, ValueError) as error:
-        warn("conversion with inference=True", said(error))
+        warn("conversion with inference=True", short_error(error))
     if not stock.compiled:
         warn("training step", "the model is not compiled; see --loss")
     else:
@@ -157,7 +157,7 @@ def prepare(
             labels = _labels(stock, inputs)
             moved = step(nearby, _rounded(stock, inputs), labels)
         except Exception as error:  # A loss may raise anything.
-            warn("training step", said(error))
+            warn("training step", short_error(error))
     return contest(models, inputs, labels, moved)
 
 

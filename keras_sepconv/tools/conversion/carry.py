@@ -19,7 +19,7 @@ from keras_sepconv.tools.inspection.tree import (
     shared,
     states,
 )
-from keras_sepconv.tools.inspection.words import said
+from keras_sepconv.tools.inspection.words import short_error
 
 # A function that gives the changed weights of a layer to its replacement.
 Give: TypeAlias = Callable[[Any, Any], None]
@@ -62,7 +62,7 @@ def _name_layers(model: Any, node: Node) -> None:
 def _unmade(model: Any, error: Exception) -> ValueError:
     return ValueError(
         "`model` must be one that Keras can make again from its config, but: "
-        f"{said(error)}. `keras_sepconv.accelerate` takes any model. "
+        f"{short_error(error)}. `keras_sepconv.accelerate` takes any model. "
         f"Received: model={model}"
     )
 
@@ -71,7 +71,7 @@ def _unmade(model: Any, error: Exception) -> ValueError:
 _ONCE = "keras_sepconv>_once"
 
 
-def remade(model: Any, node: Node, give: Mapping[Path, Give]) -> Any:
+def rebuild(model: Any, node: Node, give: Mapping[Path, Give]) -> Any:
     """Returns the model of `node`, with the weights of `model`.
 
     Args:

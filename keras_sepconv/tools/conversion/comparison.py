@@ -14,7 +14,7 @@ from keras_sepconv.tools.conversion.rounding import (
     epsilon,
 )
 from keras_sepconv.tools.inspection.inputs import input_of, known_input
-from keras_sepconv.tools.inspection.words import said
+from keras_sepconv.tools.inspection.words import short_error
 
 # The values to try for an unknown size, until the model accepts one.
 _SIZES = (32, 64, 128, 224)
@@ -56,7 +56,7 @@ class Prediction:
         try:
             (found,) = _outputs(other, self.inputs)
         except Exception as error:
-            return f"the result cannot predict: {said(error)}"
+            return f"the result cannot predict: {short_error(error)}"
         return disagreement(self.outputs, found, self.epsilon, self.moved)
 
     @property
@@ -90,7 +90,7 @@ def predict(
         outputs, moved = _outputs(model, inputs, nearby)
     except Exception as error:
         raise CannotPredictError(
-            f"the model cannot predict a random batch: {said(error)}"
+            f"the model cannot predict a random batch: {short_error(error)}"
         ) from error
     return Prediction(inputs, nearby, outputs, moved, unit)
 

@@ -8,7 +8,7 @@ import keras
 
 from keras_sepconv.tools.conversion.carry import same
 from keras_sepconv.tools.conversion.objects import own_objects
-from keras_sepconv.tools.inspection.words import said
+from keras_sepconv.tools.inspection.words import short_error
 
 # Attributes that may be set after `compile`; then its config lacks them.
 _SETTINGS = ("run_eagerly", "jit_compile", "steps_per_execution")
@@ -40,7 +40,7 @@ def compile_alike(model: Any, other: Any) -> list[str]:
     except Exception as error:  # A user's loss or metric may raise anything.
         return [
             "Not compiled, because the compile state cannot be made again: "
-            f"{said(error)}."
+            f"{short_error(error)}."
         ]
     if not other.compiled:
         return ["Not compiled, because its `compile` is a method of its own."]
@@ -79,7 +79,9 @@ def _carry_state(model: Any, other: Any) -> list[str]:
     except Exception as error:
         # This happens after `predict` on JAX, if the optimizer keeps averages:
         # `predict` donates their arrays.
-        return [f"The optimizer's state begins anew, because: {said(error)}."]
+        return [
+            f"The optimizer's state begins anew, because: {short_error(error)}."
+        ]
     for variable, value in zip(after.variables, values, strict=True):
         variable.assign(value)
     return []

@@ -10,7 +10,7 @@ import keras
 from keras_sepconv import kernels
 from keras_sepconv._checks import boolean, wrong
 from keras_sepconv.tools.conversion import comparison, equalization, fold, swaps
-from keras_sepconv.tools.conversion.carry import remade, serialized
+from keras_sepconv.tools.conversion.carry import rebuild, serialized
 from keras_sepconv.tools.conversion.compile import compile_alike
 from keras_sepconv.tools.conversion.copies import with_copies
 from keras_sepconv.tools.inspection.convolutions import is_ours
@@ -180,7 +180,7 @@ def _converted(
         path: functools.partial(fold.apply, norms=norms)
         for path, norms in folds.into.items()
     }
-    other = remade(model, {**node, "config": config}, give)
+    other = rebuild(model, {**node, "config": config}, give)
     notes: list[str] = []
     changed = {path[0] for path in folds.into}
     copied: list[Row] = []

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_sepconv.layers._call import kind
-from keras_sepconv.tools.conversion.carry import Give, remade
+from keras_sepconv.tools.conversion.carry import Give, rebuild
 from keras_sepconv.tools.conversion.channels import (
     ELEMENTWISE,
     Place,
@@ -94,7 +94,7 @@ def with_copies(
         return nodes.get(path)
 
     node = {**node, "config": replaced(node["config"], change)}
-    return remade(model, node, give), rows, changed
+    return rebuild(model, node, give), rows, changed
 
 
 def _multiplier(layer: Any) -> int:

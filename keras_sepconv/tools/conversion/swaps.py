@@ -15,7 +15,7 @@ from keras_sepconv.tools.inspection.convolutions import (
     obstacle,
 )
 from keras_sepconv.tools.inspection.tree import Node
-from keras_sepconv.tools.inspection.words import said
+from keras_sepconv.tools.inspection.words import short_error
 
 AROUND = "another layer creates it in its own code"
 
@@ -93,7 +93,7 @@ def _as(layer: Any, node: Node, config: dict[str, Any]) -> Node | str:
     try:
         layer.from_config(config)
     except (TypeError, ValueError) as error:
-        return said(error)
+        return short_error(error)
     registered = keras.saving.get_registered_name(layer)
     return {
         **node,

@@ -7,7 +7,7 @@ _STYLE = re.compile(r"\x1b\[\d*m")
 _LONGEST = 400
 
 
-def said(error: Exception) -> str:
+def short_error(error: Exception) -> str:
     """Returns the message of an error, without what Keras puts around it."""
     text = str(error).split("Exception encountered: ")[-1]
     text = text.split("Example:")[0]  # What follows is a class in full.

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_sepconv._checks import short_text
-from keras_sepconv.tools.inspection.words import said
+from keras_sepconv.tools.inspection.words import short_error
 from keras_sepconv.tools.legacy import compile as _compile
 from keras_sepconv.tools.legacy import files as _files
 from keras_sepconv.tools.legacy import weights as _weights
@@ -233,7 +233,7 @@ class Reader:
     def _not_compiled(self, error: Exception) -> None:
         self.notes.append(
             "the optimizer, loss or metrics are not those that Keras knows, so "
-            f"the model is not compiled: {said(error)}. Compile it to train "
+            f"the model is not compiled: {short_error(error)}. Compile it to train "
             "it, and pass compile=False to load it without this warning"
         )
 
@@ -272,5 +272,5 @@ def refusing(name: str, path: str) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, RefusedError) else error
         raise ValueError(
             f"`{name}` must be a model's file that can be loaded: "
-            f"{said(error)}. Received: {name}={short_text(path)}"
+            f"{short_error(error)}. Received: {name}={short_text(path)}"
         ) from cause
