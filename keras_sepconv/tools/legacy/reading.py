@@ -233,8 +233,8 @@ class Reader:
     def _not_compiled(self, error: Exception) -> None:
         self.notes.append(
             "the optimizer, loss or metrics are not those that Keras knows, so "
-            f"the model is not compiled: {short_error(error)}. Compile it to train "
-            "it, and pass compile=False to load it without this warning"
+            f"the model is not compiled: {short_error(error)}. Compile it to "
+            "train it, and pass compile=False to load it without this warning"
         )
 
 
