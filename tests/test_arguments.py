@@ -243,3 +243,7 @@ def test_other_programs_are_left_alone(argv, original, monkeypatch):
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", original)
     _arguments.answer_first()
+
+
+def test_after_dashes_a_file_may_begin_with_a_dash():
+    assert _arguments.parse(["info", "--", "-a.keras"]).model == "-a.keras"

@@ -219,8 +219,6 @@ def _first(
         for layer in other.layers
         if _has_output(layer) and layer.name in theirs - set(changed)
     ]
-    if not names:
-        return None
     try:
         before, (after,) = (
             _outputs(_until(one, names), *batches)
