@@ -90,19 +90,15 @@ if BACKEND == "torch":  # JAX and TensorFlow compile, and ask the same.
             run(block, names)
 
 
-# Modules of other backends.
-OTHERS = tuple(
-    f"_{name}"
-    for name in ("jax", "numpy", "tensorflow", "torch")
-    if name != BACKEND
-)
+# Modules and folders of other backends.
+OTHERS = {"jax", "numpy", "tensorflow", "torch"} - {BACKEND}
 
 
 def test_examples_in_docstrings_run(monkeypatch):
     examples = 0
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts[-1].startswith(OTHERS):
+        if OTHERS & {part.removeprefix("_") for part in parts}:
             continue
         name = ".".join(["keras_sepconv", *parts]).removesuffix(".__init__")
         module = importlib.import_module(name)
