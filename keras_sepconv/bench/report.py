@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +11,7 @@ from rich.text import Text
 from keras_sepconv._arguments import OVERHEAD
 from keras_sepconv.bench import results
 from keras_sepconv.bench.results import ALL, KINDS, OWN, Result, title
+from keras_sepconv.tools.commands import shared
 
 LEGEND = (
     "stock/ours: the time of stock Keras divided by ours; the median of the "
@@ -99,14 +99,7 @@ def _tables(backend: Result, wide: bool) -> Iterator[Table]:
 
 
 def _table(heading: str, columns: Iterable[str], rows: Iterable[Any]) -> Table:
-    table = Table(
-        title=heading,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-    )
+    table = shared.table(heading)
     for name in columns:
         is_text = name in ("", "of", "case", "cases", "shape")
         justify: Any = "left" if is_text else "right"

@@ -13,7 +13,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from keras_sepconv._arguments import PROGRAM
 from keras_sepconv.tools.legacy.load import load_model
@@ -159,3 +161,21 @@ def console(**options: Any) -> Console:
         **options: Those of `rich.console.Console`.
     """
     return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def table(heading: str, **options: Any) -> Table:
+    """Returns an empty table in the style of all commands.
+
+    Args:
+        heading: The title.
+        **options: Others of `rich.table.Table`.
+    """
+    return Table(
+        title=heading,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+        **options,
+    )

@@ -3,11 +3,11 @@
 from typing import Any
 
 import keras
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from keras_sepconv._spec import Shape
+from keras_sepconv.tools.commands import shared
 from keras_sepconv.tools.inspection.choice import Choice
 from keras_sepconv.tools.inspection.counts import (
     CountedCall,
@@ -58,22 +58,10 @@ def parameters(model: Any) -> int | None:
     return int(model.count_params()) if model.built else None
 
 
-def _table(heading: str) -> Table:
-    return Table(
-        title=heading,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
-        show_footer=True,
-    )
-
-
 def _layers(
     heading: str, rows: list[CountedCall], parameters: int | None
 ) -> Table:
-    table = _table(heading)
+    table = shared.table(heading, show_footer=True)
     table.add_column("layer", "total", overflow="fold")
     table.add_column("class", overflow="fold")
     table.add_column("output", overflow="fold")
@@ -94,7 +82,10 @@ def _multiplying(found: list[tuple[CountedCall, Choice | None]]) -> Table:
     counts, complete = sum_counts([row for row, _ in found])
     total = f"{counts.total:,}" if complete else f"{counts.total:,} + ?"
     shares = _shares(counts if complete else None)
-    table = _table(f"what multiplies, on the {keras.backend.backend()} backend")
+    table = shared.table(
+        f"what multiplies, on the {keras.backend.backend()} backend",
+        show_footer=True,
+    )
     table.add_column("layer", "total", overflow="fold")
     for name, footer in zip(
         ("multiply-adds", "depthwise", "pointwise"),
