@@ -2,8 +2,9 @@
 
     python tests/mutants/run.py [--seed N] [--parts N] [MODULE[:LINE] ...]
 
-A run uses a part of all changes. The seeds from 0 to the number of parts minus
-one use all of them. `table.toml` lists the tests for each module.
+A run uses a part of the changes of each module, and at least six of them. The
+seeds from 0 to the number of parts minus one use all of them. `table.toml`
+lists the tests for each module.
 `equivalent.toml` lists changes that make no difference, with the reason. At the
 end, the changes that no test noticed are printed. The exit code is 1 if they
 are too many.
@@ -32,6 +33,8 @@ TRACES = ROOT / "build" / "mutants"
 BACKENDS = ("numpy", "torch", "jax", "tensorflow")
 # This share of the changes must be noticed, without equivalent ones.
 IN_ALL, IN_A_MODULE = 0.9, 0.8
+# A run uses so many changes of a module, or all of them if there are fewer.
+FEWEST = 6
 # pytest's exit code if a test fails. With a larger one, nothing could run.
 NOTICED = (1, None)
 
@@ -39,7 +42,7 @@ NOTICED = (1, None)
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--parts", type=int, default=10)
+    parser.add_argument("--parts", type=int, default=20)
     parser.add_argument("modules", nargs="*")
     options = parser.parse_args()
     start = time.time()
@@ -78,7 +81,8 @@ def sample(options):
         tests[module] = table[rows[0]]
         found = mutants_of(module, path.read_text())
         random.Random(module).shuffle(found)
-        found = found[options.seed % options.parts :: options.parts]
+        parts = max(1, min(options.parts, len(found) // FEWEST))
+        found = found[options.seed % parts :: parts]
         lines = {int(place[2]) for place in asked if place[2]}
         found = [m for m in found if not lines or m.first in lines]
         chosen += sorted(found, key=lambda mutant: mutant.first)
