@@ -28,8 +28,7 @@ BLOCKS = {
     )
     for path in PAGES
 }
-# The backends that run every page. The others run what these cannot, and the
-# first page that people follow.
+# The backends that run every page. The others run what these cannot.
 FAST = {"numpy", "torch"}
 
 
@@ -39,7 +38,7 @@ def marks(page, blocks):
         BACKEND in block.backends and not FAST & set(block.backends)
         for block in blocks
     )
-    return [pytest.mark.each_backend] * (own or page == "README.md")
+    return [pytest.mark.each_backend] * own
 
 
 RUN = [

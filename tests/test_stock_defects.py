@@ -7,10 +7,7 @@ not only on those with the defect.
 
 import concurrent.futures
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import threading
 
 import keras
@@ -622,26 +619,3 @@ def test_arguments_end_in_a_message_that_names_them(arguments, road):
         (TypeError, ValueError), match=f"`{name}` (must be|is req)"
     ):
         make(**arguments)
-
-
-if BACKEND == "tensorflow" and "TF_ENABLE_ONEDNN_OPTS" not in os.environ:
-
-    @pytest.mark.slow("it runs this file in another process")
-    def test_some_of_this_without_onednn():
-        """Runs the rows again that depend on it; `tox run -e long` runs all."""
-        pytest_command = pathlib.Path(sys.executable).parent / "pytest"
-        run = subprocess.run(
-            [
-                pytest_command,
-                "-q",
-                "-n0",
-                "-k",
-                "w3 or w4 or w5 or e4",
-                HERE / "test_stock_defects.py",
-            ],
-            env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert run.returncode == 0, run.stdout[-4000:]

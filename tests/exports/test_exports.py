@@ -38,6 +38,10 @@ CANNOT = {
 }
 
 
+# TensorFlow, JAX and torch have four formats or five: twelve in a row.
+FIRST = 4 * ("tensorflow", "jax", "torch", "openvino").index(BACKEND)
+
+
 def cannot(form, name):
     """Returns the known error of a cell, or None."""
     for pattern, message in CANNOT.get((BACKEND, form), {}).items():
@@ -47,7 +51,10 @@ def cannot(form, name):
 
 
 def pytest_generate_tests(metafunc):
-    """Runs a fifth of the layers in each format; all with `--every-cell`."""
+    """Runs each layer in one format of one of three backends.
+
+    With `--every-cell`, all run under each backend in each format.
+    """
     if "name" in metafunc.fixturenames:
         every = metafunc.config.getoption("every_cell")
         metafunc.parametrize(
@@ -56,11 +63,12 @@ def pytest_generate_tests(metafunc):
                 (form, name)
                 for turn, form in enumerate(FORMATS)
                 for number, name in enumerate([*CELLS, *CELLS_OF_OURS])
-                if every or (number + turn) % 5 == 0
+                if every or number % 12 == (FIRST + turn) % 12
             ],
         )
 
 
+@pytest.mark.slow("it compiles a layer, in some formats in C++")
 def test_an_exported_layer(form, name, tmp_path):
     cell = {**CELLS, **CELLS_OF_OURS}[name]
     problem, _ = run(cell, "keras_sepconv", form, tmp_path)
@@ -122,6 +130,7 @@ if BACKEND == "jax":
         for one, other in pairs:
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
+    @pytest.mark.slow("it starts a process")
     def test_the_mode_in_which_layers_are_flax_modules():
         """Keras reads this setting only when it starts."""
         code = """if True:
@@ -152,11 +161,16 @@ if BACKEND == "jax":
 
 
 if BACKEND != "openvino":
-    # torch.compile takes half a minute for a network.
+    # These take half a minute for a network.
+    SLOW = {("jax", "tf_saved_model"), ("torch", "torch.compile")}
+
+    @pytest.mark.slow("it compiles a network")
     @pytest.mark.parametrize(
         "form",
         [
-            pytest.param(form, marks=[pytest.mark.long] * ("compile" in form))
+            pytest.param(
+                form, marks=[pytest.mark.long] * ((BACKEND, form) in SLOW)
+            )
             for form in FORMATS
         ],
     )
