@@ -178,26 +178,27 @@ def test_a_config_makes_the_same_layer(case):
     assert json.dumps(twin.get_config()) == json.dumps(config)
 
 
-@pytest.mark.slow("each example compiles two models")
-@very_few
-@given(legal())
-def test_a_file_makes_the_same_layer(tmp_path_factory, case):
-    cls, options = case
-    layer = cls(**options)
-    folder = tmp_path_factory.mktemp("files")
-    image = np.random.default_rng(0).random((1, *(7,) * layer.rank, 3))
-    if layer.data_format == "channels_first":
-        image = np.moveaxis(image, -1, 1)
-    model = keras.Sequential([keras.Input(image.shape[1:]), layer])
-    expected = array(model(image))
-    model.save(folder / "model.keras")
-    twin = keras.models.load_model(folder / "model.keras")
-    np.testing.assert_array_equal(array(twin(image)), expected)
-    model.save_weights(folder / "model.weights.h5")
-    for weight in twin.weights:
-        weight.assign(weight * 0)
-    twin.load_weights(folder / "model.weights.h5")
-    np.testing.assert_array_equal(array(twin(image)), expected)
+if BACKEND in ("numpy", "torch"):  # The others compile, and ask the same.
+
+    @very_few
+    @given(legal())
+    def test_a_file_makes_the_same_layer(tmp_path_factory, case):
+        cls, options = case
+        layer = cls(**options)
+        folder = tmp_path_factory.mktemp("files")
+        image = np.random.default_rng(0).random((1, *(7,) * layer.rank, 3))
+        if layer.data_format == "channels_first":
+            image = np.moveaxis(image, -1, 1)
+        model = keras.Sequential([keras.Input(image.shape[1:]), layer])
+        expected = array(model(image))
+        model.save(folder / "model.keras")
+        twin = keras.models.load_model(folder / "model.keras")
+        np.testing.assert_array_equal(array(twin(image)), expected)
+        model.save_weights(folder / "model.weights.h5")
+        for weight in twin.weights:
+            weight.assign(weight * 0)
+        twin.load_weights(folder / "model.weights.h5")
+        np.testing.assert_array_equal(array(twin(image)), expected)
 
 
 TRAINED = """

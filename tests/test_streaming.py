@@ -236,15 +236,13 @@ def test_each_rule(name):
     agree(model_of(shape, *layers), chunk)
 
 
-@pytest.mark.each_backend
 def test_recurrent_layers_and_pooling_sum_up():
-    quick = {"sums_up": True, "verify": BACKEND == "numpy"}
     for layer in (L.GRU(4), L.LSTM(4)):
-        agree(model_of((24, 3), layer, L.Dense(2)), 4, **quick)
+        agree(model_of((24, 3), layer, L.Dense(2)), 4, sums_up=True)
     for layer in (L.GlobalAveragePooling1D(), L.GlobalMaxPooling1D()):
         conv = ours.SeparableConv1D(4, 3, strides=2, padding="causal")
         model = model_of((None, 3), conv, layer, L.Dense(2), L.Softmax())
-        step = agree(model, 2, window=24, **quick)
+        step = agree(model, 2, window=24, sums_up=True)
         assert step.streaming_report.receptive_field == 3 + 2 * 11
 
 
@@ -302,7 +300,6 @@ def test_half_precision():
     assert dtypes == ["float32", "float16"]
 
 
-@pytest.mark.each_backend
 def test_a_file_of_a_step_model(tmp_path):
     step = ks.streaming_model(shared())
     step.save(tmp_path / "step.keras")
