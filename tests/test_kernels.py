@@ -30,18 +30,23 @@ RUNS += [
     pytest.param(case, case.padding, data_format, id=f"{case}-{data_format}")
     for case, data_format in zip(PADDED, itertools.cycle(FORMATS))
 ]
+OWN = len(RUNS)
 RUNS += [
     pytest.param(case, case.padding, case.data_format, id=str(case))
     for case in SHRUNK
 ]
 
-
+# Where compiling takes long, `test_depthwise` leaves out every second of these,
+# and `test_separable` those of the benchmark's that `test_depthwise` has.
+COMPILES = BACKEND in ("jax", "tensorflow")
+IN_SEPARABLE = range(1, len(RUNS) * COMPILES, 2)
+IN_DEPTHWISE = range(OWN + OWN % 2, len(RUNS) * COMPILES, 2)
 # Keras's own operations run only one in this many cases.
 SOME = 11
 
 
-def battery(function, step=1):
-    """Runs a test with all kernels; only every `step`-th case is not long."""
+def battery(long):
+    """Runs a test with all kernels and cases; some cases are long."""
     return pytest.mark.parametrize(
         ("kernel", "case", "padding", "data_format"),
         [
@@ -49,22 +54,13 @@ def battery(function, step=1):
                 kernel,
                 *run.values,
                 id=f"{kernel}-{run.id}",
-                marks=[pytest.mark.long] * bool(number % step),
+                marks=[pytest.mark.long] * (number in long),
             )
             for kernel in KERNELS
-            for number, run in enumerate(
-                RUNS[:: SOME if kernel == "portable" else 1]
-            )
+            for number, run in enumerate(RUNS)
+            if kernel != "portable" or number % SOME == 0
         ],
-    )(function)
-
-
-def some(function):
-    """Where compiling takes long, half of the cases are long.
-
-    The depthwise step of `test_separable` has them all.
-    """
-    return battery(function, 2 if BACKEND in ("jax", "tensorflow") else 1)
+    )
 
 
 def assert_close(found, expected, bound, what):
@@ -96,7 +92,7 @@ def test_a_tolerance_refuses_a_small_error_and_grows_with_the_terms(rng):
     assert larger["value"].mean() > 4 * bounds["value"].mean()
 
 
-@battery
+@battery(long=IN_DEPTHWISE)
 def test_separable(case, kernel, data_format, padding, rng):
     arrays = case.arrays(rng, data_format)
     options = case.options(padding, data_format)
@@ -115,7 +111,7 @@ def test_separable(case, kernel, data_format, padding, rng):
     assert_right(run, kernel, arrays, truth, data_format, rng)
 
 
-@some
+@battery(long=IN_SEPARABLE)
 def test_depthwise(case, kernel, data_format, padding, rng):
     inputs, depthwise, _, _ = case.arrays(rng, data_format)
     bias = rng.standard_normal(case.channels * case.multiplier)

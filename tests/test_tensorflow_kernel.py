@@ -122,7 +122,7 @@ def test_sums_of_half_precision_are_whole(size):
     assert float(slopes[1][0, 0, 0, 0]) == float(slopes[3][0]) == 2 * 128**2
 
 
-@each_in_turn("how", ["graph", "unknown_sizes", "xla"], step=2)
+@each_in_turn("how", ["graph", "unknown_sizes", "xla"], step=4)
 def test_t6_a_branch_of_a_conditional_trains_with_an_open_batch(
     kernel, case, how, rng
 ):
@@ -229,7 +229,7 @@ def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
 
 
 @each_in_turn(
-    "how", ["graph", "eager", "xla", "unknown_batch", "graph"], step=2
+    "how", ["graph", "eager", "xla", "unknown_batch", "graph"], step=3
 )
 def test_second_order_gradients(kernel, case, how, rng):
     """The gradient of a gradient, compared with differences of gradients."""
