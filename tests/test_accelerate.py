@@ -529,8 +529,6 @@ def everywhere(**options):
         decelerate()
 
 
-@pytest.mark.slow("it compiles and saves a model of each form")
-@pytest.mark.each_backend
 def test_layers_to_come_are_fast(tmp_path):
     before = shaken(sequential())
     path = tmp_path / "model.keras"
