@@ -37,7 +37,7 @@ RUNS += [
 
 
 # Keras's own operations run only one in this many cases.
-SOME = 11
+SOME = 7
 
 
 def battery(function, step=1):
@@ -65,6 +65,10 @@ def some(function):
     The depthwise step of `test_separable` has them all.
     """
     return battery(function, 2 if BACKEND in ("jax", "tensorflow") else 1)
+
+
+def test_a_backend_without_kernels_of_its_own():
+    assert kernels._load("openvino") == (kernels.portable.KERNEL,)
 
 
 def assert_close(found, expected, bound, what):
