@@ -35,6 +35,7 @@ from keras_sepconv import accelerate, decelerate, kernels
 from keras_sepconv.layers._call import is_accelerated
 from keras_sepconv.tools.conversion import comparison
 from keras_sepconv.tools.inspection.convolutions import STOCK
+from keras_sepconv.tools.inspection.counts import model_counts
 from keras_sepconv.tools.inspection.tree import layers
 
 L = keras.layers
@@ -238,6 +239,20 @@ def test_compiled_functions_are_made_anew():
     assert_alike(predict(), stock)
 
 
+def test_a_function_that_runs_is_made_anew():
+    model = keras.Sequential([keras.Input((5, 5, 3)), L.DepthwiseConv2D(3)])
+
+    class Accelerate(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch, logs=None):
+            accelerate(self.model)
+
+    images = np.ones((2, 5, 5, 3), "float32")
+    options = {"batch_size": 1, "callbacks": [Accelerate()], "verbose": 0}
+    one, other = model.predict(images, **options)
+    np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+    assert fast(model)
+
+
 class Around(keras.Model):
     def __init__(self, inner):
         super().__init__()
@@ -340,6 +355,9 @@ def test_what_is_left_says_why():
     assert_alike(predicted(model, inputs), stock)
     text = str(report)
     assert "mixed: 1 of 7 convolutions run fast, " in text
+    counts = {row.path[0]: row.counts.total for row in model_counts(model)}
+    ours = counts["own_kernel"] + counts["ours"]
+    assert report.multiply_adds == (ours, sum(counts.values()))
     assert "1 pointwise OwnKernel" in text
     assert "1 Conv2DTranspose left, it is transposed: transposed" in text
     assert "dense[red]" in text
@@ -613,6 +631,18 @@ def test_blocks_in_blocks_and_without_a_block():
     decelerate()
     decelerate()
     assert not is_accelerated(L.DepthwiseConv2D(3))
+
+
+def test_what_others_change_later_stays(monkeypatch):
+    with accelerate():
+        pass
+
+    def theirs(layer, *args, **options):
+        raise AssertionError
+
+    monkeypatch.setattr(L.DepthwiseConv2D, "__init__", theirs)
+    decelerate()
+    assert L.DepthwiseConv2D.__init__ is theirs
 
 
 def test_what_is_not_reached_anywhere():

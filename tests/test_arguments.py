@@ -134,6 +134,10 @@ def test_every_default(command):
     assert parsed([command, *files]) == expected
 
 
+def test_the_suite_of_one_small_call_runs_alone():
+    assert parsed(["bench", "--suite", "overhead"])["suite"] == ["overhead"]
+
+
 def test_copies_are_asked_for_or_refused():
     files = ["convert", "in.keras", "out.keras"]
     assert parsed([*files, "--copies"])["copies"] is True
@@ -162,6 +166,24 @@ REFUSED = {
     "json_folder": ("bench --json c.keras", "--json: must be a file in a "),
     "plot_folder": ("bench --plot no/a.png", "--plot: must be a file in a "),
     "plot_suffix": ("bench --plot a.gif", "--plot: must end in .png, .svg, "),
+    "with": ("bench --loss mse", "--loss: must be used with FILE. Received:"),
+    "modules": ("bench --import b", "--import: must be used with FILE. Rec"),
+    "without": (
+        "bench --case=x a.keras",
+        "--case: must be used without FILE. Received: a.keras",
+    ),
+    "flag": (
+        "bench --jit-compile a.keras",
+        "--jit-compile: must be used without FILE. Received: a.keras",
+    ),
+    "suites": (
+        "bench --suite overhead volume",
+        "--suite: must be overhead alone, because",
+    ),
+    "compiled": (
+        "bench --suite overhead --jit-compile",
+        "--suite: must be overhead alone, because",
+    ),
     "twice": (
         "bench -- -- a",
         "--: must be used once. Received: bench -- -- a",
@@ -180,7 +202,7 @@ def test_bad_words(words, message, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert f": error: argument {message}" in error
     if "Received" in error:
-        assert error.endswith(words.split()[-1])
+        assert error.endswith(("no FILE", words.split()[-1]))
 
 
 def test_a_picture_needs_matplotlib(monkeypatch, capsys):

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -22,7 +23,7 @@ from pages import ROOT
 from rich.status import Status
 
 import keras_sepconv
-from keras_sepconv import _arguments, layers
+from keras_sepconv import __main__, _arguments, layers
 from keras_sepconv.__main__ import main
 from keras_sepconv.tools.commands.shared import (
     _objects,
@@ -376,7 +377,7 @@ def test_the_version(capsys):
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
-@pytest.mark.parametrize("command", ["bench", "convert", "info"])
+@pytest.mark.parametrize("command", ["bench", "convert", "info", "stream"])
 def test_every_argument_is_explained(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit):
@@ -392,15 +393,26 @@ def test_every_argument_is_explained(command, capsys, monkeypatch):
         assert re.search(r"(\n|\S {2,})\s*[a-z]", argument), argument
 
 
-@pytest.mark.slow("it starts a process")
-def test_the_process_ends_with_the_code(source):
-    """Two is the code of a wrong argument: the target is the source."""
-    run = subprocess.run(
-        [sys.executable, "-m", "keras_sepconv", "convert", source, source],
-        capture_output=True,
-        check=False,
-    )
-    assert run.returncode == 2
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("bench IN", 2, "error: argument --backend: must be one of jax,"),
+        ("convert IN OUT.keras", 1, "`filepath` must be a file that exists"),
+        ("info IN", 1, "`filepath` must be a file that exists"),
+        ("stream IN OUT.keras", 1, "`filepath` must be a file that exists"),
+    ],
+)
+def test_the_process_runs_its_command_and_ends_with_the_code(
+    words, code, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["keras-sepconv", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(__main__.__file__, run_name="__main__")
+    assert end.value.code == code
+    *_, line = capsys.readouterr().err.splitlines()
+    command = words.split()[0]
+    assert line.startswith(f"python -m keras_sepconv {command}: {message}")
 
 
 def started(*words, **environment):

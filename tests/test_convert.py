@@ -677,12 +677,19 @@ def test_an_implementation_is_handed_on():
     )
 
 
+def like(module):
+    """Returns an object like a model of another package."""
+    return type("Model", (), {"__module__": module, "layers": ()})()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         (("model",), TypeError, "`model` must be a keras.Model.* Received"),
         ((L.Dense(2),), TypeError, "`model` must be a keras.Model"),
         ((None,), TypeError, "`model` must be a keras.Model"),
+        ((like("tf_keras"),), TypeError, "; to use a model of Keras 2, save"),
+        ((like("theirs"),), TypeError, "`model` must be a keras.Model. Rec"),
     ],
 )
 def test_what_is_no_model_is_refused(arguments, error, message):

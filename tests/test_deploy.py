@@ -452,6 +452,21 @@ def test_a_relu_between_the_two_steps_is_not_in_the_way():
     np.testing.assert_array_equal(predicted(even), predicted(convert(model)))
 
 
+def test_what_is_scaled_by_design_is_not_named_as_wrong(monkeypatch):
+    model = chain()
+
+    def broken(other):
+        for weight in other.layers[-1].weights:
+            weight.assign(weight + 1.0)
+
+    monkeypatch.setattr(
+        "keras_sepconv.tools.conversion.convert._predict_only", broken
+    )
+    with pytest.raises(ValueError, match="must compute the same") as error:
+        convert(model, equalize=True)
+    assert f"'{model.layers[-1].name}'" in str(error.value)
+
+
 def test_a_zero_channel_is_left_alone():
     model = chain()
     kernel = model.get_layer("pointwise").kernel

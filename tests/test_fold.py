@@ -87,6 +87,16 @@ def test_two_normalisations_in_a_row_are_both_folded():
     ]
 
 
+def test_what_stays_inside_another_model_has_its_path():
+    inputs = keras.Input((4, 4, 3))
+    norm = L.BatchNormalization(name="norm")
+    inner = keras.Sequential([keras.Input((4, 4, 3)), L.ReLU(), norm])
+    inner.name = "inner"
+    model = shaken(keras.Model(inputs, inner(inputs)))
+    (row,) = convert_model(model, inference=True).conversion_report.unfolded
+    assert row.layer == "inner/norm"
+
+
 def written(layer, shape=(None, 8, 8, 4)):
     """Returns what Keras writes of a layer."""
     if shape is not None:

@@ -42,7 +42,7 @@ COMPILES = BACKEND in ("jax", "tensorflow")
 IN_SEPARABLE = range(1, len(RUNS) * COMPILES, 2)
 IN_DEPTHWISE = range(OWN + OWN % 2, len(RUNS) * COMPILES, 2)
 # Keras's own operations run only one in this many cases.
-SOME = 11
+SOME = 7
 
 
 def battery(long):
@@ -61,6 +61,10 @@ def battery(long):
             if kernel != "portable" or number % SOME == 0
         ],
     )
+
+
+def test_a_backend_without_kernels_of_its_own():
+    assert kernels._load("openvino") == (kernels.portable.KERNEL,)
 
 
 def assert_close(found, expected, bound, what):

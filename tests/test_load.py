@@ -539,6 +539,10 @@ def test_metrics_of_one_output(metrics):
     assert found == pytest.approx({"loss": 9.0, "mae": 3.0, "mse": 9.0})
 
 
+def test_no_metrics():
+    assert measured(["a"], metrics=[]) == pytest.approx({"loss": 9.0})
+
+
 def test_metrics_of_all_outputs():
     for metrics in (["mae"], "mae"):
         found = measured(["a", "b"], metrics=metrics)
@@ -941,6 +945,9 @@ def test_objects_in_layers():
             2,
             3,
         )
+    # A layer that becomes another one is still called so.
+    scale = node("LayerScale", name="s", init_values=1.0, projection_dim=2)
+    assert layer_of(scale).name == "s"
     # Other layers keep their causal padding.
     causal = node("Conv1D", filters=2, kernel_size=3, padding="causal")
     assert type(layer_of(causal)) is keras.layers.Conv1D
@@ -953,7 +960,8 @@ def test_objects_in_layers():
     "layer",
     [
         node("Discretization", bin_boundaries=[0.5], trainable=True),
-        node("Embedding", input_dim=3, output_dim=2, input_length=None),
+        # Keras 3 warns of it.
+        node("Embedding", input_dim=3, output_dim=2, input_length=4),
         node(
             "MultiHeadAttention",
             num_heads=1,
@@ -1064,6 +1072,27 @@ def test_each_call_of_a_nested_model(tmp_path, rng):
         np.testing.assert_allclose(
             array(output), array(stock(y)), rtol=1e-5, atol=1e-5
         )
+
+
+def test_a_graph_has_the_form_and_the_calls_of_the_file(tmp_path, rng):
+    """A call before those of the graph was of another model."""
+    config = functional(
+        {**INPUT, "inbound_nodes": []},
+        {**SEPARABLE, "inbound_nodes": [[["in", 0, 0, {}]]]},
+        {
+            **node("ReLU", name="r"),
+            "inbound_nodes": [[["separable", 3, 0, {}]]],
+        },
+        outputs=["r"],
+    )
+    config["config"]["output_layers"] = [["r", 2, 0]]
+    # A user's class of models may write more.
+    config["config"]["dtype"] = "float32"
+    conv = keras.layers.SeparableConv2D(2, 3)
+    stock = stock_of(conv, keras.layers.ReLU())
+    model = load_config(tmp_path, config, stock)
+    assert not isinstance(model.output, list)
+    same(model, stock, rng)
 
 
 def operation(function, *inbound):
@@ -1204,8 +1233,8 @@ def unit(x, axis):
         ),
         (
             "pad",
-            {"paddings": [[0, 0], [1, 0], [0, 2]], "mode": "SYMMETRIC"},
-            lambda x: np.pad(x, [[0, 0], [1, 0], [0, 2]], "symmetric"),
+            {"paddings": [[0, 0], [2, 0], [0, 2]], "mode": "SYMMETRIC"},
+            lambda x: np.pad(x, [[0, 0], [2, 0], [0, 2]], "symmetric"),
         ),
         (
             "gelu",
@@ -1305,6 +1334,14 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
             ),
             "'math.no_such', for which Keras 3 has no layer",
         ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation("nn.silu", ["in", 0, 0, {"beta": 2.0}]),
+                outputs=["op"],
+            ),
+            "'nn.silu', for which Keras 3 has no layer",
+        ),
         (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
         (
             sequential(INPUT, node("LocallyConnected2D", name="x")),
@@ -1320,6 +1357,17 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
         (
             sequential(INPUT, node("Activation", activation=node("NoSuch"))),
             "NoSuch",
+        ),
+        (
+            sequential(
+                INPUT,
+                node(
+                    "Dense",
+                    units=2,
+                    activation=node("function") | {"config": "theirs"},
+                ),
+            ),
+            "its `activation` is a function 'theirs', which is not Keras's",
         ),
         (
             sequential(INPUT, node("ReLU", kernel_initializer=node("No"))),
@@ -1396,7 +1444,8 @@ def test_a_function_in_place_of_a_lambda(legacy, file, monkeypatch, rng):
     assert model.layers[-1].name == "lambda"
 
 
-@pytest.mark.parametrize("code", [b"\xff\0", b"\xe3\0"])
+# An unknown kind of object, one that ends early, and none at all.
+@pytest.mark.parametrize("code", [b"\xff\0", b"\xe3\0", b""])
 def test_code_of_another_python(tmp_path, code):
     code = base64.b64encode(code).decode()
     layer = node("Lambda", name="l", function=[code, None, None])
@@ -1703,6 +1752,15 @@ def test_layers_are_found_by_name_or_else_by_their_order():
         assert [float(array(w)[0, 0]) for w in model.weights] == wanted
 
 
+def test_only_layers_are_listed():
+    """A layer of a user may have an argument with the name `layers`."""
+    own = node("Own", name="own", layers=[8, {"units": 8}])
+    order = legacy_weights.Order(sequential(own, node("Dense", name="a")))
+    model = dense_model("a")
+    model.name = "s"
+    assert order.layers(model) == [(model.layers[0], "Dense")]
+
+
 def test_a_long_list_of_layers_is_in_pieces(legacy, tmp_path):
     path = tmp_path / "pieces.h5"
     shutil.copy(legacy / "functional.h5", path)
@@ -1902,7 +1960,7 @@ def test_where_weights_belong(legacy):
 def test_paths(tmp_path):
     with pytest.raises(FileNotFoundError, match="Received: filepath="):
         load_model(tmp_path / "nowhere.h5")
-    with pytest.raises(IsADirectoryError, match="a directory"):
+    with pytest.raises(IsADirectoryError, match=r"a directory\. Received"):
         load_model(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(IsADirectoryError, match=r"SavedModel.*TFSMLayer"):

@@ -17,6 +17,7 @@ from rich.status import Status
 import keras_sepconv as ks
 from keras_sepconv import layers as ours
 from keras_sepconv.__main__ import main
+from keras_sepconv.tools.conversion import rounding
 from keras_sepconv.tools.streaming import rules
 
 L = keras.layers
@@ -43,6 +44,7 @@ def run(step, inputs, chunk=1):
 def agree(model, chunk=1, steps=24, sums_up=False, atol=2e-5, **options):
     """Checks that both models compute the same; returns the step model."""
     step = ks.streaming_model(model, chunk, **options)
+    assert not step.streaming_report.notes
     shape = (2, steps, *model.inputs[0].shape[2:])
     inputs = np.random.default_rng(1).standard_normal(shape).astype("float32")
     if "int" in model.inputs[0].dtype:
@@ -265,8 +267,9 @@ def test_states_of_shared_layers():
     weights = model.get_weights()
     step = agree(model, 2)
     states = ks.initial_states(step, 3)
-    assert sum(name.startswith("conv_state") for name in states) == 2
-    assert sum(name.startswith("inner_separable") for name in states) == 2
+    name = model.layers[2].layers[0].name
+    states_of = "conv_state", f"inner_{name}_state"
+    assert set(states) == {*states_of, *(f"{one}_1" for one in states_of)}
     assert {state.shape for state in states.values()} == {(3, 2, 3), (3, 1, 3)}
     # The given model is as it was, and the weights are copies.
     assert model.get_config() == before
@@ -701,6 +704,18 @@ def test_what_cannot_be_verified_is_said():
     assert not ks.streaming_model(model).streaming_report.notes
 
 
+def twice(x):
+    return 2.0 * x
+
+
+def test_arguments_by_name_and_a_function_of_a_user():
+    x = inputs = keras.Input((None, 3))
+    x = L.ZeroPadding1D((2, 0))(inputs=x)
+    x = L.Conv1D(3, 3, activation=twice)(inputs=x)
+    x = L.GRU(3, return_sequences=True)(sequences=x)
+    agree(shaken(keras.Model(inputs, L.Add()(inputs=[x, inputs]))))
+
+
 @pytest.fixture
 def saved(tmp_path):
     conv = ours.SeparableConv1D(3, 2, strides=4, padding="causal")
@@ -729,6 +744,11 @@ def test_the_command(saved, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(["stream", source, target, *sizes])
     assert "--force" in capsys.readouterr().err
+    wrong = [source, target, *sizes, "--force"]
+    monkeypatch.setattr(rounding, "disagreement", lambda *_: "it is off")
+    assert main(["stream", *wrong]) == 1
+    assert "must compute the same" in capsys.readouterr().err
+    assert main(["stream", *wrong, "--no-verify"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,8 @@ def operations(layer: Any, input_shape: tuple[int, ...]) -> list[kernels.Call]:
     if what == "depthwise":
         return [alone]
     if _in_two_steps(layer):
-        sizes = tuple(max(size or 1, 1) for size in alone.output_shape)
-        return [alone, _pointwise_call(spec, sizes, layer.filters, dtype)]
+        between = alone.output_shape
+        return [alone, _pointwise_call(spec, between, layer.filters, dtype)]
     return [kernels.Call(spec, input_shape, multiplier, layer.filters, dtype)]
 
 

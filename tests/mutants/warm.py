@@ -25,7 +25,6 @@ import pytest
 
 # The time for the tests of one mutant; tests that take longer are left out.
 SECONDS = 30
-EVERY_LINE = 10**6
 FRAMEWORKS = ("jax", "tensorflow", "torch")
 OPTIONS = (
     *("-q", "-p", "_hypothesis_pytestplugin", "-p", "no:cacheprovider"),
@@ -117,14 +116,14 @@ def attack(folder, mutant, names):
 
 
 def choose(mutant, traces):
-    """Returns the tests that run a mutant's lines, quick ones first."""
-    ranges = [
-        (mutant["first"], mutant["last"]),
-        *mutant["scopes"],
-        (1, EVERY_LINE),
-    ]
-    for first, last in ranges:
-        found = {}
+    """Returns the tests that run a mutant's lines, quick ones first.
+
+    What is outside of functions runs at import and may concern every test, also
+    one that runs no line of the module.
+    """
+    found, most = {}, SECONDS
+    ranges = [(mutant["first"], mutant["last"]), *mutant["scopes"]]
+    for first, last in ranges if mutant["scopes"] else ():
         for traced in traces:
             lines = traced["lines"].get(mutant["module"], {})
             for line, tests in lines.items():
@@ -134,6 +133,7 @@ def choose(mutant, traces):
         if found:
             break
     else:
+        most = 4 * SECONDS
         for traced in traces:
             found |= dict(zip(traced["names"], traced["seconds"], strict=True))
     found = {name: s for name, s in found.items() if s is not None}
@@ -145,8 +145,6 @@ def choose(mutant, traces):
         order[name] = turns[function] * (seconds + 0.05)
     chosen, total = [], 0.0
     for name in sorted(order, key=order.get):
-        # Code that runs at import concerns many tests.
-        most = SECONDS if last < EVERY_LINE else 4 * SECONDS
         if not chosen or total + found[name] <= most:
             chosen.append(name)
             total += found[name]

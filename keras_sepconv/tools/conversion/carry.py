@@ -40,8 +40,6 @@ def serialized(model: Any) -> Node:
 
     def change(path: Path, inner: Node) -> Node | None:
         layer = inside.get(path) if name_of(inner) else None
-        if not isinstance(layer, keras.Model) or not is_graph(layer):
-            return None
         graph = as_graph(layer)
         if graph is layer:
             _name_layers(layer, inner)
@@ -144,9 +142,7 @@ def twin(layer: Any, name: str, changes: dict[str, Any]) -> Any:
     node = keras.saving.serialize_keras_object(layer)
     # It has the shape of the whole sequence.
     node.pop("build_config", None)
-    config = {**node["config"], **changes}
-    if "name" in config:
-        config["name"] = name
+    config = {**node["config"], **changes, "name": name}
     return _made({**node, "config": config}, own_objects(layer, node))
 
 

@@ -176,11 +176,7 @@ def _give_layer(old: Any, new: Any) -> None:
     for weight, value in zip(twin.weights, _arrays(old), strict=True):
         if weight.name == "pointwise_kernel":
             value = value[..., order, :]
-        elif weight.name == "depthwise_bias" or (
-            weight.name == "bias" and is_alone
-        ):
-            value = value[order]
-        elif weight.name != "bias":
+        elif weight.name != "bias" or is_alone:
             value = value.reshape(*value.shape[:-2], -1)[..., order]
         weight.assign(value.reshape(weight.shape))
 

@@ -114,7 +114,7 @@ def _balance(makers: tuple[Any, Any], rows: Any) -> None:
         axis=tuple(axis for axis in range(taken.ndim) if axis != taken.ndim - 2)
     )
     both = (reach > 0) & (wanted > 0)
-    ratio = np.where(both, reach, 1.0) / np.where(both, wanted, 1.0)
+    ratio = np.divide(reach, wanted, out=np.ones_like(reach), where=both)
     scale = np.exp2(np.round(np.log2(ratio) / 2))
     for weight, array in zip(makers, made, strict=False):
         scaled = array.reshape(-1, channels) / scale

@@ -62,7 +62,7 @@ def obstacle(layer: Any) -> str | None:
         return "it is transposed"
     if is_quantized(layer.dtype_policy):
         return "it is quantized"
-    if isinstance(layer, _PLAIN) and not _may_be_cheap(layer):
+    if not _may_be_cheap(layer):
         return "it is dense"
     for name in ("call", "convolution_op"):
         own = getattr(type(layer), name, None)

@@ -146,10 +146,8 @@ class Rewriter:
                     "and save again"
                 )
         axis = config.get("axis")
-        if base == "BatchNormalization":
-            config.pop("fused", None)
-            if isinstance(axis, list) and len(axis) == 1:
-                config["axis"] = axis[0]
+        if isinstance(axis, list) and len(axis) == 1:
+            config["axis"] = axis[0]  # `BatchNormalization` takes one number.
 
     def _given(self, config: Node) -> bool:
         """Tells whether the caller passed a function for this Lambda."""

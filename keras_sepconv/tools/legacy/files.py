@@ -250,4 +250,4 @@ def array(group: h5py.Group, path: str) -> np.ndarray:
 
 
 def _is_bomb(size: int, stored: int) -> bool:
-    return size > _FLOOR_BYTES and size > _MAX_EXPANSION * max(stored, 1)
+    return size > _FLOOR_BYTES and size > _MAX_EXPANSION * stored

@@ -30,7 +30,7 @@ UNUSED_BY_CLASS = {
     "Embedding": ("input_length",),
     "MultiHeadAttention": ("query_shape", "key_shape", "value_shape"),
 }
-UNUSED = ("batch_input_shape", "input_dtype")
+UNUSED = ("batch_input_shape", "fused", "input_dtype")
 # Arguments that Keras 3 lacks. A model with any other value is refused.
 NEUTRAL = {
     "dynamic": False,

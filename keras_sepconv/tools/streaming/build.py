@@ -66,21 +66,28 @@ class Builder:
         return self._made[id(call.layer)][0]
 
     def _run(self, call: Call) -> None:
+        given = call.args, call.kwargs
         args, kwargs = keras.tree.map_structure(
             lambda value: (
                 self._tensors[value] if isinstance(value, Stream) else value
             ),
-            (call.args, call.kwargs),
+            given,
+        )
+        # What a layer with a state reads, also if it is given by its name.
+        steps = next(
+            self._tensors[value]
+            for value in keras.tree.flatten(given)
+            if isinstance(value, Stream)
         )
         if call.plan.is_left_out:
-            (results,) = args
+            results = steps
         else:
             layer = self._layer(call)
             if call.plan.is_recurrent:
-                results = self._recurrent(call, layer, args[0])
+                results = self._recurrent(call, layer, steps)
+            elif call.plan.keep:
+                results = layer(self._joined(call, steps))
             else:
-                if call.plan.keep:
-                    args = (self._joined(call, args[0]), *args[1:])
                 results = layer(*args, **kwargs)
             if isinstance(layer, keras.layers.Layer):
                 copy_weights(call.layer, layer)
