@@ -7,7 +7,7 @@ one batch with the frames of all images. Then the results are added.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,7 +16,8 @@ from keras_sepconv.kernels.tensorflow.derivatives import Product
 from keras_sepconv.kernels.tensorflow.sizes import size_of, sizes_of
 
 
-class Stack(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Stack:
     """Which frames each plane of a kernel covers.
 
     Attributes:

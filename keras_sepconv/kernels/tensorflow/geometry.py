@@ -1,6 +1,7 @@
 """How the positions of image, kernel and output belong together."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import tensorflow as tf
 
@@ -8,7 +9,8 @@ from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels.tensorflow.sizes import size_of
 
 
-class Geometry(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Geometry:
     """How the positions of image, kernel and output belong together, in 2-D.
 
     A size is an `int` if it is known at trace time, otherwise a scalar tensor.
