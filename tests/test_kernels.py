@@ -262,6 +262,7 @@ def test_a_named_kernel_runs(kernel, ran):
     assert ran == [kernel]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_what_is_no_number_or_too_large_brings_no_warning(kernel):
     x = tensor(np.array([[[np.inf, 3e38]]]))
