@@ -76,6 +76,8 @@ class Chosen:
 
 def trace(folder, file, result):
     """Writes the lines and the time of each test of a file."""
+    if keras.backend.backend() == "tensorflow":
+        _do_not_convert("keras_sepconv")
     recorder = Recorder(folder)
     recorder.cov.start()
     code = pytest.main([*OPTIONS, file], [recorder])
@@ -101,6 +103,17 @@ def trace(folder, file, result):
     }
     pathlib.Path(result).write_text(json.dumps(found))
     return 0 if code in (0, 1) else code
+
+
+def _do_not_convert(package):
+    """Lets `tf.function` run the functions of a package themselves.
+
+    It would run copies of them, whose lines are those of other files.
+    """
+    from tensorflow.python.autograph.core import config
+
+    rule = config.DoNotConvert(package)
+    config.CONVERSION_RULES = (rule, *config.CONVERSION_RULES)
 
 
 def attack(folder, mutant, names):

@@ -57,8 +57,7 @@ def depthwise_conv(
     if window.is_simple:
         return convolve(window, inputs, kernel, channels, bias)
     # Nothing that writes a graph down can have a derivative of one's own in it.
-    is_written = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if is_written or not window.is_static:
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return convolve(window, inputs, kernel, channels, bias)
     if window.is_dilated and (window.is_strided or not window.is_even):
         return convolve(window, inputs, kernel, channels, bias)

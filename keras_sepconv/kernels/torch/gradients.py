@@ -134,9 +134,9 @@ def _of_kernel_by_frames(
             ):
                 total = total + of_kernel(
                     window.of_plane,
-                    frames.squeeze(0).movedim(1, 0),
+                    frames.squeeze(0).transpose(0, 1),
                     plane,
-                    weights.squeeze(0).movedim(1, 0),
+                    weights.squeeze(0).transpose(0, 1),
                 )
         planes.append(total)
     return torch.stack(planes, 2)
@@ -155,7 +155,7 @@ def _convolve_with_gradient(
     total = _sum(
         convolution(swapped, image, weights.unsqueeze(1))
         for image, weights in zip(inputs.split(1), gradient, strict=True)
-    ).movedim(0, 1)
+    ).transpose(0, 1)
     (rows, cols), (row, col) = kernel.shape[2:], window.surplus
     return total.narrow(2, row, rows).narrow(3, col, cols)
 

@@ -21,8 +21,8 @@ class Window:
         after: Zeros after it.
         is_narrow: Whether the kernel is of an image, with at most 3 columns.
         surplus: The zeros after the image beyond those before it.
-        is_static: Whether all of it is known before run time.
-        is_even: Whether there are as many zeros after the image as before it.
+        is_even: Whether there are as many zeros after the image as before it,
+            known before run time.
         is_dilated: Whether a tap is more than one position from the next.
         is_strided: Whether an output is more than one position from the next.
         is_simple: Whether torch's own gradients are fast.
@@ -35,7 +35,6 @@ class Window:
     is_narrow: bool = False
 
     surplus: tuple[Any, ...] = dataclasses.field(init=False, compare=False)
-    is_static: bool = dataclasses.field(init=False, compare=False)
     is_even: bool = dataclasses.field(init=False, compare=False)
     is_dilated: bool = dataclasses.field(init=False, compare=False)
     is_strided: bool = dataclasses.field(init=False, compare=False)
@@ -46,12 +45,11 @@ class Window:
         # torch.compile cannot read a `functools.cached_property`.
         pairs = zip(self.before, self.after, strict=True)
         surplus = tuple([after - before for before, after in pairs])
-        is_static = all(isinstance(n, int) for n in self.before)
-        is_even = is_static and not any(surplus)
+        is_known = all(isinstance(n, int) for n in self.before)
+        is_even = is_known and not any(surplus)
         is_dilated = max(self.dilation_rate) > 1
         found = {
             "surplus": surplus,
-            "is_static": is_static,
             "is_even": is_even,
             "is_dilated": is_dilated,
             "is_strided": max(self.strides) > 1,
