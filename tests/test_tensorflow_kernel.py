@@ -110,6 +110,37 @@ def test_value_and_gradients(kernel, case, how, rng):
     compare(run, case, (batch, *case[0][1:-1]), xla, rng)
 
 
+# Cases that no way but one of the taps' loops computes.
+LOOPS = {
+    # The kernel's gradient takes two rows and 13 columns at a time.
+    "wide": (
+        (2, 11, 285, 2),
+        (3, 2),
+        2,
+        {"strides": (3, 2), "dilation_rate": (1, 2)},
+    ),
+    # It takes one whole row at a time.
+    "less_wide": ((2, 2, 30, 2), (2, 1), 1, {}),
+    # The convolution takes one row of the kernel at a time.
+    "many_taps": (
+        (2, 7, 8, 2),
+        (5, 10),
+        2,
+        {"strides": (2, 3), "dilation_rate": (3, 1)},
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "are_known"),
+    [("wide", True), ("less_wide", True), ("many_taps", False)],
+)
+def test_loops_of_the_taps(case, are_known, rng):
+    case = LOOPS[case]
+    known = case[0][:-1] if are_known else (None,) * 3
+    compare(separable("taps", **case[3]), case, known, False, rng)
+
+
 @pytest.mark.parametrize("size", [1, 2])
 def test_sums_of_half_precision_are_whole(size):
     """A sum of ones in half precision would stop growing at some point."""
@@ -186,7 +217,8 @@ def compare(function, case, known, xla, rng):
         ), name
 
 
-# Not `native` with known sizes: TensorFlow's own result may be an error.
+# Not images by `native` with known sizes: TensorFlow's own result may be an
+# error.
 @pytest.mark.parametrize(
     ("case", "kernel", "sizes"),
     [
@@ -200,7 +232,8 @@ def compare(function, case, known, xla, rng):
         for turn, how in enumerate(
             [("native", "unknown"), ("taps", "known"), ("taps, xla", "unknown")]
         )
-    ],
+    ]
+    + [pytest.param(CASES["volume_valid"], "native", "known", id="volume")],
 )
 def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
     shape, size, multiplier, options = case
@@ -226,6 +259,44 @@ def test_empty_batch_of_unknown_size(kernel, case, sizes, rng):
     for gradient, value in zip(gradients, values, strict=True):
         assert gradient.shape == value.shape
         assert not np.any(array(gradient))
+
+
+VALID = {"padding": "valid"}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size", "short", "options"),
+    [
+        # TensorFlow refuses an image that is still shorter.
+        ("native", (4, 3), (3, 2), {**VALID, "strides": (1, 2)}),
+        ("native", (4, 3), (1, 1), {**VALID, "strides": 2}),
+        ("native", (5, 7), (0, 0), {}),
+        ("native", (4, 3, 2), (1, 2, 2), {**VALID, "dilation_rate": (1, 1, 2)}),
+        ("native", (3, 2, 3), (0, 0, 0), {"strides": 2}),
+        ("taps", (4, 3), (1, 1), {**VALID, "strides": (1, 2)}),
+    ],
+)
+def test_unknown_sizes_that_leave_nothing(kernel, size, short, options, rng):
+    """Each axis in turn is too short for an output."""
+    run, rank = separable(kernel, **options), len(size)
+    enough = (2, *(n + 3 for n in size), 3)
+    values = [tensor(a) for a in arrays(rng, enough, size, 1)]
+    signature = [
+        tf.TensorSpec((None,) * (rank + 2)),
+        tf.TensorSpec((*(None,) * (rank + 1), 3)),
+        *(tf.TensorSpec(v.shape) for v in values[1:]),
+    ]
+    step = tf.function(stepped(run), input_signature=signature)
+    outputs = run(*values)
+    for axis in range(1, rank + 1):
+        shape, expected = list(enough), list(outputs.shape)
+        shape[axis], expected[axis] = short[axis - 1], 0
+        tensors = [tf.ones(shape), *values[1:]]
+        found, gradients = step(tf.zeros(expected), *tensors)
+        assert found.shape == expected
+        for gradient, value in zip(gradients, tensors, strict=True):
+            assert gradient.shape == value.shape
+            assert not np.any(array(gradient))
 
 
 @each_in_turn(

@@ -7,7 +7,7 @@ one batch with the frames of all images. Then the results are added.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -16,8 +16,7 @@ from keras_sepconv.kernels.tensorflow.derivatives import Product
 from keras_sepconv.kernels.tensorflow.sizes import size_of, sizes_of
 
 
-@dataclasses.dataclass(frozen=True)
-class Stack:
+class Stack(NamedTuple):
     """Which frames each plane of a kernel covers.
 
     Attributes:

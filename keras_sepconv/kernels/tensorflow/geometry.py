@@ -1,7 +1,6 @@
 """How the positions of image, kernel and output belong together."""
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -9,8 +8,7 @@ from keras_sepconv._spec import ConvSpec, Tensor
 from keras_sepconv.kernels.tensorflow.sizes import size_of
 
 
-@dataclasses.dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """How the positions of image, kernel and output belong together, in 2-D.
 
     A size is an `int` if it is known at trace time, otherwise a scalar tensor.
@@ -39,7 +37,7 @@ def geometry_of(spec: ConvSpec, image: Tensor) -> Geometry:
         before, after = spec.pads(axis, size)
         if not isinstance(size, int):
             # Every tap needs an image to read, even if there is no output.
-            after += tf.maximum(spec.spans[axis] - size - before - after, 0)
+            after += tf.maximum(spec.spans[axis] - size, 0)
             new = tf.maximum(new, 0)
         sizes.append(size)
         outputs.append(new)

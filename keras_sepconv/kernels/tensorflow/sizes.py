@@ -34,16 +34,20 @@ def sizes_of(tensor: Tensor, first: int = 0) -> list[Any]:
 
 
 def output_sizes(spec: ConvSpec, sizes: Tensor) -> Tensor:
-    """Returns `spec.output_size` of a vector of sizes, and at least 0."""
+    """Returns `spec.output_size` of a vector of sizes.
+
+    A negative number is not replaced: then TensorFlow's operation raises an
+    error.
+    """
     lost = [spec.lost(axis) for axis in range(spec.rank)]
     if any(lost):
         sizes = sizes - lost
     if max(spec.strides) > 1:
-        # The rounding of negative numbers does not matter: there is no output.
+        # It rounds towards 0, as TensorFlow's operation does.
         sizes = tf.raw_ops.Div(
             x=sizes + [stride - 1 for stride in spec.strides], y=spec.strides
         )
-    return tf.maximum(sizes, 0) if any(lost) else sizes
+    return sizes
 
 
 def with_channels(tensor: Tensor, channels: int) -> Any:

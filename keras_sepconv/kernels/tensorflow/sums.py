@@ -84,8 +84,8 @@ def sum_by_positions(
     """
     height, width = geometry.output
     cols = _divisor(width, _POSITIONS) if width > _WIDE else width
-    rows = _divisor(height, max(_POSITIONS // max(cols, 1), 1))
-    blocks = width // max(cols, 1)
+    rows = _divisor(height, max(_POSITIONS // cols, 1))
+    blocks = width // cols
     reaches = [
         _reach(n, rate) for n, rate in zip(size, geometry.rates, strict=True)
     ]
