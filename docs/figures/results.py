@@ -37,8 +37,9 @@ mean](figures/overview.svg)
 
 For volumes, stock Keras is `Conv3D` with as many groups as channels, then a
 1x1x1 `Conv3D`; causal padding is added by hand. Whole networks run
-`predict_on_batch` and `train_on_batch`; here *ours* is what `convert_model`
-returns, and *inference* is the same with `inference=True`.
+`predict_on_batch` and `train_on_batch`; here *ours* is the network after
+`accelerate` ([older runs](benchmark.md#whole-networks): after `convert_model`),
+and *inference* is the result of `convert_model(model, inference=True)`.
 
 Compare ratios, not milliseconds. Where both run the same operations, as they
 mostly do on TensorFlow, the ratio is near 1 and the rest is noise: [stock Keras
