@@ -282,6 +282,7 @@ def trainable():
 
 
 @needs_gradients
+@pytest.mark.slow("it compiles training four times")
 @pytest.mark.each_backend
 def test_training_goes_on_as_before(rng):
     x = rng.standard_normal((8, 8, 8, 3)).astype("float32")

@@ -115,6 +115,7 @@ def test_our_config_loads_in_stock(options):
     ]
 
 
+@pytest.mark.slow("it compiles a model for each kind of layer")
 @pytest.mark.each_backend
 @pytest.mark.parametrize("name", list(ops.implementations()))
 def test_the_implementation_asked_for_runs(name, monkeypatch):

@@ -106,6 +106,7 @@ if BACKEND == "tensorflow":
         anything = tf.TensorSpec([None] * (rank + 2))
         return tf.function(function, [anything], jit_compile=xla)
 
+    @pytest.mark.slow("it traces each operation with each implementation")
     @pytest.mark.parametrize(
         ("rank", "data_format", "padding"),
         [(1, LAST, "causal"), (2, FIRST, "valid"), (3, LAST, 1)],
