@@ -115,7 +115,7 @@ def test_our_config_loads_in_stock(options):
     ]
 
 
-@pytest.mark.slow("it compiles a model for each kind of layer")
+@pytest.mark.slow("it runs each kind of layer, which JAX compiles")
 @pytest.mark.each_backend
 @pytest.mark.parametrize("name", list(ops.implementations()))
 def test_the_implementation_asked_for_runs(name, monkeypatch):
