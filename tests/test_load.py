@@ -1517,10 +1517,15 @@ def test_a_lambda_with_defaults(tmp_path, rng, is_list):
     ],
 )
 def test_code_that_a_file_names_is_refused(tmp_path, layer):
-    with pytest.raises(ValueError, match="Received: filepath=") as error:
+    with pytest.raises(ValueError, match="Received: filepath="):
         load_config(tmp_path, sequential(INPUT, layer))
-    # Keras has not seen it.
-    assert "deserialize" not in str(error.value)
+
+
+def test_code_is_refused_before_keras_sees_it():
+    code = node("__lambda__", code="YQ==")
+    for key in ("activation", "kernel_initializer"):
+        with pytest.raises(RefusedError, match=f"Python code as `{key}`"):
+            layer_of(node("Dense", units=2, **{key: code}))
 
 
 def write_zip(path, **members):
