@@ -85,8 +85,8 @@ def check_keywords(
         given: Its keywords. Those of every layer are like none of its own.
         known: The names of its own arguments.
     """
-    names = sorted(known)
-    for name in given.keys() - set(names):
+    names = set(known)
+    for name in given.keys() - names:
         near = difflib.get_close_matches(name, names)
         if near:
             raise ValueError(

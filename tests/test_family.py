@@ -233,6 +233,7 @@ def test_whole_numbers(name):
             found = getattr(helper(name)(**options), argument)
             options[argument] = 1
             assert found == getattr(helper(name)(**options), argument)
+        has_value = argument not in ("output_padding", *needed(name))
         may_be_0 = argument in ("padding", "cropping", "output_padding")
         rule = "a positive whole number"
         if may_be_0:
@@ -241,6 +242,7 @@ def test_whole_numbers(name):
         for value, error in (
             *((1.5, ValueError), (True, TypeError)),
             (-1 if may_be_0 else 0, ValueError),
+            *([(None, TypeError)] * has_value),
         ):
             with pytest.raises(error, match=f"`{argument}` must be {rule}"):
                 helper(name)(**{**options, argument: value})

@@ -680,6 +680,15 @@ def test_weights_are_set_by_whichever_road_the_layer_is_built(road):
     )
 
 
+def test_what_a_layer_adds_later_is_not_from_the_weights():
+    weights = [np.ones((3, 3, 3, 4)), np.arange(4.0)]
+    layer = layer_conv_2d(None, 4, 3, weights=weights)
+    outputs = array(layer(IMAGE))
+    layer.enable_lora(2)
+    assert len(layer.weights) == 4
+    np.testing.assert_allclose(array(layer(IMAGE)), outputs, rtol=1e-6)
+
+
 def test_weights_reach_a_model_and_a_tensor():
     model = keras.Sequential()
     layer_separable_conv_2d(model, 4, 3, input_shape=(9, 8, 3), weights=KERNELS)
@@ -706,7 +715,8 @@ def test_weights_without_bias():
 
 
 @pytest.mark.parametrize(
-    "weights", [KERNELS[::-1], [KERNELS[0].T, *KERNELS[1:]]]
+    "weights",
+    [KERNELS[::-1], [KERNELS[0].T, *KERNELS[1:]], [*KERNELS[:2], 2.0]],
 )
 def test_weights_of_the_wrong_shape_are_refused_each_time(weights):
     layer = layer_separable_conv_2d(None, 4, 3, weights=weights)

@@ -224,6 +224,8 @@ def test_an_accelerated_layer_runs_what_it_was_given():
         assert found.accelerated is None
 
 
+# On JAX a kernel must know all sizes.
+@pytest.mark.each_backend
 @pytest.mark.parametrize("first", [False, True])
 def test_only_the_channels_must_be_known(first):
     order = "channels_first" if first else "channels_last"
@@ -276,8 +278,8 @@ def row(path, layer, outputs, steps, parameters, counts):
     return CountedCall(path, layer, (), outputs, steps, parameters, counts)
 
 
-def printed(found, built=True, **options):
-    console = Console(file=io.StringIO(), width=72, **options)
+def printed(found, built=True, width=72, **options):
+    console = Console(file=io.StringIO(), width=width, **options)
     table.report(console, Network(built), found)
     return console.file.getvalue()
 
@@ -358,6 +360,12 @@ def test_the_tables_to_the_letter():
     assert "?" not in known
     assert re.search(r"total +4,000 +25\.0 % +75\.0 % *\n", known)
     assert re.search(r"total +\? *\n", printed(ROWS[:1], built=False))
+
+
+def test_numbers_are_whole_in_narrow_terminals():
+    text = printed(ROWS, width=34)
+    for number in ("1,234,567", "1,200", "6,030 + ?", "100.0 %", "75.0 %"):
+        assert number in text
 
 
 def test_headings_and_remarks_stand_out():

@@ -162,6 +162,7 @@ def test_the_way_through_a_graph():
     seen = []
 
     def call(layer, args, kwargs):
+        assert model.get_layer(layer.name) is layer
         seen.append((layer.name, len(args), sorted(kwargs)))
         if layer.name == "relu":
             assert args[0] is given[0]

@@ -1444,6 +1444,21 @@ def test_a_function_in_place_of_a_lambda(legacy, file, monkeypatch, rng):
     assert model.layers[-1].name == "lambda"
 
 
+def test_what_else_a_lambda_is_stays():
+    old = {
+        "name": "mine",
+        "trainable": False,
+        "dtype": "float16",
+        "arguments": {"factor": 3},
+    }
+    layer = node("Lambda", function=["YQ==", None, None], **old)
+    made = layer_of(layer, {"mine": lambda x, factor: factor * x})
+    assert (made.name, made.trainable) == ("mine", False)
+    assert made.dtype_policy.name == "float16"
+    assert made.arguments == {"factor": 3}
+    assert float(array(made(np.ones(())))) == 3
+
+
 # An unknown kind of object, one that ends early, and none at all.
 @pytest.mark.parametrize("code", [b"\xff\0", b"\xe3\0", b""])
 def test_code_of_another_python(tmp_path, code):
@@ -1505,6 +1520,13 @@ def test_a_lambda_with_defaults(tmp_path, rng, is_list):
 def test_code_that_a_file_names_is_refused(tmp_path, layer):
     with pytest.raises(ValueError, match="Received: filepath="):
         load_config(tmp_path, sequential(INPUT, layer))
+
+
+def test_code_is_refused_before_keras_sees_it():
+    code = node("__lambda__", code="YQ==")
+    for key in ("activation", "kernel_initializer"):
+        with pytest.raises(RefusedError, match=f"Python code as `{key}`"):
+            layer_of(node("Dense", units=2, **{key: code}))
 
 
 def write_zip(path, **members):
@@ -1741,6 +1763,14 @@ def by_layer(**layers):
 def dense_model(*names):
     layers = [keras.layers.Dense(1, use_bias=False, name=n) for n in names]
     return keras.Sequential([keras.Input((1,)), *layers])
+
+
+def test_more_weights_than_a_layer_has():
+    file = h5py.File(io.BytesIO(), "w")
+    for i in range(2):
+        file[f"layers/dense/vars/{i}"] = [[1.0]]
+    with pytest.raises(RefusedError, match="weights of layer 'a' do not fit"):
+        legacy_weights.load(dense_model("a"), legacy_weights.Order({}), file)
 
 
 def test_layers_are_found_by_name_or_else_by_their_order():

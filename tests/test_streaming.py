@@ -303,6 +303,15 @@ def test_half_precision():
     assert dtypes == ["float32", "float16"]
 
 
+def test_double_precision(double_precision):
+    conv = ours.SeparableConv1D(4, 3, padding="causal", dtype="float64")
+    inputs = np.random.default_rng(0).standard_normal((1, 9, 3))
+    model = model_of((None, 3), conv, dtype="float64")
+    found = np.concatenate(run(ks.streaming_model(model), inputs), 1)
+    expected = model.predict_on_batch(inputs)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
+
+
 def test_a_file_of_a_step_model(tmp_path):
     step = ks.streaming_model(shared())
     step.save(tmp_path / "step.keras")
@@ -658,6 +667,11 @@ def test_bad_arguments(options, error, message):
 def test_bad_arguments_of_the_states():
     with pytest.raises(ValueError, match="`step_model` must be from"):
         ks.initial_states(model_of((None, 3), L.ReLU()))
+    x = keras.Input((None, 3), name="inputs")
+    with pytest.raises(ValueError, match="`step_model` must be from"):
+        ks.initial_states(keras.Model(x, {"outputs": L.ReLU()(x)}))
+    with pytest.raises(ValueError, match="`step_model` must be from"):
+        ks.initial_states(keras.Model({"inputs": x}, L.ReLU()(x)))
     with pytest.raises(TypeError, match="`model` must be a keras"):
         ks.streaming_model(L.ReLU())
     with pytest.raises(TypeError, match="`step_model` must be from"):
@@ -702,6 +716,10 @@ def test_what_cannot_be_verified_is_said():
     assert note.startswith("Not verified, because the model takes 24 steps")
     assert str(step.streaming_report).endswith(note)
     assert not ks.streaming_model(model).streaming_report.notes
+    # The last chunk of 5 would not be whole.
+    step = ks.streaming_model(model_of((24, 3), L.GRU(3)), 5)
+    (note,) = step.streaming_report.notes
+    assert note.startswith("Not verified, because the model takes 24 steps")
 
 
 def twice(x):
@@ -716,11 +734,17 @@ def test_arguments_by_name_and_a_function_of_a_user():
     agree(shaken(keras.Model(inputs, L.Add()(inputs=[x, inputs]))))
 
 
+def their_loss(wanted, found):
+    return found - wanted
+
+
 @pytest.fixture
 def saved(tmp_path):
     conv = ours.SeparableConv1D(3, 2, strides=4, padding="causal")
     model = model_of((None, 3), conv, L.GlobalMaxPooling1D())
     model.name = "small"
+    # The loss is not in the file, and no step needs it.
+    model.compile(loss=their_loss)
     model.save(tmp_path / "in.keras")
     return str(tmp_path / "in.keras"), str(tmp_path / "out.keras")
 
@@ -731,7 +755,9 @@ def test_the_command(saved, capsys, monkeypatch):
     said = []
     monkeypatch.setattr(Status, "update", lambda _, text: said.append(text))
     assert main(["stream", source, target, *sizes]) == 0
-    assert "small: 4 steps at a time, 2.0 times" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "small: 4 steps at a time, 2.0 times" in printed.out
+    assert "loss" not in printed.err
     assert said == ["making small run step by step", f"writing {target}"]
     step = keras.models.load_model(target)
     assert run(step, np.ones((1, 8, 3), "float32"), 4)[-1].shape == (1, 3)

@@ -4,7 +4,7 @@ import difflib
 import functools
 import inspect
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -78,11 +78,11 @@ def raise_for_unknown_names(options: dict[str, Any]) -> None:
         except Exception:  # A class of the user may raise anything.
             article = "an" if kind[0] in "ai" else "a"
             rule = f"{article} {kind}, by name or as an object"
-            rule += _nearest(value, sorted(set(dir(module)) - _NO_NAMES))
+            rule += _nearest(value, set(dir(module)) - _NO_NAMES)
             raise wrong(name, rule, value) from None
 
 
-def _nearest(value: Any, names: Sequence[str]) -> str:
+def _nearest(value: Any, names: Iterable[str]) -> str:
     """Returns a hint with the known name that is most like `value`."""
     word = value.lower() if isinstance(value, str) else ""
     near = difflib.get_close_matches(word, names, cutoff=0.5)

@@ -51,7 +51,7 @@ def compile_alike(model: Any, config: Any, objects: dict[str, Any]) -> None:
         metrics = _Metrics(model, loss)
         model.compile(
             optimizer=_optimizer(optimizer),
-            loss=_nested(_loss, loss),
+            loss=_losses(loss),
             metrics=metrics.of(config.get("metrics")),
             weighted_metrics=metrics.of(config.get("weighted_metrics")),
             loss_weights=weights,
@@ -115,12 +115,21 @@ def _from_before_2_11(config: Node, options: Node) -> None:
         options["learning_rate"] = keras.optimizers.schedules.InverseTimeDecay(
             rate, decay_steps=1, decay_rate=decay
         )
-    if options.get("epsilon", 0) is None:
-        del options["epsilon"]
+    if options.get("epsilon") is None:
+        options.pop("epsilon", None)
     new = "weight_decay" in options or options.get("momentum")
     if str(config["class_name"]).endswith("RMSprop") and not new:
         # It was added to the root; now it is added before the root is taken.
         options["epsilon"] = options.get("epsilon", 1e-7) ** 2
+
+
+def _losses(config: Any) -> Any:
+    """Returns the losses of all outputs, in the form of the file."""
+    if isinstance(config, list):
+        return [_losses(item) for item in config]
+    if _is_named(config):
+        return {key: _losses(item) for key, item in config.items()}
+    return _loss(config)
 
 
 def _loss(config: Any) -> Any:
@@ -218,14 +227,6 @@ class _Metrics:
             return "binary_crossentropy"
         sparse = "sparse" in str(self._loss).lower()
         return f"{'sparse_' * sparse}categorical_crossentropy"
-
-
-def _nested(read: Any, config: Any) -> Any:
-    if isinstance(config, list):
-        return [_nested(read, item) for item in config]
-    if _is_named(config):
-        return {key: _nested(read, item) for key, item in config.items()}
-    return None if config is None else read(config)
 
 
 def _is_named(config: Any) -> bool:

@@ -244,8 +244,6 @@ class Rewriter:
             return self.layer(value)
         config = self._values(value["config"])
         config.pop("dtype", None)
-        if config.get("distribution") == "normal":
-            config["distribution"] = "truncated_normal"
         if not isinstance(getattr(namespace, base, None), type):
             raise RefusedError(
                 f"its `{key}` is a {base}, which Keras 3 does not have. Pass "

@@ -96,7 +96,7 @@ class _Graph:
         )
 
     def _tensor(self, reference: list[Any]) -> Node:
-        name, index, output = reference[:3]
+        name, index, output, *_ = reference
         history = [name, index - self.first[name], output]
         # Keras ignores this shape; it puts the real tensor here.
         config = {"shape": [], "dtype": "float32", "keras_history": history}
@@ -137,7 +137,7 @@ class _Graph:
 
     def _ends(self, data: Any) -> Any:
         if self._is_reference(data):
-            name, index, output = data[:3]
+            name, index, output, *_ = data
             first = self.first[name] - (name in self.models)
             return [name, index - first, output]
         if isinstance(data, dict):

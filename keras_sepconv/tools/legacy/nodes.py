@@ -21,7 +21,7 @@ def without_slashes(data: Any) -> Any:
         return result
     if not isinstance(data, list):
         return data
-    if len(data) in (3, 4) and isinstance(data[1], int) and data[1] >= 0:
+    if len(data) in (3, 4) and isinstance(data[1], int):
         # A reference to a tensor of another layer. It starts with the name.
         data = [slashless(item) for item in data[:1]] + data[1:]
     return [without_slashes(item) for item in data]

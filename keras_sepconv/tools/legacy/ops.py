@@ -69,9 +69,7 @@ def layer_for(
         config = {"name": name, "activation": _ACTIVATIONS[function]}
         return _node("Activation", config), first
     short = operations.short_name(function)
-    second = None
-    if operations.takes_two(short):
-        second = arguments.pop("y", arguments.pop("b", None))
+    second = arguments.pop("y", arguments.pop("b", None))
     wrong = operations.not_taken(short, arguments)
     if wrong:
         function += f" with {', '.join(wrong)}"
