@@ -1342,6 +1342,22 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
             ),
             "'nn.silu', for which Keras 3 has no layer",
         ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation("math.abs", ["in", 0, 0, {"y": 2.0}]),
+                outputs=["op"],
+            ),
+            "'math.abs with y', for which Keras 3 has no layer",
+        ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation("math.reduce_max", ["in", 0, 0, {"initial": 2.0}]),
+                outputs=["op"],
+            ),
+            "'math.reduce_max with initial', for which Keras 3 has no layer",
+        ),
         (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
         (
             sequential(INPUT, node("LocallyConnected2D", name="x")),

@@ -38,7 +38,8 @@ CANNOT = {
 }
 
 
-# TensorFlow, JAX and torch have four formats or five: twelve in a row.
+# TensorFlow has the formats 0 to 3, JAX 4 to 7, torch 8 to 11; torch's fifth
+# format begins again with the layers of 0.
 FIRST = 4 * ("tensorflow", "jax", "torch", "openvino").index(BACKEND)
 
 

@@ -4,10 +4,9 @@
 
 A run uses a part of the changes of each module, and at least six of them. The
 seeds from 0 to the number of parts minus one use all of them. `table.toml`
-lists the tests for each module.
-`equivalent.toml` lists changes that make no difference, with the reason. At the
-end, the changes that no test noticed are printed. The exit code is 1 if they
-are too many.
+lists the tests for each module. `equivalent.toml` lists changes that make no
+difference, with the reason. At the end, the changes that no test noticed are
+printed. The exit code is 1 if they are too many.
 """
 
 import argparse

@@ -16,6 +16,14 @@ from keras import ops
 Tensor = Any
 
 
+def _reduce(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    # Its signature says which arguments are supported.
+    def reduce(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return function(x, axis=axis, keepdims=keepdims)
+
+    return reduce
+
+
 def _getitem(x: Tensor, slice_spec: Any) -> Tensor:
     found = []
     for axis, part in enumerate(p for p in slice_spec if p is not None):
@@ -111,11 +119,11 @@ _OF_ONE: dict[str, Callable[..., Any]] = {
     "log": ops.log,
     "negative": ops.negative,
     "pad": _pad,
-    "reduce_max": ops.max,
-    "reduce_mean": ops.mean,
-    "reduce_min": ops.min,
-    "reduce_prod": ops.prod,
-    "reduce_sum": ops.sum,
+    "reduce_max": _reduce(ops.max),
+    "reduce_mean": _reduce(ops.mean),
+    "reduce_min": _reduce(ops.min),
+    "reduce_prod": _reduce(ops.prod),
+    "reduce_sum": _reduce(ops.sum),
     "reshape": lambda x, shape: ops.reshape(x, tuple(shape)),
     "rsqrt": ops.rsqrt,
     "softmax": lambda x, axis=-1: ops.softmax(x, axis=axis),
@@ -159,6 +167,11 @@ def short_name(function: str) -> str:
     for prefix in _PREFIXES:
         function = function.removeprefix(prefix)
     return _ALIASES.get(function, function)
+
+
+def takes_two(name: str) -> bool:
+    """Tells whether an operation has two operands."""
+    return name in _OF_TWO
 
 
 def not_taken(name: str, arguments: dict[str, Any]) -> list[str] | None:

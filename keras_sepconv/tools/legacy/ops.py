@@ -69,7 +69,9 @@ def layer_for(
         config = {"name": name, "activation": _ACTIVATIONS[function]}
         return _node("Activation", config), first
     short = operations.short_name(function)
-    second = arguments.pop("y", arguments.pop("b", None))
+    second = None
+    if operations.takes_two(short):
+        second = arguments.pop("y", arguments.pop("b", None))
     wrong = operations.not_taken(short, arguments)
     if wrong:
         function += f" with {', '.join(wrong)}"
