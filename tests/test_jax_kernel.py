@@ -5,6 +5,7 @@ the transformations.
 """
 
 import functools
+import re
 import sys
 
 import jax
@@ -287,6 +288,71 @@ def test_large_kernels_are_not_unrolled():
         return len(jax.jit(gradient).lower(x, d).as_text())
 
     assert length(31) < 2 * length(7)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "at_once"),
+    [
+        ((3, 3), 64, 9),
+        # 49 at most.
+        ((7, 7), 83, 49),
+        ((5, 10), 4, 10),
+        # 2**15 bytes of the images and the kernel at most. So with 84 channels
+        # of float32 these are 48 taps.
+        ((7, 7), 84, 7),
+        ((3, 3), 5000, 1),
+        # If those bytes hold n taps, at least n or five of them at once, where
+        # the kernel's size has a divisor of at most 64 for that.
+        ((11, 11), 1024, 11),
+        ((3, 5), 2048, 5),
+        ((4, 3), 2048, 3),
+        ((61,), 512, 61),
+        ((67,), 512, 1),
+    ],
+)
+def test_how_many_taps_one_loop_sums(size, channels, at_once):
+    """This is a matter of speed; see `_OUTPUT_TAPS` and `_CACHE_BYTES`."""
+    spec = ConvSpec(
+        size, (1,) * len(size), "valid", "channels_last", (1,) * len(size)
+    )
+    images = jnp.ones((1, *(n + 1 for n in size), channels))
+    kernel = jnp.ones((*size, channels, 1))
+    run = functools.partial(blocks.plain, spec)
+    text = jax.jit(run).lower(images, kernel).as_text()
+    assert len(re.findall("stablehlo.multiply .*f32>", text)) == at_once
+
+
+@pytest.mark.parametrize(
+    ("batch", "in_blocks", "with_sums", "at_once"),
+    [
+        (64, False, False, 64),
+        (65, False, False, 5),
+        (128, False, False, 8),
+        (64, True, False, 8),
+        (64, False, True, 8),
+        (8, True, False, 8),
+        (10, True, False, 5),
+        (11, True, False, 1),
+    ],
+)
+def test_how_many_images_one_turn_takes(batch, in_blocks, with_sums, at_once):
+    """This is a matter of speed and memory; see `_BLOCK_BYTES`.
+
+    An image has 2**18 bytes, so eight images have `_BLOCK_BYTES`.
+    """
+    counts = []
+
+    def step(images):
+        counts.append(len(images))
+        return [images], [jnp.sum(images)] if with_sums else []
+
+    spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
+    form = blocks.Form(spec, (256, 256), 1, in_blocks)
+    images = jnp.ones((batch, 256, 256, 1), "float32")
+    sums = [jnp.zeros(())] if with_sums else []
+    run = functools.partial(blocks._in_blocks, form, step)
+    jax.eval_shape(run, [images], [images], sums)
+    assert set(counts) == {at_once}
 
 
 def assert_as_stock(mode, subject):

@@ -9,6 +9,7 @@ import torch
 from backends import EPSILON, array, gradients, tensor
 from cases import Case
 from reference import Convolution
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from keras_sepconv import SeparableConv2D, ops
 from keras_sepconv.kernels.torch import convolution
@@ -334,3 +335,166 @@ def test_one_dense_convolution_where_it_is_cheaper(
     assert cheaper("tuned", *tensors, filters) == is_cheaper
     if kernel[0] > 3:
         assert not cheaper("plain", *tensors, filters)
+
+
+class Steps(TorchDispatchMode):
+    """Records torch's operations that take time, in a word or two each."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.__name__.split(".")[0]
+        if name == "convolution":
+            kernel, groups = args[1], args[8]
+            kind = "dense" if groups == 1 else "depthwise"
+            sizes = "x".join(str(n) for n in kernel.shape[2:])
+            self.words.append(f"{kind} {sizes}")
+        elif name == "convolution_backward":
+            of_inputs, of_kernel, _ = args[10]
+            assert of_inputs or of_kernel
+            of_one = "inputs" if of_inputs else "kernel"
+            self.words.append("both" if of_inputs and of_kernel else of_one)
+        elif name in ("addmm", "bmm", "mm"):
+            self.words.append("product")
+        elif name == "constant_pad_nd":
+            self.words.append("pad")
+        return function(*args, **kwargs or {})
+
+
+SMALL, LARGE = (2, 16, 16, 16), (2, 64, 64, 16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "options", "value", "gradients"),
+    [
+        # torch's own gradients are fast for at most three columns.
+        (SMALL, (3, 3), {}, "depthwise 3x3", "both"),
+        (SMALL, (7, 3), {}, "depthwise 7x3", "both"),
+        ((2, 16, 16), (3,), {}, "depthwise 1x3", "both"),
+        (
+            SMALL,
+            (3, 4),
+            {},
+            "pad, depthwise 3x5",
+            "pad, depthwise 3x5, pad, kernel",
+        ),
+        (SMALL, (5, 5), {}, "depthwise 5x5", "depthwise 5x5, kernel"),
+        (
+            LARGE,
+            (5, 5),
+            {},
+            "depthwise 5x5",
+            "depthwise 5x5, depthwise 64x64, depthwise 64x64",
+        ),
+        # The kernel's gradient is found image by image from 2**15 numbers on.
+        (
+            (2, 32, 64, 16),
+            (5, 5),
+            {},
+            "depthwise 5x5",
+            "depthwise 5x5, depthwise 32x64, depthwise 32x64",
+        ),
+        ((2, 31, 64, 16), (5, 5), {}, "depthwise 5x5", "depthwise 5x5, kernel"),
+        # They are slow with a dilation.
+        (
+            LARGE,
+            (3, 3),
+            {"dilation_rate": 2},
+            "depthwise 3x3",
+            "depthwise 3x3, depthwise 64x64, depthwise 64x64",
+        ),
+        (
+            LARGE,
+            (3, 3),
+            {"strides": 2},
+            "pad, depthwise 4x4",
+            "pad, inputs, pad, kernel",
+        ),
+        (
+            LARGE,
+            (5, 5),
+            {"strides": 2},
+            "pad, depthwise 6x6",
+            "pad, inputs, pad, kernel",
+        ),
+        ((2, 65, 65, 16), (3, 3), {"strides": 2}, "depthwise 3x3", "both"),
+        # A volume's kernel has a gradient for each plane and each image.
+        (
+            (2, 6, 16, 16, 16),
+            (3, 3, 3),
+            {},
+            "depthwise 3x3x3",
+            "depthwise 3x3x3" + 6 * ", kernel",
+        ),
+    ],
+)
+def test_which_operations_find_a_depthwise_convolution(
+    shape, size, options, value, gradients
+):
+    """`tests/long/thresholds_torch.py` measures which are faster."""
+    tensors = [
+        torch.ones(shape, requires_grad=True),
+        torch.ones((*size, 16, 1), requires_grad=True),
+    ]
+    with Steps() as forward:
+        outputs = ops.depthwise_conv(*tensors, padding="same", **options)
+    assert ", ".join(forward.words) == value
+    with Steps() as backward:
+        torch.autograd.grad(outputs.sum(), tensors)
+    assert ", ".join(backward.words) == gradients
+
+
+@pytest.mark.parametrize(
+    ("shape", "multiplier", "filters", "expected"),
+    [
+        # From 4000 pixels on, a convolution is faster than a product.
+        ((1, 40, 100, 16), 1, 8, "depthwise 3x3, dense 1x1"),
+        ((1, 43, 93, 16), 1, 8, "depthwise 3x3, product"),
+        # From eight channels on, there is one convolution for each filter.
+        (SMALL, 2, None, "depthwise 3x3, depthwise 3x3"),
+        ((2, 16, 16, 8), 2, None, "depthwise 3x3, depthwise 3x3"),
+        ((2, 16, 16, 7), 2, None, "depthwise 3x3"),
+        (SMALL, 2, 64, "depthwise 3x3, depthwise 3x3, product"),
+        ((2, 64, 64, 16), 2, 64, "depthwise 3x3, depthwise 3x3, dense 1x1"),
+        ((2, 16, 16, 7), 2, 8, "depthwise 3x3, product"),
+        # The first product is that of the kernels.
+        (SMALL, 2, 8, "product, dense 3x3"),
+        # Up to 36 terms in a sum of the dense convolution, from four filters
+        # for each channel on.
+        ((2, 16, 16, 4), 4, 8, "product, dense 3x3"),
+        ((2, 16, 16, 4), 3, 8, "depthwise 3x3, product"),
+        ((2, 16, 16, 5), 4, 8, "depthwise 3x3, product"),
+    ],
+)
+def test_which_operations_find_a_separable_convolution(
+    shape, multiplier, filters, expected
+):
+    """`tests/long/thresholds_torch.py` measures which are faster."""
+    tensors = [
+        torch.ones(shape, requires_grad=True),
+        torch.ones(3, 3, shape[-1], multiplier),
+    ]
+    operation = ops.depthwise_conv
+    if filters is not None:
+        tensors.append(torch.ones(1, 1, shape[-1] * multiplier, filters))
+        operation = ops.separable_conv
+    with Steps() as steps:
+        operation(*tensors, padding="same")
+    assert ", ".join(steps.words) == expected
+
+
+def test_without_gradients_a_dense_convolution_is_cheaper_with_two_filters():
+    shapes = (2, 16, 16, 4), (3, 3, 4, 2), (1, 1, 8, 8)
+    with Steps() as steps:
+        ops.separable_conv(*map(torch.ones, shapes))
+    assert steps.words == ["product", "dense 3x3"]
+
+
+def test_other_dtypes_take_torchs_own_operations():
+    """What was measured is float32 on a CPU."""
+    shapes = (2, 64, 64, 16), (3, 3, 16, 2), (1, 1, 32, 8)
+    with Steps() as steps:
+        ops.separable_conv(*(torch.ones(s).double() for s in shapes))
+    assert steps.words == ["depthwise 3x3", "product"]
