@@ -360,6 +360,8 @@ class Steps(TorchDispatchMode):
             self.words.append("product")
         elif name == "constant_pad_nd":
             self.words.append("pad")
+        elif name in ("cat", "stack"):
+            self.words.append(name)
         return function(*args, **kwargs or {})
 
 
@@ -397,7 +399,22 @@ SMALL, LARGE = (2, 16, 16, 16), (2, 64, 64, 16)
             "depthwise 5x5, depthwise 32x64, depthwise 32x64",
         ),
         ((2, 31, 64, 16), (5, 5), {}, "depthwise 5x5", "depthwise 5x5, kernel"),
-        # They are slow with a dilation.
+        # It is found by torch if it has at most three columns.
+        (
+            LARGE,
+            (4, 3),
+            {},
+            "pad, depthwise 5x3",
+            "pad, depthwise 5x3, pad, kernel",
+        ),
+        (
+            LARGE,
+            (3, 4),
+            {},
+            "pad, depthwise 3x5",
+            "pad, depthwise 3x5, depthwise 64x64, depthwise 64x64",
+        ),
+        # They are slow with a dilation, if nothing is strided.
         (
             LARGE,
             (3, 3),
@@ -420,13 +437,20 @@ SMALL, LARGE = (2, 16, 16, 16), (2, 64, 64, 16)
             "pad, inputs, pad, kernel",
         ),
         ((2, 65, 65, 16), (3, 3), {"strides": 2}, "depthwise 3x3", "both"),
+        (
+            LARGE,
+            (3, 3),
+            {"strides": 2, "dilation_rate": 2, "padding": "valid"},
+            "depthwise 3x3",
+            "both",
+        ),
         # A volume's kernel has a gradient for each plane and each image.
         (
             (2, 6, 16, 16, 16),
             (3, 3, 3),
             {},
             "depthwise 3x3x3",
-            "depthwise 3x3x3" + 6 * ", kernel",
+            "depthwise 3x3x3" + 6 * ", kernel" + ", stack",
         ),
     ],
 )
@@ -439,7 +463,7 @@ def test_which_operations_find_a_depthwise_convolution(
         torch.ones((*size, 16, 1), requires_grad=True),
     ]
     with Steps() as forward:
-        outputs = ops.depthwise_conv(*tensors, padding="same", **options)
+        outputs = ops.depthwise_conv(*tensors, **{"padding": "same", **options})
     assert ", ".join(forward.words) == value
     with Steps() as backward:
         torch.autograd.grad(outputs.sum(), tensors)
@@ -453,11 +477,11 @@ def test_which_operations_find_a_depthwise_convolution(
         ((1, 40, 100, 16), 1, 8, "depthwise 3x3, dense 1x1"),
         ((1, 43, 93, 16), 1, 8, "depthwise 3x3, product"),
         # From eight channels on, there is one convolution for each filter.
-        (SMALL, 2, None, "depthwise 3x3, depthwise 3x3"),
-        ((2, 16, 16, 8), 2, None, "depthwise 3x3, depthwise 3x3"),
+        (SMALL, 2, None, "depthwise 3x3, depthwise 3x3, stack"),
+        ((2, 16, 16, 8), 2, None, "depthwise 3x3, depthwise 3x3, stack"),
         ((2, 16, 16, 7), 2, None, "depthwise 3x3"),
-        (SMALL, 2, 64, "depthwise 3x3, depthwise 3x3, product"),
-        ((2, 64, 64, 16), 2, 64, "depthwise 3x3, depthwise 3x3, dense 1x1"),
+        (SMALL, 2, 64, "depthwise 3x3, depthwise 3x3, cat, product"),
+        (LARGE, 2, 64, "depthwise 3x3, depthwise 3x3, cat, dense 1x1"),
         ((2, 16, 16, 7), 2, 8, "depthwise 3x3, product"),
         # The first product is that of the kernels.
         (SMALL, 2, 8, "product, dense 3x3"),
