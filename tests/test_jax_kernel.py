@@ -306,6 +306,7 @@ def test_large_kernels_are_not_unrolled():
         ((11, 11), 1024, 11),
         ((3, 5), 2048, 5),
         ((4, 3), 2048, 3),
+        ((10,), 585, 5),
         ((61,), 512, 61),
         ((67,), 512, 1),
     ],
@@ -323,23 +324,23 @@ def test_how_many_taps_one_loop_sums(size, channels, at_once):
 
 
 @pytest.mark.parametrize(
-    ("batch", "in_blocks", "with_sums", "at_once"),
+    ("shape", "in_blocks", "with_sums", "at_once"),
     [
-        (64, False, False, 64),
-        (65, False, False, 5),
-        (128, False, False, 8),
-        (64, True, False, 8),
-        (64, False, True, 8),
-        (8, True, False, 8),
-        (10, True, False, 5),
-        (11, True, False, 1),
+        # Eight images of 256x256 have 2**21 bytes.
+        ((64, 256, 256, 1), False, False, 64),
+        ((65, 256, 256, 1), False, False, 5),
+        ((128, 256, 256, 1), False, False, 8),
+        ((64, 256, 256, 1), True, False, 8),
+        ((64, 256, 256, 1), False, True, 8),
+        ((8, 256, 256, 1), True, False, 8),
+        ((10, 256, 256, 1), True, False, 5),
+        ((11, 256, 256, 1), True, False, 1),
+        # One image has more than that.
+        ((4, 1024, 1024, 1), True, False, 1),
     ],
 )
-def test_how_many_images_one_turn_takes(batch, in_blocks, with_sums, at_once):
-    """This is a matter of speed and memory; see `_BLOCK_BYTES`.
-
-    An image has 2**18 bytes, so eight images have `_BLOCK_BYTES`.
-    """
+def test_how_many_images_one_turn_takes(shape, in_blocks, with_sums, at_once):
+    """This is a matter of speed and memory; see `_BLOCK_BYTES`."""
     counts = []
 
     def step(images):
@@ -347,11 +348,11 @@ def test_how_many_images_one_turn_takes(batch, in_blocks, with_sums, at_once):
         return [images], [jnp.sum(images)] if with_sums else []
 
     spec = ConvSpec((3, 3), (1, 1), "same", "channels_last", (1, 1))
-    form = blocks.Form(spec, (256, 256), 1, in_blocks)
-    images = jnp.ones((batch, 256, 256, 1), "float32")
+    form = blocks.Form(spec, shape[1:3], 1, in_blocks)
+    images = [jax.ShapeDtypeStruct(shape, "float32")]
     sums = [jnp.zeros(())] if with_sums else []
     run = functools.partial(blocks._in_blocks, form, step)
-    jax.eval_shape(run, [images], [images], sums)
+    jax.eval_shape(run, images, images, sums)
     assert set(counts) == {at_once}
 
 

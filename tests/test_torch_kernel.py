@@ -9,11 +9,15 @@ import torch
 from backends import EPSILON, array, gradients, tensor
 from cases import Case
 from reference import Convolution
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from keras_sepconv import SeparableConv2D, ops
+from keras_sepconv._spec import ConvSpec
 from keras_sepconv.kernels.torch import convolution
 from keras_sepconv.kernels.torch import gradients as own_gradients
+from keras_sepconv.kernels.torch.window import Window
 
 # One case for each way in which a gradient is computed.
 CASES = (
@@ -382,6 +386,13 @@ SMALL, LARGE = (2, 16, 16, 16), (2, 64, 64, 16)
             "pad, depthwise 3x5",
             "pad, depthwise 3x5, pad, kernel",
         ),
+        (
+            SMALL,
+            (3, 4),
+            {"padding": "valid"},
+            "depthwise 3x4",
+            "depthwise 3x4, kernel",
+        ),
         (SMALL, (5, 5), {}, "depthwise 5x5", "depthwise 5x5, kernel"),
         (
             LARGE,
@@ -522,3 +533,17 @@ def test_other_dtypes_take_torchs_own_operations():
     with Steps() as steps:
         ops.separable_conv(*(torch.ones(s).double() for s in shapes))
     assert steps.words == ["depthwise 3x3", "product"]
+
+
+def test_a_window_is_found_once_unless_sizes_are_symbols():
+    spec = ConvSpec((3, 3), (2, 2), "same", "channels_last", (1, 1))
+    known = Window.of(spec, (2, 4, 8, 9))
+    assert Window.of(spec, (2, 4, 8, 9)) is known
+    images = FakeTensorMode(shape_env=ShapeEnv()).from_tensor(
+        torch.ones(2, 4, 8, 9)
+    )
+    assert not any(isinstance(size, int) for size in images.shape)
+    found = Window.of(spec, images.shape)
+    assert [int(n) for n in found.before] == list(known.before)
+    assert [int(n) for n in found.after] == list(known.after)
+    assert not found.is_even

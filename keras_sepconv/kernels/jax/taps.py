@@ -124,7 +124,7 @@ def kernel_gradient(
 def _most_taps(kernel: jax.Array) -> int:
     """Returns how many taps of a kernel to sum in one loop over outputs."""
     of_one_tap: int = 2 * kernel.dtype.itemsize * kernel.shape[-1]
-    return min(_OUTPUT_TAPS, max(_CACHE_BYTES // of_one_tap, 1))
+    return min(_OUTPUT_TAPS, _CACHE_BYTES // of_one_tap)
 
 
 def _sum_of_taps(
