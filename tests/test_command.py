@@ -396,7 +396,7 @@ def test_every_argument_is_explained(command, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ("bench IN", 2, "error: argument --backend: must be one of jax,"),
+        ("bench --backend=numpy IN", 2, "error: argument --backend: "),
         ("convert IN OUT.keras", 1, "`filepath` must be a file that exists"),
         ("info IN", 1, "`filepath` must be a file that exists"),
         ("stream IN OUT.keras", 1, "`filepath` must be a file that exists"),

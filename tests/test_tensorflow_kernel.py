@@ -421,8 +421,8 @@ def test_gradient_of_an_empty_batch_of_images(size, padding):
     assert gradient(tf.zeros((0, 9, 9, 3))).shape == (0, 9, 9, 3)
 
 
-def convolutions(shape, size, multiplier=1, filters=None, **options):
-    """Counts the operations that convolve or multiply matrices.
+def gradient_graph(shape, size, multiplier=1, filters=None, **options):
+    """Returns the operations of a graph of the value and its gradients.
 
     Args:
         shape: The shape of the inputs, `None` where unknown.
@@ -432,7 +432,7 @@ def convolutions(shape, size, multiplier=1, filters=None, **options):
         **options: Other arguments of the operation.
 
     Returns:
-        How often each operation is in the graph of the value and its gradients.
+        The types of the operations.
     """
     channels, ones = shape[-1], (1,) * len(size)
     shapes = [shape, (*size, channels, multiplier)]
@@ -449,7 +449,12 @@ def convolutions(shape, size, multiplier=1, filters=None, **options):
 
     signature = [tf.TensorSpec(s) for s in shapes]
     graph = tf.function(step, input_signature=signature).get_concrete_function()
-    kinds = [op.type for op in graph.graph.get_operations()]
+    return [op.type for op in graph.graph.get_operations()]
+
+
+def convolutions(*arguments, **options):
+    """Counts the operations that convolve or multiply matrices."""
+    kinds = gradient_graph(*arguments, **options)
     return {k: kinds.count(k) for k in kinds if "Conv" in k or k == "MatMul"}
 
 
@@ -469,6 +474,7 @@ SAME = {"padding": "same"}
         (IMAGE, (1, 9), {}),
         ((40, 12, 3), (9,), {"padding": "causal"}),
         (OPEN_IMAGE, (5, 5), SAME),
+        ((None, 12, 12, 3), (5, 5), {}),
     ],
 )
 def test_the_gradients_of_a_large_kernel_are_convolutions(shape, size, options):
@@ -560,12 +566,27 @@ def test_only_one_operation_reads_the_image():
 
 
 def test_an_image_without_rows_of_which_only_the_width_is_known(rng):
-    values = [tensor(a) for a in arrays(rng, (2, 1, 5, 3), (3, 3), 1)]
+    values = [tensor(a) for a in arrays(rng, (2, 1, 6, 3), (3, 3), 1)]
     run = tf.function(
-        lambda x: separable("native")(x, *values[1:]),
-        input_signature=[tf.TensorSpec((2, None, 5, 3))],
+        lambda x: separable("native", strides=2)(x, *values[1:]),
+        input_signature=[tf.TensorSpec((2, None, 6, 3))],
     )
-    assert run(tf.ones((2, 0, 5, 3))).shape == (2, 0, 5, 4)
+    assert run(tf.ones((2, 0, 6, 3))).shape == (2, 0, 3, 4)
+
+
+def test_what_is_known_of_a_size_is_known_of_the_output():
+    run = tf.function(
+        lambda x: ops.depthwise_conv(x, tf.ones((3, 3, 3, 1)), strides=2),
+        input_signature=[tf.TensorSpec((None, 12, None, 3))],
+    )
+    shape = run.get_concrete_function().output_shapes
+    assert shape.as_list() == [None, 5, None, 3]
+
+
+def test_if_all_sizes_are_known_no_gradient_is_replaced():
+    """An empty output is known before the graph runs."""
+    assert "SelectV2" not in gradient_graph(IMAGE, (3, 3))
+    assert "SelectV2" in gradient_graph((None, 12, 12, 3), (3, 3))
 
 
 def trace(jit_compile):

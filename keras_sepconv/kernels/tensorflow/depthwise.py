@@ -77,8 +77,8 @@ def _learning_from_something(
     def same(kernel: Tensor) -> Any:
         def pull(gradient: Tensor) -> Tensor:
             sizes = tf.shape(inputs)
-            found = output_sizes(spec, sizes[1:-1])
-            filled = tf.reduce_all(tf.concat([sizes[:1], found], 0) > 0)
+            left = output_sizes(spec, sizes[1:-1])
+            filled = tf.reduce_all(tf.concat([sizes[:1], left], 0) > 0)
             return tf.where(filled, gradient, tf.zeros_like(gradient))
 
         return tf.identity(kernel), pull
