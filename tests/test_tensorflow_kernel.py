@@ -17,6 +17,7 @@ CASES = {
     "small": ((2, 6, 5, 3), (3, 3), 1, {}),
     "strided": ((2, 7, 6, 3), (3, 2), 2, {"strides": 2}),
     "dilated": ((2, 7, 6, 3), (3, 3), 1, {"dilation_rate": 2}),
+    "sliced": ((2, 8, 6, 3), (3, 4), 2, {"strides": (2, 3)}),
     "large": ((2, 6, 5, 3), (5, 7), 1, {}),
     "one_axis": ((2, 9, 3), (3,), 2, {}),
     "large_one_axis": ((2, 9, 3), (27,), 1, {}),
@@ -468,7 +469,7 @@ SAME = {"padding": "same"}
 @pytest.mark.parametrize(
     ("shape", "size", "options"),
     [
-        (IMAGE, (5, 5), SAME),
+        (IMAGE, (9, 9), SAME),
         (IMAGE, (5, 5), {}),
         (IMAGE, (5, 6), {}),
         (IMAGE, (1, 9), {}),
@@ -488,8 +489,11 @@ def test_the_gradients_of_a_large_kernel_are_convolutions(shape, size, options):
         (IMAGE, (1, 8), 1, {}),
         (IMAGE, (5, 5), 2, {}),
         (IMAGE, (5, 5), 1, {"strides": 2}),
+        (IMAGE, (5, 5), 1, {"dilation_rate": 2}),
         (IMAGE, (5, 6), 1, SAME),
+        (IMAGE, (7, 4), 1, SAME),
         (OPEN_IMAGE, (5, 5), 1, {}),
+        ((40, None, 12, 3), (5, 5), 1, {}),
     ],
 )
 def test_other_kernels_have_the_gradients_of_tensorflow(
@@ -519,8 +523,8 @@ def test_planes_of_a_volume_have_the_same_gradients_as_images():
     }
 
 
-def test_gradients_of_the_pointwise_step_are_products_in_a_graph(monkeypatch):
-    """In eager mode and with an open batch, a custom gradient does not help."""
+def test_gradients_of_the_pointwise_step_are_products_in_a_graph():
+    """With an open batch, a converter could then not fuse the operations."""
     depthwise = dict.fromkeys(
         [
             DEPTHWISE + suffix
@@ -539,9 +543,14 @@ def test_gradients_of_the_pointwise_step_are_products_in_a_graph(monkeypatch):
         "Conv2DBackpropInput": 1,
         "Conv2DBackpropFilter": 1,
     }
-    monkeypatch.delattr(
-        "keras_sepconv.kernels.tensorflow.native.differentiable"
-    )
+
+
+def test_in_eager_mode_only_raw_operations_run(monkeypatch):
+    """The others take as long as the convolution itself."""
+    native = "keras_sepconv.kernels.tensorflow.native"
+    monkeypatch.delattr(f"{native}.differentiable")
+    monkeypatch.delattr(tf.nn, "depthwise_conv2d")
+    monkeypatch.delattr(tf.nn, "conv2d")
     step = stepped(separable("native"))
     shapes = IMAGE, (3, 3, 3, 1), (1, 1, 3, 4), (4,), (40, 12, 12, 4)
     *tensors, cotangent = map(tf.ones, shapes)

@@ -54,7 +54,7 @@ def large(spec: ConvSpec, inputs: Tensor, kernel: Tensor) -> Tensor:
 
     def kernel_gradient(image: Tensor, cotangent: Tensor) -> Tensor:
         batch = image.shape[0]
-        if batch is None or not 0 < batch <= _MOST_IN_TURN:
+        if batch is None or batch > _MOST_IN_TURN:
             return of_all_images(image, cotangent)
         # Image by image: all at once takes up to an eighth longer.
         images, cotangents = (
