@@ -187,9 +187,17 @@ def test_what_a_file_needs(old, capsys):
         for options in (["--import", "their_functions"], ["--unsafe"]):
             force = ["--force"] if command[0] == "convert" else []
             assert main([*command, *options, *force]) == 0
-    with pytest.raises(SystemExit):
-        main(["info", old, "--import", "no_such_module"])
-    assert "argument --import: must be" in capsys.readouterr().err
+    for modules in (("their_functions", "json"), ("json", "their_functions")):
+        both = [word for name in modules for word in ("--import", name)]
+        assert main(["info", old, *both]) == 0
+    pathlib.Path("broken.py").write_text("raise RuntimeError('it is odd')")
+    for module, why in (("no_such", "No module"), ("broken", "it is odd")):
+        with pytest.raises(SystemExit) as end:
+            main(["info", old, "--import", module])
+        assert end.value.code == 2
+        message = capsys.readouterr().err
+        assert f"imported ({why}" in message
+        assert f"Received: {module}\n" in message
 
 
 @pytest.mark.parametrize(
@@ -236,7 +244,8 @@ def test_what_is_imported_from_a_module():
 def test_warnings_are_plain(old, capsys):
     assert main(["convert", "sequential.h5", "out.keras"]) == 0
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "In '" in x]
-    assert line.startswith("python -m keras_sepconv convert: In 'sequential")
+    start = "python -m keras_sepconv convert: In 'sequential.h5', the optim"
+    assert line.startswith(start)
     assert line.endswith("so it is not restored.")
 
 
@@ -261,6 +270,20 @@ def test_a_warning_is_said_once_and_others_are_as_they_are(capsys):
         "python -m keras_sepconv info: and slow",
         "loading",
     ]
+
+
+def test_a_mistake_in_the_program_is_not_hidden(monkeypatch):
+    """Only what is wrong with a file or a backend becomes a message."""
+
+    def broken(*_):
+        raise RuntimeError("a mistake")
+
+    with pytest.raises(RuntimeError, match="a mistake"):
+        attempt("info", broken)
+    monkeypatch.setattr(_arguments.importlib, "import_module", broken)
+    monkeypatch.setattr(sys, "argv", ["bin/keras-sepconv", "info", "a.keras"])
+    with pytest.raises(RuntimeError, match="a mistake"):
+        _arguments.answer_first()
 
 
 @pytest.mark.parametrize("restore", [False, True])

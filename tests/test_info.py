@@ -360,6 +360,9 @@ def test_the_tables_to_the_letter():
     assert "?" not in known
     assert re.search(r"total +4,000 +25\.0 % +75\.0 % *\n", known)
     assert re.search(r"total +\? *\n", printed(ROWS[:1], built=False))
+    # The shares are of all multiply-adds.
+    both = printed([ROWS[0], ROWS[-1]])
+    assert re.search(r"total +4,030 +24\.8 % +74\.4 % *\n", both)
 
 
 def test_numbers_are_whole_in_narrow_terminals():
