@@ -111,7 +111,8 @@ def test_one_meaning_has_one_form():
 
     assert normalised(0) == normalised([0, (0, 0)]) == "valid"
     assert normalised("SAME") == normalised([1, (1, 2)]) == "same"
-    assert normalised([1, [1, 2]], 2) == ((1, 1), (1, 2))
+    for strides in (2, (1, 2)):
+        assert normalised([1, [1, 2]], strides) == ((1, 1), (1, 2))
 
 
 def test_unknown_sizes_and_both_formats():
