@@ -438,6 +438,14 @@ def test_the_process_runs_its_command_and_ends_with_the_code(
     assert line.startswith(f"python -m keras_sepconv {command}: {message}")
 
 
+def test_no_words_are_not_those_of_the_process(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["keras-sepconv", "--version"])
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    assert "required: COMMAND" in capsys.readouterr().err
+
+
 def started(*words, **environment):
     """Returns a process of the command, as users start it."""
     return subprocess.run(

@@ -14,7 +14,7 @@ from rich.console import Console
 import keras_sepconv
 from keras_sepconv import __main__, kernels
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools.commands import shared, table
+from keras_sepconv.tools.commands import info, shared, table
 from keras_sepconv.tools.conversion.convert import convert_model
 from keras_sepconv.tools.inspection.choice import Choice, choice
 from keras_sepconv.tools.inspection.counts import (
@@ -142,6 +142,15 @@ def test_json(path, capsys, monkeypatch):
     assert layers["head/ours"]["module"].startswith("keras_sepconv")
     assert layers["head/ours"]["implementation"]["runs"] == FIRST
     assert layers["head/pool"]["implementation"] is None
+
+
+def test_what_runs_is_asked_for_the_input_of_a_layer(path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        info, "choice", lambda layer, shape: asked.update({layer.name: shape})
+    )
+    assert main([path]) == 0
+    assert asked["separable"] == (None, 20, 20, 4)
 
 
 def ran(monkeypatch, model):
