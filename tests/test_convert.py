@@ -802,6 +802,17 @@ def test_what_cannot_be_compiled_again_is_said():
         (note,) = convert_model(model, verify=False).conversion_report.notes
     assert note.startswith("Not compiled, because")
 
+    class Scaled(keras.losses.Loss):
+        """Its config lacks the factor."""
+
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = factor
+
+    model.compile("sgd", Scaled(2.0))
+    (note,) = convert_model(model, verify=False).conversion_report.notes
+    assert note.startswith("Not compiled, because")
+
 
 @needs_gradients
 def test_state_that_is_gone_is_said():
