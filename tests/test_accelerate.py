@@ -466,6 +466,7 @@ def test_a_model_that_would_compute_something_else_stays_as_it_was(
     with pytest.raises(ValueError, match="so does layer project") as caught:
         accelerate(model)
     assert "`model` must compute the same when it is" in str(caught.value)
+    assert str(caught.value).endswith(f"Received: model={model}")
     assert not fast(model)
     assert model.predict_function is compiled
     assert accelerate(model, verify=False).accelerated
@@ -497,15 +498,17 @@ def test_an_interrupt_leaves_all_as_it_was(monkeypatch):
 
 def test_every_function_that_keras_has_compiled_is_made_anew():
     model = keras.Sequential([keras.Input((5, 5, 3)), L.DepthwiseConv2D(3)])
-    model.compile("sgd", "mse")
+    outer = keras.Sequential([keras.Input((5, 5, 3)), model])
     steps = ["train"] * HAS_GRADIENTS + ["test", "predict"]
     before = {}
-    for step in steps:
-        getattr(model, f"make_{step}_function")()
-        before[step] = getattr(model, f"{step}_function")
-    accelerate(model, verify=False)
-    for step in steps:
-        assert getattr(model, f"{step}_function") is not before[step]
+    for one in (model, outer):
+        one.compile("sgd", "mse")
+        for step in steps:
+            getattr(one, f"make_{step}_function")()
+            before[one, step] = getattr(one, f"{step}_function")
+    accelerate(outer, verify=False)
+    for (one, step), function in before.items():
+        assert getattr(one, f"{step}_function") is not function
 
 
 def test_an_implementation_that_cannot_run_a_layer_leaves_all_as_it_was(

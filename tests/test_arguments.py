@@ -219,7 +219,9 @@ def test_a_picture_needs_matplotlib(monkeypatch, capsys):
     monkeypatch.setattr(_arguments.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit):
         _arguments.parse(["bench", "--plot", "a.png"])
-    assert "argument --plot: needs matplotlib; the" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "argument --plot: needs matplotlib; the" in error
+    assert error.endswith("Received: a.png\n")
 
 
 @pytest.mark.parametrize("words", [[], ["-h", "x"], ["draw"]])

@@ -304,7 +304,9 @@ def test_an_existing_file_needs_force(source, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["convert", str(source), str(target)])
     assert end.value.code == 2
-    assert "--force" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "--force" in message
+    assert message.endswith(f"Received: {target}\n")
     assert target.read_text() == "precious"
     assert main(["convert", "--force", str(source), str(target)]) == 0
     assert kinds(target)[0] is layers.SeparableConv2D

@@ -654,7 +654,8 @@ def test_a_wrong_conversion_is_refused(monkeypatch):
 
     monkeypatch.setattr(convert, forget)
     model = shaken(sequential())
-    with pytest.raises(ValueError, match="layer 'separable': its output is"):
+    different = "layer 'separable': its output is .*Received: model=<Sequential"
+    with pytest.raises(ValueError, match=different):
         convert_model(model)
     assert convert_model(model, verify=False).conversion_report.converted
     with pytest.raises(ValueError, match="layer 'over_time': its output is"):
@@ -836,7 +837,8 @@ def test_a_model_that_keras_cannot_make_again_is_refused():
             super().__init__()
             self.inner = inner
 
-    with pytest.raises(ValueError, match="can make again from its config, but"):
+    unmade = "can make again from its config, but.* Received: model=<Bare "
+    with pytest.raises(ValueError, match=unmade):
         convert_model(Bare(inner_model("inner")))
 
 

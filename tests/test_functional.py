@@ -803,6 +803,10 @@ def test_weights_that_are_no_list():
             layer_separable_conv_2d(None, 4, 3, weights=weights)
         # No numbers but those of shapes.
         assert len(str(caught.value)) < 160
+        kind = type(weights).__name__
+        assert f"Received: weights={'[' if kind == 'list' else f'<{kind}'}" in (
+            str(caught.value)
+        )
 
 
 @pytest.mark.parametrize("number", [2.0, np.float32(2), np.array(2.0)])

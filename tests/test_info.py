@@ -198,26 +198,26 @@ def test_reasons(monkeypatch):
     def why_not(call):
         return "it is an example" if call.filters else None
 
-    picky = kernels.Kernel("picky", why_not, lambda *args: None)
+    zealous = kernels.Kernel("zealous", why_not, lambda *args: None)
     others = kernels._KERNELS
-    monkeypatch.setattr(kernels, "_KERNELS", (picky, *others))
+    monkeypatch.setattr(kernels, "_KERNELS", (zealous, *others))
     shape = (None, 8, 8, 4)
-    refused = {"picky": "it is an example"}
+    refused = {"zealous": "it is an example"}
     layer = keras_sepconv.SeparableConv2D(4, 3)
     found = choice(layer, shape)
     assert found == Choice(FIRST, DEFAULT, refused=refused)
     layer = keras_sepconv.DepthwiseConv2D(3)
-    assert choice(layer, shape) == Choice("picky", DEFAULT)
+    assert choice(layer, shape) == Choice("zealous", DEFAULT)
     layer = keras_sepconv.DepthwiseConv2D(3, implementation="portable")
     assert choice(layer, shape) == Choice("portable", "chosen by name")
-    layer = keras_sepconv.SeparableConv2D(4, 3, implementation="picky")
+    layer = keras_sepconv.SeparableConv2D(4, 3, implementation="zealous")
     found = choice(layer, shape)
     assert found.runs is None
-    assert "picky: it is an example" in found.why
+    assert "zealous: it is an example" in found.why
     assert found.refused == refused
     layer = keras_sepconv.SeparableConv2D(4, 3, depthwise_use_bias=True)
     found = choice(layer, shape)
-    assert found.runs == f"picky and {FIRST}"
+    assert found.runs == f"zealous and {FIRST}"
     layer = stock.SeparableConv2D(4, 3)
     found = choice(layer, shape)
     assert found.accelerated == FIRST

@@ -839,8 +839,8 @@ def test_bad_inputs_say_the_same_eager_symbolic_and_at_build(
 )
 def test_a_misspelt_argument(cls, name, nearest):
     sizes = (3,) if cls is layers.DepthwiseConv1D else (4, 3)
-    message = f"no argument `{name}`; the nearest name is `{nearest}`"
-    with pytest.raises(ValueError, match=message):
+    message = f"no argument `{name}`; the nearest name is `{nearest}`. "
+    with pytest.raises(ValueError, match=f"{message}Received: {name}=2$"):
         cls(*sizes, **{name: 2})
     with pytest.raises((TypeError, ValueError), match="zoom"):
         cls(*sizes, zoom=2)  # Like none: what Keras says.
@@ -886,8 +886,9 @@ def test_bad_shapes_to_build_for(shape):
 
 @pytest.mark.parametrize("inputs", [[[1.0]], "image", None, 3])
 def test_inputs_that_are_no_tensor(inputs):
-    with pytest.raises(TypeError, match="`inputs` must be one tensor"):
+    with pytest.raises(TypeError, match="`inputs` must be one tensor") as found:
         SeparableConv2D(4, 3)(inputs)
+    assert str(found.value).endswith(f"Received: inputs={inputs!r}")
 
 
 def test_the_input_shape_of_keras_2_still_works():

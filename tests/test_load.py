@@ -2115,14 +2115,17 @@ def test_folders_of_keras(tmp_path):
 def test_paths(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"d: filepath='.*nowhere\.h5'"):
         load_model(tmp_path / "nowhere.h5")
-    with pytest.raises(IsADirectoryError, match=r"a directory\. Received"):
+    folder = rf"a directory\. Received: filepath='.*{tmp_path.name}'$"
+    with pytest.raises(IsADirectoryError, match=folder):
         load_model(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(IsADirectoryError, match=r"SavedModel.*TFSMLayer"):
         load_model(tmp_path)
     for wrong in (None, 3, io.BytesIO()):
-        with pytest.raises(TypeError, match="`filepath` must be a path"):
+        with pytest.raises(TypeError, match="`filepath` must be a path") as it:
             load_model(wrong)
+        received = f"Received: filepath={wrong!r} (of type "
+        assert f"{received}{type(wrong).__name__})" in str(it.value)
 
 
 def test_flags(legacy):

@@ -232,6 +232,13 @@ def test_how_a_message_shows_a_value(text, value):
     assert short_text(value) == text
 
 
+def test_a_message_about_an_object_that_answers_oddly():
+    class Odd:
+        shape = 3
+
+    assert short_text(Odd()) == "<Odd>"
+
+
 def test_a_number_of_numpy_is_read_as_pythons():
     for value in (np.float16(3), np.int8(3), np.array(3.0), 3.0):
         number = integer("size", value)
@@ -256,3 +263,5 @@ def test_the_order_of_the_data_formats():
 
 def test_a_spec_is_hashable():
     assert len({spec(3, 1, "same", 1), spec(3, 1, "same", 1)}) == 1
+    lists = ConvSpec.normalise((3,), [2], "same", "channels_last", [1])
+    assert hash(lists) == hash(spec(3, 2, "same", 1))
