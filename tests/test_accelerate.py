@@ -19,7 +19,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, array, needs_gradients
+from backends import BACKEND, HAS_GRADIENTS, array, needs_gradients
 from networks import (
     MODELS,
     Block,
@@ -131,6 +131,8 @@ def test_every_form_of_model_is_reached_and_computes_the_same(form):
     reached, number = NUMBERS[form]
     assert len(report.accelerated) == len(fast(model)) == reached
     assert len(report.left) == number - reached
+    if form == "block":
+        assert report.accelerated[0].layer == "block/hidden"
     assert not report.notes
     if form == "sequences":
         assert report.share is None, "an LSTM is not counted"
@@ -424,6 +426,8 @@ def test_a_single_layer():
     assert not report.notes
     assert report.share == 1.0
     assert str(report).startswith("alone: 1 of 1 convolutions run fast, 100.0")
+    decelerate(layer)
+    assert ran(lambda: layer(inputs)) == 0
 
 
 def test_layers_without_weights_decide_when_they_have_some():
@@ -462,6 +466,7 @@ def test_a_model_that_would_compute_something_else_stays_as_it_was(
     with pytest.raises(ValueError, match="so does layer project") as caught:
         accelerate(model)
     assert "`model` must compute the same when it is" in str(caught.value)
+    assert str(caught.value).endswith(f"Received: model={model}")
     assert not fast(model)
     assert model.predict_function is compiled
     assert accelerate(model, verify=False).accelerated
@@ -471,6 +476,39 @@ def test_a_model_that_would_compute_something_else_stays_as_it_was(
         accelerate(model, implementation="portable")
     after = [vars(x)["call"] for _, x in layers(model) if is_accelerated(x)]
     assert before == after
+
+
+def test_a_wrong_layer_inside_another_is_named_by_its_path(monkeypatch):
+    model = shaken(with_block())
+    wrong(monkeypatch, "hidden")
+    with pytest.raises(ValueError, match="so does layer block/hidden"):
+        accelerate(model)
+
+
+def test_an_interrupt_leaves_all_as_it_was(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    model = shaken(with_block())
+    monkeypatch.setattr(comparison.Prediction, "differs", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        accelerate(model)
+    assert not fast(model)
+
+
+def test_every_function_that_keras_has_compiled_is_made_anew():
+    model = keras.Sequential([keras.Input((5, 5, 3)), L.DepthwiseConv2D(3)])
+    outer = keras.Sequential([keras.Input((5, 5, 3)), model])
+    steps = ["train"] * HAS_GRADIENTS + ["test", "predict"]
+    before = {}
+    for one in (model, outer):
+        one.compile("sgd", "mse")
+        for step in steps:
+            getattr(one, f"make_{step}_function")()
+            before[one, step] = getattr(one, f"{step}_function")
+    accelerate(outer, verify=False)
+    for (one, step), function in before.items():
+        assert getattr(one, f"{step}_function") is not function
 
 
 def test_an_implementation_that_cannot_run_a_layer_leaves_all_as_it_was(

@@ -135,7 +135,8 @@ def test_every_default(command):
 
 
 def test_the_suite_of_one_small_call_runs_alone():
-    assert parsed(["bench", "--suite", "overhead"])["suite"] == ["overhead"]
+    for suites in (["overhead"], ["overhead", "overhead"]):
+        assert parsed(["bench", "--suite", *suites])["suite"] == suites
 
 
 def test_copies_are_asked_for_or_refused():
@@ -166,16 +167,25 @@ REFUSED = {
     "json_folder": ("bench --json c.keras", "--json: must be a file in a "),
     "plot_folder": ("bench --plot no/a.png", "--plot: must be a file in a "),
     "plot_suffix": ("bench --plot a.gif", "--plot: must end in .png, .svg, "),
-    "with": ("bench --loss mse", "--loss: must be used with FILE. Received:"),
-    "modules": ("bench --import b", "--import: must be used with FILE. Rec"),
-    "without": (
-        "bench --case=x a.keras",
-        "--case: must be used without FILE. Received: a.keras",
-    ),
-    "flag": (
-        "bench --jit-compile a.keras",
-        "--jit-compile: must be used without FILE. Received: a.keras",
-    ),
+    **{
+        f"with{option}": (
+            f"bench {option}",
+            f"{option.split()[0]}: must be used with FILE. Received: no FILE",
+        )
+        for option in (
+            *("--batch 1", "--input-shape 1", "--loss mse", "--weights a.h5"),
+            *("--import b", "--unsafe"),
+        )
+    },
+    **{
+        f"without{option}": (
+            f"bench {option} a.keras",
+            f"{option.split('=')[0]}: must be used without FILE. Received: a.k",
+        )
+        for option in (
+            *("--backend=jax", "--suite=volume", "--case=x", "--jit-compile"),
+        )
+    },
     "suites": (
         "bench --suite overhead volume",
         "--suite: must be overhead alone, because",
@@ -209,7 +219,9 @@ def test_a_picture_needs_matplotlib(monkeypatch, capsys):
     monkeypatch.setattr(_arguments.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit):
         _arguments.parse(["bench", "--plot", "a.png"])
-    assert "argument --plot: needs matplotlib; the" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "argument --plot: needs matplotlib; the" in error
+    assert error.endswith("Received: a.png\n")
 
 
 @pytest.mark.parametrize("words", [[], ["-h", "x"], ["draw"]])

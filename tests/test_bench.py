@@ -8,6 +8,7 @@ import math
 import re
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -84,6 +85,65 @@ def test_a_row_of_the_table_is_read():
     assert (case.multiplier, case.kernel_size) == (4, (3, 3))
 
 
+def test_a_name_says_what_is_in_the_row():
+    for case in CASES:
+        kind, *parts = case.name.split("_")
+        sizes = [int(part) for part in parts if part.isdigit()]
+        shape = [*dict.fromkeys(case.sizes), case.channels]
+        assert sizes == shape or (kind, shape) == ("rgb", [*sizes, 3])
+        named = {p[0]: int(p[1:]) for p in parts if not p.isdigit()}
+        assert (
+            named.items()
+            <= {
+                "k": max(case.kernel_size),
+                "m": case.multiplier,
+                "s": max(case.strides),
+                "d": max(case.dilation_rate),
+                "b": case.batch,
+            }.items()
+        )
+        assert (kind == "first") == (case.data_format == "channels_first")
+        assert (kind == "tcn") == (case.padding == "causal")
+
+
+@needs_gradients
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("deeplab_33_256_d2", "first_14_512", "audio_4000_16_k9_m4"),
+        *("video_16_56_64_s2", "medical_32_64_d2"),
+    ],
+)
+def test_all_that_is_timed_computes_the_same(name):
+    (case,) = (shrunk(case) for case in CASES if case.name == name)
+    options = _arguments.parse(["bench"])
+    assert layers._contest(case, options).check()[0] == []
+
+
+@needs_gradients
+@pytest.mark.parametrize("name", [SMALL, "SeparableConv2D"])
+def test_the_implementation_that_is_asked_for_is_timed(name, ran):
+    options = _arguments.parse(["bench", "--implementation", "portable"])
+    (task,) = (task for task in layers.TASKS if task.name == name)
+    runs = task.contest(options).runs["forward"]
+    for who in ("ours", "accelerated"):
+        if who in runs:
+            runs[who]()
+            assert set(ran) == {"portable"}
+            ran.clear()
+
+
+def test_every_call_is_compared_with_stock():
+    ones = np.ones((1, 1, 1, 1), "float32")
+    for wrong in ("ours", "accelerated", "torch"):
+        runs = {
+            who: lambda factor=1.0 + (who == wrong): factor * ones
+            for who in ("stock", "ours", "accelerated", "torch")
+        }
+        (message,) = layers._check_overhead(runs)[0]
+        assert message.startswith(f"{wrong}: value is 2 at")
+
+
 def test_tensorflow_takes_the_names_of_the_stock_layers():
     names = [layers.stock(case).name for case in CASES]
     assert all(re.fullmatch("[a-z0-9][a-z0-9_]*", name) for name in names)
@@ -115,9 +175,10 @@ def test_a_whole_network_has_no_floor_and_maybe_no_peer(result):
     for kind in results.KINDS:
         cases[2]["measurements"][kind]["over_floor"] = None
         cases[2]["measurements"][kind]["peers"] = {}
+        cases[2]["measurements"][kind]["speedup"] = [18.0, 20.0, 25.0]
     text = printed(report.report, result)
     (row,) = set(re.findall(rf"^.*{cases[2]['name']} .*$", text, re.M))
-    assert row.split() == [cases[2]["name"], "20.0", "20.0-20.0", "2.00"]
+    assert row.split() == [cases[2]["name"], "20.0", "18.0-25.0", "2.00"]
 
 
 def test_ratios_are_taken_round_by_round():
@@ -139,6 +200,7 @@ def test_ratios_are_taken_round_by_round():
 
 def test_groups(result):
     cases = result["backends"][0]["cases"]
+    cases[0]["measurements"]["forward"]["speedup"][0] = 0.5
     mean = (0.996 * 20 ** (len(CASES) - 2)) ** (1 / (len(CASES) - 1))
     group = results.group(cases, "all", "forward")
     assert group.size == len(CASES) - 1
@@ -149,6 +211,29 @@ def test_groups(result):
     assert group.size == sum(case.suite == "multiplier" for case in CASES)
     assert [group.mean, group.worst] == pytest.approx([20, 20])
     assert results.group(cases[1:2], "all", "forward") is None
+
+
+def test_the_settings_are_in_the_title():
+    settings = {"jit_compile": True, "implementation": "taps"}
+    title = results.title({"backend": "tensorflow", **settings})
+    assert title == "tensorflow, jit_compile=True, ours by 'taps'"
+    settings = {"jit_compile": False, "implementation": None}
+    assert results.title({"backend": "jax", **settings}) == "jax"
+
+
+def test_the_cores_of_a_machine(monkeypatch, tmp_path):
+    """Of three cores with two threads each."""
+    path = tmp_path / "cpuinfo"
+    path.write_text(
+        "".join(
+            f"model name\t: A fast one\nphysical id\t: 0\ncore id\t\t: {n}\n\n"
+            for n in (0, 0, 1, 1, 2, 2)
+        )
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(measure.pathlib, "Path", lambda _: path)
+        found = measure.machine()
+    assert (found["processor"], found["cores"]) == ("A fast one", 3)
 
 
 def test_numbers_have_three_digits():
@@ -177,7 +262,10 @@ def test_the_report_fits_and_hides_nothing(result, width):
     numbers = row.replace(CASES[1].name, "").replace(CASES[1].description, "")
     assert numbers.split() == ["FAILED"]
     assert (CASES[0].description in text) == (width == 120)
-    assert "flax not installed" in text
+    assert text.startswith(
+        "P, 2 cores, 4 threads, Linux, Python 3.11, today\njax on cpu: "
+        "keras 3, jax 1, flax not installed; 2 s a measurement\n"
+    )
     assert "multiplier (6)" in text
 
 
@@ -225,6 +313,8 @@ def test_what_inference_gains_over_ours_is_no_loss(result):
     text = printed(report.report, result)
     (row,) = re.findall(r"net_b8 .*", text.split("training step")[0])
     assert row.split()[-1] == "1.25"
+    words = " ".join(text.split())
+    assert "Ours is your model after accelerate." in words
     assert re.search(r"ours\s.*/inference", text, re.DOTALL)
 
 
@@ -273,6 +363,13 @@ def test_the_gate_stops_what_is_wrong(terms, how):
     (message,) = layers.disagreements([found], [expected], [magnitude])
     assert message.startswith("value ")
     assert ("(0, 1, 2, 3)" in message) == (how in ("one", "nan"))
+
+
+def test_a_small_sum_may_be_off_by_less_than_a_large_one():
+    sums = np.array([1e3, 1e-3], "float32")
+    found = sums + np.array([0, 1e-5], "float32")
+    (message,) = layers.disagreements([found], [sums], [sums])
+    assert " at (1,), stock " in message
 
 
 def test_the_bound_is_far_below_what_it_bounds():
@@ -335,6 +432,68 @@ def test_an_option_given_twice_asks_for_both():
     assert sorted(names) == sorted(expected)
 
 
+def test_the_overhead_is_quick_too():
+    words = ["bench", "--suite", "overhead", "--quick"]
+    names = [task.name for task in command._tasks(_arguments.parse(words))]
+    assert names == list(layers.OVERHEADS)
+
+
+def test_what_another_process_is_asked_for(monkeypatch):
+    """All that was asked for here, and its tables are not printed."""
+    asked = []
+
+    def run(words, env, stdout):
+        options = _arguments.parse(words[words.index("bench") :])
+        asked.append((options, env["KERAS_BACKEND"], stdout))
+        options.json.write_text('{"backends": ["found"]}')
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("KERAS_BACKEND", BACKEND)
+    words = ["--case", SMALL, "tcn*", "--jit-compile", "--seconds", "0.25"]
+    words = ["bench", *words, "--implementation", "portable"]
+    options = _arguments.parse(words)
+    tasks = command._tasks(options)
+    needed = {"KERAS_BACKEND": "other"}
+    assert command.elsewhere(needed, tasks, options) == "found"
+    ((again, backend, stdout),) = asked
+    assert (backend, stdout) == ("other", subprocess.DEVNULL)
+    assert command._tasks(again) == tasks
+    assert (again.seconds, again.jit_compile) == (0.25, True)
+    assert again.implementation == "portable"
+    # The implementations of another backend are not known here.
+    other = "jax" if BACKEND == "torch" else "torch"
+    options = _arguments.parse(["bench", "--implementation", "none_such"])
+    assert list(command._objections(options, [other])) == []
+
+
+@pytest.mark.parametrize(("code", "ends"), [(0, 1), (2, 2)])
+def test_a_process_without_results_ends_this_one(monkeypatch, code, ends):
+    found = types.SimpleNamespace(returncode=code)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: found)
+    options = _arguments.parse(["bench", "--seconds", "1"])
+    with pytest.raises(SystemExit) as end:
+        command.elsewhere({}, [], options)
+    assert end.value.code == ends
+
+
+def test_each_backend_is_measured_once_and_one_may_be_wrong(monkeypatch):
+    measured = []
+
+    def on(backend, *_):
+        measured.append(backend)
+        wrong = ["value is 2"] * (backend == "jax")
+        one = runs.invented()["backends"][0]
+        one["cases"] = [runs.case_result(CASES[0], wrong=wrong)]
+        return one
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr(command, "_on", on)
+    for names, code in ((["torch"], 0), (["torch", "jax", "torch"], 1)):
+        measured.clear()
+        assert main(["bench", "--backend", *names]) == code
+        assert measured == list(dict.fromkeys(names))
+
+
 @needs_gradients
 @pytest.mark.slow("it times every backend, layer and network")
 def test_the_quick_bench_runs(capsys, tmp_path):
@@ -347,6 +506,8 @@ def test_the_quick_bench_runs(capsys, tmp_path):
     assert result["machine"]["processor"] in output
     (backend,) = result["backends"]
     assert backend["backend"] == BACKEND
+    flax = {"flax"} if BACKEND == "jax" else set()
+    assert backend["versions"].keys() == {"keras", BACKEND} | flax
     assert [case["name"] for case in backend["cases"]] == list(QUICK)
     for case in backend["cases"]:
         assert case["wrong"] == []
@@ -397,6 +558,9 @@ def test_the_overhead_of_a_call(capsys, monkeypatch, tmp_path):
     median = measured["milliseconds"]["ours"][1]
     assert report.number(1000 * median) in row.split()
     assert "microseconds" in text
+    assert "accelerated: stock Keras after accelerate." in " ".join(
+        text.split()
+    )
 
 
 @needs_gradients
@@ -503,9 +667,10 @@ def test_bad_arguments_of_a_backend(arguments, message, capsys, monkeypatch):
 
 
 def test_a_backend_that_is_not_installed(capsys, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    here = {"torch": True}
+    monkeypatch.setattr("importlib.util.find_spec", here.get)
     with pytest.raises(SystemExit) as caught:
-        main(["bench", "--backend", "jax"])
+        _arguments.parse(["bench", "--backend", "torch", "jax"])
     assert caught.value.code == 2
     assert "must be installed. Received: --backend jax" in (
         capsys.readouterr().err
@@ -572,6 +737,59 @@ def test_a_model_of_ones_own_is_timed(capsys, tmp_path):
     assert "mine: 2 of 2 convolutions run fast" in said.err
     assert "mine_b8" in said.out
     assert before == (tmp_path / "a.keras").read_bytes()
+
+
+def test_a_model_is_asked_for_what_it_does_not_predict():
+    """Then a training step changes it much more than rounding does."""
+    inputs = keras.Input((3,))
+    outputs = [
+        keras.layers.Dense(4, activation="softmax")(inputs),
+        keras.layers.Dense(2)(inputs),
+    ]
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", ["sparse_categorical_crossentropy", "mse"])
+    x = np.random.default_rng(0).standard_normal((8, 3), "float32")
+    classes, numbers = networks._labels(model, x)
+    shares, values = networks.predicted(model, x)
+    assert classes.shape == (8,)
+    assert not np.any(classes == shares.argmax(-1))
+    np.testing.assert_allclose(numbers, 1 - values, atol=1e-6)
+
+
+def test_the_loss_and_the_sizes_of_a_model_of_ones_own(tmp_path):
+    words = own_model(tmp_path / "a.keras", compiled=False)
+    options = _arguments.parse([*words, "--loss", "mse"])
+    _, load, _ = networks.own(options)[0].contest.args
+    assert isinstance(load().optimizer, keras.optimizers.SGD)
+    fixed = keras.Sequential(
+        [keras.Input(batch_shape=(3, 4)), keras.layers.ReLU()]
+    )
+    fixed.name = "fixed"
+    fixed.save(tmp_path / "a.keras")
+    options = _arguments.parse(["bench", str(tmp_path / "a.keras")])
+    with pytest.warns(UserWarning, match="accepts only batches of 3"):
+        (task,) = networks.own(options)
+    assert (task.name, task.description) == ("fixed_b3", "3x4")
+    unbuilt = keras.Sequential([keras.layers.ReLU()])
+    with pytest.warns(UserWarning, match="not yet been built"):
+        unbuilt.save(tmp_path / "a.keras")
+    options = _arguments.parse(["bench", str(tmp_path / "a.keras")])
+    unknown = r"^its input's shape is not known yet\. Give --input-shape$"
+    with pytest.raises(ValueError, match=unknown):
+        networks.own(options)
+
+
+@needs_gradients
+def test_the_implementation_of_a_model_of_ones_own(tmp_path, ran):
+    words = own_model(tmp_path / "a.keras", compiled=False)
+    words += ["--batch", "2", "--loss", "mse", "--implementation", "portable"]
+    options = _arguments.parse(words)
+    (task,) = networks.own(options)
+    runs = task.contest(options).runs["forward"]
+    for who in ("ours", "inference"):
+        ran.clear()
+        runs[who]()
+        assert set(ran) == {"portable"}
 
 
 @needs_gradients

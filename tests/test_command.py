@@ -187,9 +187,17 @@ def test_what_a_file_needs(old, capsys):
         for options in (["--import", "their_functions"], ["--unsafe"]):
             force = ["--force"] if command[0] == "convert" else []
             assert main([*command, *options, *force]) == 0
-    with pytest.raises(SystemExit):
-        main(["info", old, "--import", "no_such_module"])
-    assert "argument --import: must be" in capsys.readouterr().err
+    for modules in (("their_functions", "json"), ("json", "their_functions")):
+        both = [word for name in modules for word in ("--import", name)]
+        assert main(["info", old, *both]) == 0
+    pathlib.Path("broken.py").write_text("raise RuntimeError('it is odd')")
+    for module, why in (("no_such", "No module"), ("broken", "it is odd")):
+        with pytest.raises(SystemExit) as end:
+            main(["info", old, "--import", module])
+        assert end.value.code == 2
+        message = capsys.readouterr().err
+        assert f"imported ({why}" in message
+        assert f"Received: {module}\n" in message
 
 
 @pytest.mark.parametrize(
@@ -236,7 +244,8 @@ def test_what_is_imported_from_a_module():
 def test_warnings_are_plain(old, capsys):
     assert main(["convert", "sequential.h5", "out.keras"]) == 0
     (line,) = [x for x in capsys.readouterr().err.splitlines() if "In '" in x]
-    assert line.startswith("python -m keras_sepconv convert: In 'sequential")
+    start = "python -m keras_sepconv convert: In 'sequential.h5', the optim"
+    assert line.startswith(start)
     assert line.endswith("so it is not restored.")
 
 
@@ -263,6 +272,20 @@ def test_a_warning_is_said_once_and_others_are_as_they_are(capsys):
     ]
 
 
+def test_a_mistake_in_the_program_is_not_hidden(monkeypatch):
+    """Only what is wrong with a file or a backend becomes a message."""
+
+    def broken(*_):
+        raise RuntimeError("a mistake")
+
+    with pytest.raises(RuntimeError, match="a mistake"):
+        attempt("info", broken)
+    monkeypatch.setattr(_arguments.importlib, "import_module", broken)
+    monkeypatch.setattr(sys, "argv", ["bin/keras-sepconv", "info", "a.keras"])
+    with pytest.raises(RuntimeError, match="a mistake"):
+        _arguments.answer_first()
+
+
 @pytest.mark.parametrize("restore", [False, True])
 def test_what_it_does_is_shown_while_it_does_it(
     source, tmp_path, monkeypatch, restore
@@ -281,7 +304,9 @@ def test_an_existing_file_needs_force(source, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["convert", str(source), str(target)])
     assert end.value.code == 2
-    assert "--force" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "--force" in message
+    assert message.endswith(f"Received: {target}\n")
     assert target.read_text() == "precious"
     assert main(["convert", "--force", str(source), str(target)]) == 0
     assert kinds(target)[0] is layers.SeparableConv2D
@@ -413,6 +438,14 @@ def test_the_process_runs_its_command_and_ends_with_the_code(
     *_, line = capsys.readouterr().err.splitlines()
     command = words.split()[0]
     assert line.startswith(f"python -m keras_sepconv {command}: {message}")
+
+
+def test_no_words_are_not_those_of_the_process(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["keras-sepconv", "--version"])
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    assert "required: COMMAND" in capsys.readouterr().err
 
 
 def started(*words, **environment):

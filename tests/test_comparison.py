@@ -100,11 +100,13 @@ def test_what_is_compared():
     whole = keras.Input((3, 3), dtype="int32")
     parts = [keras.Input((3, 3), dtype=f"float{n}") for n in (64, 32)]
     truth = keras.Input((3, 3), dtype="bool")
-    inputs = [whole, truth, *parts]
+    pixels = keras.Input((3, 3), dtype="uint8")
+    inputs = [whole, pixels, truth, *parts]
     model = keras.Model(inputs, [keras.ops.cast(whole, "float32")])
-    integers, truths, double, single = comparison.sample(model)
-    assert integers.dtype == "int32"
-    assert np.unique(integers).tolist() == [0, 1]
+    *wholes, truths, double, single = comparison.sample(model)
+    assert [one.dtype for one in wholes] == ["int32", "uint8"]
+    for integers in wholes:
+        assert np.unique(integers).tolist() == [0, 1]
     assert truths.dtype == bool
     assert np.unique(truths).tolist() == [False, True]
     for drawn, dtype in ((double, "float64"), (single, "float32")):
@@ -136,9 +138,10 @@ def test_the_shapes_of_a_batch():
         comparison.sample(unbuilt)
 
 
-def test_a_batch_and_one_beside_it():
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool"])
+def test_a_batch_and_one_beside_it(dtype):
     """The second differs by one rounding; a model of its inputs shows both."""
-    whole = keras.Input((3,), dtype="int32", name="whole")
+    whole = keras.Input((3,), dtype=dtype, name="whole")
     inputs = [keras.Input((3,), name="single"), whole]
     model = keras.Model(inputs, [L.ReLU()(-1.0 * inputs[0]), inputs[1]])
     seen = comparison.predict(model)
@@ -149,7 +152,7 @@ def test_a_batch_and_one_beside_it():
         single, integers = batch
         np.testing.assert_array_equal(outputs[0], np.maximum(-single, 0.0))
         np.testing.assert_array_equal(outputs[1], integers)
-        assert integers.dtype == "int32"
+        assert integers.dtype == dtype
     single, moved = seen.inputs[0], seen.nearby[0]
     assert single.dtype == moved.dtype == "float32"
     np.testing.assert_array_equal(moved, single * np.float32(1 + 2.0**-23))

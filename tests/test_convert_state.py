@@ -366,6 +366,10 @@ def test_flags_and_policies_of_the_whole_model_are_carried():
         model.trainable = not frozen
         model.get_layer("separable").pointwise_kernel.trainable = False
         model.dtype_policy = "mixed_bfloat16"
+        graph = keras.Model(model.inputs, model.outputs)
+        graph.dtype_policy = "mixed_bfloat16"
+        policy = convert_model(graph, verify=False).dtype_policy
+        assert policy.name == "mixed_bfloat16"
         fast = convert_model(model, verify=False)
         assert fast.trainable is not frozen
         assert fast.dtype_policy.name == "mixed_bfloat16"

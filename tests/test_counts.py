@@ -164,6 +164,9 @@ def test_operations_that_multiply_are_not_counted():
         (keras.ops.matmul, False),
         (keras.ops.dot, False),
         (lambda x, y: keras.ops.einsum("abc,acd->abd", x, y), False),
+        (keras.ops.inner, False),
+        (keras.ops.outer, False),
+        (lambda x, y: keras.ops.conv(x, np.ones((3, 4, 2), "float32")), False),
         (keras.ops.maximum, True),
     ):
         model = keras.Model(inputs, operation(inputs, inputs))
@@ -218,7 +221,14 @@ def test_what_multiplies_nothing_and_what_is_not_counted():
         layer.build(shape)
     for layer in (stock.ReLU(), stock.BatchNormalization(), none, vector):
         assert layer_counts(layer, shape, shape) == Counts()
-    for layer in (matrix, stock.Attention(), stock.LSTM(3)):
+    for layer in (
+        *(matrix, stock.LSTM(3), stock.Bidirectional(stock.LSTM(3))),
+        *(stock.Attention(), stock.AdditiveAttention(), stock.Dot(1)),
+        *(
+            stock.MultiHeadAttention(2, 3),
+            stock.TimeDistributed(stock.Dense(3)),
+        ),
+    ):
         assert layer_counts(layer, shape, shape) is None
     unknown = (None, 8, None, 4)
     assert layer_counts(stock.Conv2D(4, 1), unknown, unknown) is None
@@ -321,6 +331,10 @@ def test_steps(encoder):
     ]
     assert {row.steps for row in rows} == {7}
     assert sum_counts(rows) == (PLACE * (5 * 8 * 7), True)
+    # Steps in steps.
+    films = keras.Input((2, 7, 5, 8, 4))
+    nested = keras.Model(films, stock.TimeDistributed(twice)(films))
+    assert sum_counts(model_counts(nested)) == (PLACE * (5 * 8 * 14), True)
     inputs = keras.Input((None, 5, 8, 4))
     model = keras.Model(inputs, twice(inputs))
     assert multiply_adds(model)[1] is None
@@ -524,6 +538,7 @@ class Stubborn(Around):
     """Its code works only in a call with values."""
 
     def call(self, inputs):
+        self.inner(inputs)
         raise TypeError("not now")
 
 
@@ -534,6 +549,8 @@ def test_what_came_before_code_that_does_not_work_is_counted():
     assert (first.path, first.counts.total) == (("first",), 12)
     assert (inner.path, inner.inputs) == (("around", "it"), ())
     assert inner.counts is None
+    # What recorded the calls is gone.
+    assert "call" not in vars(layers[1].inner)
 
 
 def test_layers_of_keras_are_whole_before_they_are_built():
@@ -584,6 +601,24 @@ def test_a_layer_that_cannot_be_asked():
     assert paths(model)[-1] == "shy"
     with pytest.raises(ValueError, match="not now"):
         model_counts(model, [(5, 8, 4)])
+
+
+def test_attention_by_any_name_is_not_counted():
+    x = keras.Input((5, 12))
+    for layer in (
+        stock.MultiHeadAttention(2, 3, name="it"),
+        stock.GroupQueryAttention(3, 2, 1, name="it"),
+    ):
+        model = keras.Model(x, layer(x, x))
+        assert paths(model) == ["it"]
+        assert multiply_adds(model)[1] is None
+
+
+def test_what_is_known_of_some_layers():
+    recurrent = [stock.Conv1D(2, 1), stock.LSTM(3)]
+    model = keras.Sequential([keras.Input((5, 4)), *recurrent])
+    found = multiply_adds(model, lambda layer: layer is recurrent[0])
+    assert found == (5 * 4 * 2, None)
 
 
 def test_sums():

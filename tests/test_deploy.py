@@ -197,6 +197,7 @@ def activations(*names):
         (activations("sigmoid", "silu", "tanh"), True, False),
         (activations("softmax"), False, False),
         ([L.PReLU(), L.Softmax(), L.Flatten(), TheirReLU()], False, False),
+        ([L.BatchNormalization(), L.LayerNormalization()], False, False),
         ([L.MaxPooling2D(data_format="channels_first")], False, False),
         ([L.Conv2D(4, 1, groups=2), L.DepthwiseConv2D(1)], False, False),
         ([L.Conv2D(4, 1, dtype="int8_from_float32")], False, False),

@@ -324,6 +324,13 @@ def test_flags_and_words(name):
                     helper(name)(**needed(name), **{word: wrong})
 
 
+@pytest.mark.parametrize(
+    "way", ["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
+)
+def test_every_interpolation_of_keras(way):
+    assert helper("layer_upsampling_2d")(interpolation=way).interpolation == way
+
+
 @pytest.mark.parametrize("kind", ["padding", "cropping"])
 def test_pairs_of_pairs(kind):
     name = "layer_zero_padding_2d" if kind == "padding" else "layer_cropping_2d"
@@ -551,8 +558,12 @@ def test_layer_input():
     ):
         found = layer_input(**given)
         assert (found.shape, found.dtype) == (shape, "float32")
+    assert not layer_input(3, optional=True).sparse
     if BACKEND in ("jax", "tensorflow"):
         assert layer_input(3, sparse=True).sparse
+    else:
+        with pytest.raises(ValueError, match="sparse=True"):
+            layer_input(3, sparse=True)
     parameters = inspect.signature(layer_input).parameters
     for flag in ("sparse", "ragged", "optional"):
         assert parameters[flag].default is False
@@ -603,9 +614,14 @@ def test_a_sequential_of_layers():
     model = sequential([keras.layers.ReLU()], input_shape=8, trainable=False)
     assert model.input_shape == (None, 8)
     assert not model.trainable
+    assert not model.layers[0].trainable
     for options, shape, dtype in (
         ({"input_shape": 8, "input_batch_size": 2.0}, (2, 8), "float32"),
         ({"batch_input_shape": [True, 8]}, (None, 8), "float32"),
+        (
+            {"input_shape": 5, "batch_input_shape": (2, 8)},
+            *((2, 8), "float32"),
+        ),
         ({"layers": True, "input_dtype": "int32"}, (None, None), "int32"),
         (
             {

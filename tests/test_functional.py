@@ -161,13 +161,13 @@ def sequentials():
 
 
 def broken(shape, dtype=None):
-    raise RuntimeError("no numbers today")
+    raise KeyboardInterrupt("no numbers today")
 
 
 FAILURES = {
     "argument": ({"kernel_size": 0}, ValueError),
     "too_large": ({"kernel_size": 10}, ValueError),
-    "initializer": ({"pointwise_initializer": broken}, RuntimeError),
+    "initializer": ({"pointwise_initializer": broken}, KeyboardInterrupt),
     "weights": ({"weights": [np.zeros(3)]}, ValueError),
     "no_weights": ({"weights": "imagenet"}, TypeError),
     "name": ({"name": "taken"}, ValueError),
@@ -351,6 +351,7 @@ def test_a_duplicate_name_is_the_error_of_keras():
         ("bias_regularizer", "l3", "l2"),
         ("pointwise_constraint", "maxnorm", "max_norm"),
         ("dtype", "Float32", "float32"),
+        ("dtype", "mixed_bfloat", "mixed_bfloat16"),
     ],
 )
 def test_a_misspelt_name(argument, value, nearest):
@@ -564,6 +565,17 @@ def test_shapes_build_an_empty_sequential(
     assert twin.input_shape == expected
 
 
+def test_an_input_has_the_dtype_of_the_weights():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = keras.Sequential()
+        layer_separable_conv_2d(model, 4, 3, input_shape=(9, 8, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.inputs[0].dtype == "float32"
+    assert model.layers[0].compute_dtype == "float16"
+
+
 def test_what_is_no_shape():
     for wrong in ("28", b"abc", {9: 8}, {9}, object(), [False, 8, 3]):
         with pytest.raises(TypeError, match="a shape of rank 3") as caught:
@@ -580,9 +592,16 @@ def test_shapes_are_ignored_elsewhere_with_a_warning():
     assert caught[0].filename == __file__
     assert model.input_shape == (None, 9, 8, 3)
     assert model.output_shape == (None, 7, 6, 4)
+    # The shape that the model has is not ignored.
+    for built in (model, keras.Sequential([keras.layers.ReLU()])):
+        built(IMAGE)
+        layer_separable_conv_2d(built, 4, 3, input_shape=(9, 8, 3))
     with pytest.warns(UserWarning, match=ignored):
         called = layer_separable_conv_2d(IMAGE, 4, 3, **shape)
     assert tuple(called.shape) == (2, 7, 6, 4)
+    ignored = r"`batch_input_shape` is ignored.*batch_input_shape=\(5, 8, 8, 3"
+    with pytest.warns(UserWarning, match=ignored):
+        layer_separable_conv_2d(IMAGE, 4, 3, batch_input_shape=(5, 8, 8, 3))
 
 
 def test_a_batch_size_alone_does_nothing():
@@ -706,6 +725,14 @@ def test_a_named_list_of_weights():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_weights_in_half_precision():
+    halves = [keras.ops.cast(kernel, "bfloat16") for kernel in KERNELS]
+    layer = layer_separable_conv_2d(None, 4, 3, weights=halves)
+    layer(IMAGE)
+    for found, expected in zip(layer.get_weights(), KERNELS, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2**-8)
+
+
 def test_weights_without_bias():
     layer = layer_separable_conv_2d(
         None, 4, 3, use_bias=False, weights=KERNELS[:2]
@@ -776,6 +803,10 @@ def test_weights_that_are_no_list():
             layer_separable_conv_2d(None, 4, 3, weights=weights)
         # No numbers but those of shapes.
         assert len(str(caught.value)) < 160
+        kind = type(weights).__name__
+        assert f"Received: weights={'[' if kind == 'list' else f'<{kind}'}" in (
+            str(caught.value)
+        )
 
 
 @pytest.mark.parametrize("number", [2.0, np.float32(2), np.array(2.0)])

@@ -309,3 +309,4 @@ if BACKEND == "numpy":
         )
         assert run.returncode == 1
         assert "`filepath` must be a regular file" in run.stderr
+        assert f"Received: filepath={str(tmp_path / path)!r}" in run.stderr

@@ -14,7 +14,7 @@ from rich.console import Console
 import keras_sepconv
 from keras_sepconv import __main__, kernels
 from keras_sepconv.layers import Conv2D
-from keras_sepconv.tools.commands import shared, table
+from keras_sepconv.tools.commands import info, shared, table
 from keras_sepconv.tools.conversion.convert import convert_model
 from keras_sepconv.tools.inspection.choice import Choice, choice
 from keras_sepconv.tools.inspection.counts import (
@@ -144,6 +144,15 @@ def test_json(path, capsys, monkeypatch):
     assert layers["head/pool"]["implementation"] is None
 
 
+def test_what_runs_is_asked_for_the_input_of_a_layer(path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        info, "choice", lambda layer, shape: asked.update({layer.name: shape})
+    )
+    assert main([path]) == 0
+    assert asked["separable"] == (None, 20, 20, 4)
+
+
 def ran(monkeypatch, model):
     """Returns the names of the kernels that a call of a model runs."""
     names = []
@@ -189,26 +198,26 @@ def test_reasons(monkeypatch):
     def why_not(call):
         return "it is an example" if call.filters else None
 
-    picky = kernels.Kernel("picky", why_not, lambda *args: None)
+    zealous = kernels.Kernel("zealous", why_not, lambda *args: None)
     others = kernels._KERNELS
-    monkeypatch.setattr(kernels, "_KERNELS", (picky, *others))
+    monkeypatch.setattr(kernels, "_KERNELS", (zealous, *others))
     shape = (None, 8, 8, 4)
-    refused = {"picky": "it is an example"}
+    refused = {"zealous": "it is an example"}
     layer = keras_sepconv.SeparableConv2D(4, 3)
     found = choice(layer, shape)
     assert found == Choice(FIRST, DEFAULT, refused=refused)
     layer = keras_sepconv.DepthwiseConv2D(3)
-    assert choice(layer, shape) == Choice("picky", DEFAULT)
+    assert choice(layer, shape) == Choice("zealous", DEFAULT)
     layer = keras_sepconv.DepthwiseConv2D(3, implementation="portable")
     assert choice(layer, shape) == Choice("portable", "chosen by name")
-    layer = keras_sepconv.SeparableConv2D(4, 3, implementation="picky")
+    layer = keras_sepconv.SeparableConv2D(4, 3, implementation="zealous")
     found = choice(layer, shape)
     assert found.runs is None
-    assert "picky: it is an example" in found.why
+    assert "zealous: it is an example" in found.why
     assert found.refused == refused
     layer = keras_sepconv.SeparableConv2D(4, 3, depthwise_use_bias=True)
     found = choice(layer, shape)
-    assert found.runs == f"picky and {FIRST}"
+    assert found.runs == f"zealous and {FIRST}"
     layer = stock.SeparableConv2D(4, 3)
     found = choice(layer, shape)
     assert found.accelerated == FIRST
@@ -360,6 +369,9 @@ def test_the_tables_to_the_letter():
     assert "?" not in known
     assert re.search(r"total +4,000 +25\.0 % +75\.0 % *\n", known)
     assert re.search(r"total +\? *\n", printed(ROWS[:1], built=False))
+    # The shares are of all multiply-adds.
+    both = printed([ROWS[0], ROWS[-1]])
+    assert re.search(r"total +4,030 +24\.8 % +74\.4 % *\n", both)
 
 
 def test_numbers_are_whole_in_narrow_terminals():

@@ -134,6 +134,14 @@ def test_loaded_models_save_and_load_again(legacy, file, tmp_path):
     check_predictions(again, legacy, WHOLE[file])
 
 
+def test_what_has_no_version_is_old(legacy, tmp_path):
+    path = tmp_path / "m.h5"
+    shutil.copy(legacy / "sequential.h5", path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["keras_version"]
+    check_predictions(load_model(path, compile=False), legacy, "sequential")
+
+
 def test_what_windows_wrote(legacy, tmp_path):
     path = tmp_path / "m.keras"
     with (
@@ -181,7 +189,7 @@ def test_mixed_precision(legacy):
 
 @pytest.mark.parametrize("file", ["causal.h5", "causal.keras"])
 def test_causal_padding_is_ours_and_said(legacy, file):
-    words = r"padding='causal'.*SeparableConv1D"
+    words = r"layer 'separable_conv1d' has padding='causal'.*SeparableConv1D"
     with pytest.warns(UserWarning, match=words) as found:
         model = load_model(legacy / file)
     assert found[0].filename == __file__
@@ -689,6 +697,29 @@ def test_metrics_by_name_in_hdf5_of_keras_3(tmp_path):
     assert int(array(loaded.optimizer.iterations)) == 7
 
 
+def test_code_in_what_keras_3_wrote(tmp_path, rng):
+    model = stock_of(keras.layers.Lambda(lambda x: 3 * x))
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="Received: filepath="):
+        load_model(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras", safe_mode=False)
+    same(loaded, lambda x: 3 * x, rng)
+
+
+def test_an_optimizer_of_a_user_in_hdf5_of_keras_3(tmp_path):
+    class Their(keras.optimizers.SGD):
+        pass
+
+    model = stock_model()
+    model.compile(Their(0.5), keras.losses.MeanSquaredError())
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.h5")
+    objects = {"Their": Their}
+    loaded = load_model(tmp_path / "model.h5", custom_objects=objects)
+    assert type(loaded.optimizer) is Their
+    assert loaded.optimizer.built
+
+
 def test_an_unknown_loss_in_what_keras_3_wrote(tmp_path):
     model = stock_model()
     model.compile("adam", my_loss)
@@ -931,6 +962,11 @@ def test_objects_in_layers():
         layer = layer_of(node("Dense", units=2, **{key: value}))
         config = getattr(layer, key).get_config()
         assert wanted.items() <= config.items()
+    # An old function in each argument of that kind.
+    layer = layer_of(node("LSTM", units=2, recurrent_activation="hard_sigmoid"))
+    assert layer.recurrent_activation is keras_2_hard_sigmoid
+    layer = layer_of(node("LayerNormalization", axis=[1, 2]))
+    assert list(layer.axis) == [1, 2]
     # The name with the package comes first.
     objects = {"my>Ones": OurOnes, "Ones": keras.initializers.Zeros}
     ones = {**node("Ones"), "registered_name": "my>Ones"}
@@ -951,7 +987,11 @@ def test_objects_in_layers():
     # Other layers keep their causal padding.
     causal = node("Conv1D", filters=2, kernel_size=3, padding="causal")
     assert type(layer_of(causal)) is keras.layers.Conv1D
-    for name, wanted in (("float16", "float16"), ("_infer", "float32")):
+    for name, wanted in (
+        ("float16", "float16"),
+        ("_infer", "float32"),
+        ("infer", "float32"),
+    ):
         layer = layer_of(node("ReLU", dtype=node("PolicyV1", name=name)))
         assert layer.dtype_policy.name == wanted
 
@@ -997,6 +1037,14 @@ def test_arguments_that_must_be_neutral():
         assert type(layer_of(node("ReLU", **{key: neutral})))
         with pytest.raises(RefusedError, match=f"has a `{key}`"):
             layer_of(node("ReLU", **{key: other}))
+
+
+def test_data_in_a_config_is_for_keras():
+    kinds = ("bytes", "ellipsis", "numpy", "slice", "tensor")
+    for kind in kinds:
+        data = {"class_name": f"__{kind}__", "config": {"value": [1]}}
+        made = Rewriter({}, safe_mode=True).layer(node("ReLU", data=data))
+        assert made["config"]["data"] == data
 
 
 def test_layers_that_run_code_are_refused():
@@ -1093,6 +1141,29 @@ def test_a_graph_has_the_form_and_the_calls_of_the_file(tmp_path, rng):
     model = load_config(tmp_path, config, stock)
     assert not isinstance(model.output, list)
     same(model, stock, rng)
+
+
+def test_a_frozen_model_and_names_with_slashes(tmp_path, rng):
+    config = functional(
+        {**INPUT, "inbound_nodes": []},
+        {**SEPARABLE, "inbound_nodes": [[["in", 0, 0, {}]]]},
+        {**node("ReLU", name="a/r"), "inbound_nodes": [[["separable", 0, 0]]]},
+        outputs=["a/r"],
+    )
+    config["config"]["trainable"] = False
+    conv = keras.layers.SeparableConv2D(2, 3)
+    stock = stock_of(conv, keras.layers.ReLU())
+    model = load_config(tmp_path, config, stock)
+    same(model, stock, rng)
+    assert model.layers[-1].name == "a_r"
+    assert not model.trainable
+
+
+def test_a_sequential_that_only_says_its_shape(tmp_path, rng):
+    model = stock_of(keras.layers.SeparableConv2D(2, 3))
+    config = sequential(SEPARABLE)
+    config["build_config"] = {"input_shape": [None, 5, 5, 2]}
+    same(load_config(tmp_path, config, model), model, rng)
 
 
 def operation(function, *inbound):
@@ -1314,7 +1385,10 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
     ("config", "message"),
     [
         (node("SeparableConv2D", filters=2, kernel_size=3), "not a model"),
-        (sequential(INPUT, node("Theirs>ReLU", name="x")), "Theirs>ReLU"),
+        (
+            sequential(INPUT, node("Theirs>ReLU", name="x")),
+            "Pass custom_objects={'Theirs>ReLU': <the class>}",
+        ),
         (
             sequential(INPUT, {**node("ReLU", name="x"), "module": "theirs"}),
             "a class of its own",
@@ -1357,6 +1431,25 @@ def test_operations_compute_what_tensorflow_computed(legacy, tmp_path):
                 outputs=["op"],
             ),
             "'math.reduce_max with initial', for which Keras 3 has no layer",
+        ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation(
+                    "clip_by_value",
+                    ["in", 0, 0, {"clip_value_min": ["in", 0, 0]}],
+                ),
+                outputs=["op"],
+            ),
+            "'clip_by_value with a tensor for clip_value_min', for which",
+        ),
+        (
+            functional(
+                {**INPUT, "inbound_nodes": []},
+                operation("math.abs", *[["in", 0, 0, {}]] * 2),
+                outputs=["op"],
+            ),
+            "its layer 'op' has several calls",
         ),
         (sequential(INPUT, node("NoSuch", name="x")), "'x' is a NoSuch"),
         (
@@ -1581,6 +1674,10 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
         (lambda f, _: written(f, "m.h5", b"some words"), "neither"),
         (lambda f, _: written(f, "m.json", b'{"a": '), "not JSON"),
         (lambda f, _: written(f, "m.json", b'{"a": 1}'), "no model's"),
+        (
+            lambda f, _: written(f, "m.json", b'\xef\xbb\xbf{"a": 1}'),
+            "no model's",
+        ),
         (lambda f, _: written(f, "m.json", b"[1]"), "not a JSON object"),
         (lambda f, _: written(f, "m.json", b"[" * 99999), "not JSON"),
         (lambda f, _: written(f, "m.json", b'{"\xff": 1}'), "not JSON"),
@@ -2003,17 +2100,32 @@ def test_where_weights_belong(legacy):
         load_model(legacy / "functional.json", weights=legacy / "nowhere")
 
 
+def test_folders_of_keras(tmp_path):
+    assert not legacy_files.is_folder_of_keras(str(tmp_path / "nowhere"))
+    for name, known in (
+        ("weights", False),
+        ("12", True),
+        ("config.json", True),
+    ):
+        folder = tmp_path / f"with_{name}"
+        (folder / name).mkdir(parents=True)
+        assert legacy_files.is_folder_of_keras(str(folder)) == known
+
+
 def test_paths(tmp_path):
-    with pytest.raises(FileNotFoundError, match="Received: filepath="):
+    with pytest.raises(FileNotFoundError, match=r"d: filepath='.*nowhere\.h5'"):
         load_model(tmp_path / "nowhere.h5")
-    with pytest.raises(IsADirectoryError, match=r"a directory\. Received"):
+    folder = rf"a directory\. Received: filepath='.*{tmp_path.name}'$"
+    with pytest.raises(IsADirectoryError, match=folder):
         load_model(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(IsADirectoryError, match=r"SavedModel.*TFSMLayer"):
         load_model(tmp_path)
     for wrong in (None, 3, io.BytesIO()):
-        with pytest.raises(TypeError, match="`filepath` must be a path"):
+        with pytest.raises(TypeError, match="`filepath` must be a path") as it:
             load_model(wrong)
+        received = f"Received: filepath={wrong!r} (of type "
+        assert f"{received}{type(wrong).__name__})" in str(it.value)
 
 
 def test_flags(legacy):

@@ -75,6 +75,7 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
     outputs = ops.depthwise_conv(x, kernel, implementation="portable")
     assert outputs.shape == (None, None, 6, 5)
     model = keras.Model(inputs, outputs)
+    assert model.operations[-1].implementation == "portable"
     expected = ops.depthwise_conv(
         ops.separable_conv(
             INPUTS, DEPTHWISE, POINTWISE, (2, 1), "same", bias=BIAS
@@ -85,6 +86,8 @@ def test_symbolic_calls_make_functional_models_that_save(tmp_path):
         model.predict(INPUTS, verbose=0), array(expected), atol=1e-4
     )
     model.save(tmp_path / "model.keras")
+    # The format is that of the call, whatever is the default later.
+    keras.config.set_image_data_format("channels_first")
     twin = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(
         twin.predict(INPUTS, verbose=0), array(expected), atol=1e-4
@@ -235,6 +238,7 @@ BAD_CALLS = {
         "`pointwise_kernel` must have the shape (1, 1, 6, filters)",
     ),
     "bias": ({"bias": np.ones(6)}, "`bias` must have the shape (5,)"),
+    "bias_rank": ({"bias": np.ones((1, 5))}, "`bias` must have the shape (5,)"),
     "padding": ({"padding": "full"}, '`padding` must be "valid", "same", a'),
     "causal": ({"padding": "causal"}, "`padding` must be"),
     "zeros": ({"padding": -1}, "`padding` must be"),
@@ -337,7 +341,7 @@ def test_the_facts_of_a_call_are_found_once(monkeypatch):
         raise AssertionError("once more")
 
     def run(bias):
-        options = ((1, 2), ((1, 0), (0, 4)), "channels_last", 1)
+        options = ((1, 2), ((1, 0), (0, 4)), None, 1)
         return ops.depthwise_conv(INPUTS, DEPTHWISE, *options, bias=bias)
 
     expected = array(run(BIAS[:1].repeat(6)))
@@ -357,6 +361,8 @@ def test_implementations():
     assert found["portable"] is None
     with pytest.raises(ValueError, match="as large as the kernel"):
         ops.implementations(keras.Input((2, 2, 3)), DEPTHWISE)
+    with pytest.raises(ValueError, match="spans 5"):
+        ops.implementations(keras.Input((4, 4, 3)), DEPTHWISE, dilation_rate=2)
     if BACKEND == "numpy":
         double = np.ones((2, 8, 7, 3))
         kernel = np.ones((3, 3, 3, 1))

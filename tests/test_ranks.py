@@ -310,6 +310,7 @@ def test_what_stands_between_the_steps(
     biased = options.get("depthwise_use_bias", False)
     last = "depthwise_bias" if biased else "bias"
     assert [w.name for w in layer.weights][-1] == last
+    assert len(layer.trainable_weights) == len(layer.weights)
     rank = int(cls.__name__[-2])
     first = getattr(layers, f"DepthwiseConv{rank}D")(
         3,

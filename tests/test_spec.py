@@ -111,7 +111,8 @@ def test_one_meaning_has_one_form():
 
     assert normalised(0) == normalised([0, (0, 0)]) == "valid"
     assert normalised("SAME") == normalised([1, (1, 2)]) == "same"
-    assert normalised([1, [1, 2]], 2) == ((1, 1), (1, 2))
+    for strides in (2, (1, 2)):
+        assert normalised([1, [1, 2]], strides) == ((1, 1), (1, 2))
 
 
 def test_unknown_sizes_and_both_formats():
@@ -231,6 +232,13 @@ def test_how_a_message_shows_a_value(text, value):
     assert short_text(value) == text
 
 
+def test_a_message_about_an_object_that_answers_oddly():
+    class Odd:
+        shape = 3
+
+    assert short_text(Odd()) == "<Odd>"
+
+
 def test_a_number_of_numpy_is_read_as_pythons():
     for value in (np.float16(3), np.int8(3), np.array(3.0), 3.0):
         number = integer("size", value)
@@ -255,3 +263,5 @@ def test_the_order_of_the_data_formats():
 
 def test_a_spec_is_hashable():
     assert len({spec(3, 1, "same", 1), spec(3, 1, "same", 1)}) == 1
+    lists = ConvSpec.normalise((3,), [2], "same", "channels_last", [1])
+    assert hash(lists) == hash(spec(3, 2, "same", 1))

@@ -26,7 +26,12 @@ from backends import (
 )
 from reference import Convolution
 
-from keras_sepconv import SeparableConv2D, layer_separable_conv_2d, ops
+from keras_sepconv import (
+    SeparableConv2D,
+    layer_separable_conv_2d,
+    layers,
+    ops,
+)
 
 HALF = ("float16", "bfloat16")
 HERE = pathlib.Path(__file__).parent
@@ -421,9 +426,19 @@ if BACKEND == "tensorflow":
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_e11_stateless_call_under_mixed_precision(policy):
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **k: SeparableConv2D(4, 3, **k),
+        lambda **k: SeparableConv2D(4, 3, depthwise_use_bias=True, **k),
+        lambda **k: layers.DepthwiseConv2D(3, **k),
+        lambda **k: layers.Conv2D(4, 1, **k),
+    ],
+    ids=["separable", "in_two_steps", "depthwise", "pointwise"],
+)
+def test_e11_stateless_call_under_mixed_precision(policy, make):
     """The weights are not cast: a dtype mismatch, or float32 results."""
-    layer = SeparableConv2D(4, 3, dtype=policy)
+    layer = make(dtype=policy)
     inputs = tensor(np.ones((2, 8, 7, 3)))
     expected = layer(inputs)
     found, _ = layer.stateless_call(
@@ -549,6 +564,7 @@ def test_e18_a_config_of_tf_keras(name):
     )
     model = keras.Sequential([layer])
     assert model.input_shape == tuple(config["batch_input_shape"])
+    assert model.inputs[0].dtype == "float32"
     again = SeparableConv2D.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
 

@@ -19,6 +19,8 @@ from keras_sepconv import layers as ours
 from keras_sepconv.__main__ import main
 from keras_sepconv.tools.conversion import rounding
 from keras_sepconv.tools.streaming import rules
+from keras_sepconv.tools.streaming.model import _length
+from keras_sepconv.tools.streaming.walk import Walk
 
 L = keras.layers
 EXAMPLES = settings.default.max_examples if BACKEND == "numpy" else 3
@@ -289,6 +291,26 @@ def test_several_inputs_and_outputs():
     assert len(states) == 2
     assert set(step.input) == {"left", "right"} | states
     assert set(step.output) == {"steps", "all"} | states
+    assert step.output["all"].shape == (None, 2)
+    assert step.output["steps"].shape == (None, 2, 2)
+    # The longest: of each of the 8 steps that are pooled, 3.
+    assert step.streaming_report.receptive_field == 3 + 7
+
+
+def test_the_batch_and_the_name_are_those_of_the_model():
+    conv = L.Conv1D(2, 3, padding="causal", name="conv")
+    inputs = keras.Input(batch_shape=(3, None, 2))
+    model = keras.Model(inputs, conv(inputs), name="small")
+    step = ks.streaming_model(model)
+    assert step.name == "small_step"
+    shapes = {name: tensor.shape for name, tensor in step.input.items()}
+    assert shapes == {"inputs": (3, 1, 2), "conv_state": (3, 2, 2)}
+
+
+def test_as_many_chunks_are_compared_as_reach_all_taps():
+    conv = L.Conv1D(2, 9, padding="causal")
+    walk = Walk(model_of((None, 2), conv), 2, None)
+    assert _length(walk) == 2 * (9 // 2 + 4)
 
 
 @pytest.mark.each_backend
@@ -301,6 +323,10 @@ def test_half_precision():
     # A state has the dtype of the inputs that it keeps.
     dtypes = [str(state.dtype) for state in ks.initial_states(step).values()]
     assert dtypes == ["float32", "float16"]
+    gru = L.GRU(2, return_sequences=True, dtype="mixed_float16")
+    step = ks.streaming_model(model_of((None, 3), gru), verify=False)
+    (state,) = ks.initial_states(step).values()
+    assert str(state.dtype) == "float16"
 
 
 def test_double_precision(double_precision):
@@ -387,7 +413,7 @@ def two_lengths():
 
 def clash():
     left, right = (keras.Input((None, 3), name=n) for n in ("left", "right"))
-    outputs = {"left": left + 1.0, "right": right + 1.0}
+    outputs = {"other": left + 1.0, "right": right + 1.0}
     return keras.Model({"left": left, "right": right}, outputs)
 
 
@@ -455,6 +481,13 @@ REFUSED = {
         "(MultiHeadAttention) reads the whole sequence at each step",
         "Use causal convolutions, a GRU or an LSTM",
     ),
+    "attention_of_groups": (
+        lambda: functional(
+            lambda x: L.GroupQueryAttention(3, 2, 1)(x, x), (8, 12)
+        ),
+        "(GroupedQueryAttention) reads the whole sequence at each step",
+        "Use causal convolutions, a GRU or an LSTM",
+    ),
     "group_normalization": (
         one(L.GroupNormalization(3)),
         "(GroupNormalization) normalizes over time",
@@ -484,6 +517,22 @@ REFUSED = {
         one(L.Permute((2, 1)), (8, 3)),
         "moves the axis of time",
         "Leave axis 1",
+    ),
+    "the_first_of_two": (
+        lambda: keras.Sequential(
+            [
+                keras.Input((8, 3)),
+                L.Permute((2, 1), name="first"),
+                L.Permute((2, 1), name="second"),
+            ]
+        ),
+        "layer 'first' (Permute) moves the axis of time",
+        "Leave axis 1",
+    ),
+    "softmax": (
+        lambda: functional(lambda x: keras.ops.softmax(x, 1)),
+        "(Softmax) is an operation that is not known to act on each step alone",
+        "Replace it by a layer of Keras",
     ),
     "reshape": (
         one(L.Reshape((4, 6)), (8, 3)),
@@ -618,7 +667,7 @@ REFUSED = {
     ),
     "clash": (
         clash,
-        "an input and an output have the name 'left'",
+        "an input and an output have the name 'right'",
         "Give one of them another name",
     ),
     "pooling_of_unknown_steps": (
@@ -638,6 +687,7 @@ def test_what_is_refused(name, monkeypatch):
     with pytest.raises(ValueError, match="Received: model=") as caught:
         ks.streaming_model(model)
     message = str(caught.value)
+    assert message.endswith(f"Received: model={model}")
     assert message.startswith("`model` must be causal along time, axis 1, but ")
     assert reason in message
     assert way in message.split(reason)[1]
@@ -685,8 +735,9 @@ def test_bad_arguments_of_the_states():
 def test_a_wrong_step_model_is_noticed(monkeypatch):
     monkeypatch.setitem(rules.RULES, "GRU", rules.alone)
     model = model_of((None, 3), L.GRU(3, return_sequences=True))
-    with pytest.raises(ValueError, match="compute the same step by step, but"):
+    with pytest.raises(ValueError, match="same step by step, but") as caught:
         ks.streaming_model(model)
+    assert str(caught.value).endswith(f"Received: model={model}")
     ks.streaming_model(model, verify=False)
 
 
@@ -714,6 +765,7 @@ def test_what_cannot_be_verified_is_said():
     step = ks.streaming_model(model, window=8)
     (note,) = step.streaming_report.notes
     assert note.startswith("Not verified, because the model takes 24 steps")
+    assert "(window=8, chunk=1)" in note
     assert str(step.streaming_report).endswith(note)
     assert not ks.streaming_model(model).streaming_report.notes
     # The last chunk of 5 would not be whole.

@@ -153,6 +153,8 @@ class Other(L.Layer):
         (L.Conv2DTranspose(4, 1), None),
         (L.Conv2D(4, 3), None),
         (L.Conv2D(4, 3, groups=2), None),
+        (L.Conv1D(4, 3), None),
+        (L.Conv3D(4, 3), None),
         # Keras 3.6 refuses it too.
         *(
             [
@@ -167,7 +169,8 @@ class Other(L.Layer):
     ],
 )
 def test_what_does_not_become_ours(layer, reason):
-    found = swaps.to_ours(None)(written(layer))
+    rank = getattr(layer, "rank", 2)
+    found = swaps.to_ours(None)(written(layer, (None, *(6,) * rank, 4)))
     if reason is None:
         assert found is None
     else:

@@ -14,7 +14,12 @@ from keras_sepconv._spec import Shape
 from keras_sepconv.layers._call import set_call
 from keras_sepconv.tools.inspection.graph import ordered, tensors_of, through
 from keras_sepconv.tools.inspection.inputs import input_of, like, misfit
-from keras_sepconv.tools.inspection.tree import Path, is_graph, layers
+from keras_sepconv.tools.inspection.tree import (
+    Path,
+    is_graph,
+    is_stock,
+    layers,
+)
 
 _RECORDING = threading.RLock()
 
@@ -93,8 +98,7 @@ def _is_code(layer: Any) -> bool:
     """Tells whether a layer is a user's code that calls other layers."""
     if isinstance(layer, keras.Model):
         return True
-    kind = type(layer)
-    if getattr(keras.layers, kind.__name__, None) is kind:
+    if is_stock(layer):
         return False
     return any(True for _ in layers(layer))
 

@@ -22,7 +22,7 @@ from keras_sepconv.tools.inspection.convolutions import (
     SEPARABLE,
     TRANSPOSED,
 )
-from keras_sepconv.tools.inspection.tree import layers
+from keras_sepconv.tools.inspection.tree import is_stock, layers
 
 # All layers of Keras that multiply by weights. `layer_counts` counts only the
 # convolutions and the dense layers.
@@ -174,8 +174,7 @@ def _multiplies_nothing(layer: Any) -> bool:
         return not any(word in name for word in _OPERATIONS)
     if isinstance(layer, _MULTIPLYING):
         return False
-    own = layer.__class__
-    if getattr(keras.layers, own.__name__, None) is own:
+    if is_stock(layer):
         return True
     # Weights that are vectors scale or shift; weights with more axes multiply.
     # Layers inside are counted where they are called.

@@ -18,6 +18,11 @@ Node: TypeAlias = dict[str, Any]
 # How often one name may be in a path.
 _DEEPEST = 3
 
+# A class may have another name than the one that Keras gives it there.
+_STOCK = {
+    kind for kind in vars(keras.layers).values() if isinstance(kind, type)
+}
+
 
 def name_of(node: Node) -> str:
     """Returns the name of a node's layer, or an empty text if it has none.
@@ -35,6 +40,11 @@ def is_node(value: Any) -> bool:
         and isinstance(value.get("class_name"), str)
         and isinstance(value.get("config"), dict)
     )
+
+
+def is_stock(layer: Any) -> bool:
+    """Tells whether a layer is of a class of Keras, not of one derived."""
+    return layer.__class__ in _STOCK
 
 
 def check(model: Any, kind: Any, what: str) -> None:

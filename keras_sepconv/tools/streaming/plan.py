@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_sepconv.tools.inspection.convolutions import is_known, is_ours
+from keras_sepconv.tools.inspection.tree import is_stock
 from keras_sepconv.tools.streaming.rules import (
     ELEMENTWISE,
     MERGES,
@@ -120,10 +121,9 @@ def _rule(layer: Any) -> Rule:
             "is an operation that is not known to act on each step alone",
             "Replace it by a layer of Keras",
         )
-    is_stock = getattr(keras.layers, name, None) is kind
-    if is_stock and name in REFUSED:
+    if is_stock(layer) and name in REFUSED:
         raise RefusedError(*REFUSED[name])
-    if not (is_stock or is_ours(layer)) or name not in RULES:
+    if not (is_stock(layer) or is_ours(layer)) or name not in RULES:
         raise RefusedError(
             "is of a kind that is not known to act on each step alone", _ALONE
         )

@@ -217,7 +217,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         "normalizes over time",
         "Use BatchNormalization or LayerNormalization",
     ),
-    "GroupQueryAttention": _READS_ALL,
+    "GroupedQueryAttention": _READS_ALL,  # `GroupQueryAttention` of Keras.
     "Masking": (
         "makes a mask of steps, and a live signal has none",
         "Leave it out, or use mask_zero=False",
