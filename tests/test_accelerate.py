@@ -444,6 +444,16 @@ def test_layers_without_weights_decide_when_they_have_some():
     assert_alike(found, predicted(model, inputs))
 
 
+def test_a_convolution_of_two_groups_is_depthwise_for_two_channels():
+    model = keras.Sequential(
+        [keras.Input((9, 9, 2)), L.Conv2D(4, 3, groups=2, name="two")]
+    )
+    model.add(L.Conv2D(4, 3, groups=2, name="four"))
+    report = accelerate(model)
+    assert [row.layer for row in report.accelerated] == ["two"]
+    assert [row.layer for row in report.left] == ["four"]
+
+
 def wrong(monkeypatch, part):
     """Makes our operations wrong in layers with `part` in their name."""
     from keras_sepconv.layers import _call

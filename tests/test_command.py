@@ -418,6 +418,15 @@ def test_every_argument_is_explained(command, capsys, monkeypatch):
         assert re.search(r"(\n|\S {2,})\s*[a-z]", argument), argument
 
 
+@pytest.mark.parametrize("command", ["bench", "convert", "info", "stream"])
+def test_each_command_has_its_function(command):
+    module = {"bench": "bench.command"}.get(
+        command, f"tools.commands.{command}"
+    )
+    run = __main__._COMMANDS[command]
+    assert (run.__module__, run.__name__) == (f"keras_sepconv.{module}", "run")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -278,6 +278,24 @@ def test_a_layer_of_several_models_stays_without_copies():
     assert reason == "it is used elsewhere too"
 
 
+def test_a_layer_whose_reader_is_of_several_models_stays_without_copies():
+    reader = L.Conv2D(2, 1, name="reader")
+    parts = [
+        keras.Sequential(
+            [
+                keras.Input((9, 8, 4)),
+                L.DepthwiseConv2D(1, depth_multiplier=2, name=name),
+                reader,
+            ]
+        )
+        for name in ("one", "other")
+    ]
+    inputs = keras.Input((9, 8, 4))
+    model = keras.Model(inputs, L.Add()([part(inputs) for part in parts]))
+    (reason,) = set(copied(shaken(model), copies=True).values())
+    assert reason == "reader after it is used elsewhere too"
+
+
 def test_a_layer_that_is_not_built_stays_without_copies():
     layers = [
         L.DepthwiseConv2D(3, depth_multiplier=2, name="one"),

@@ -467,6 +467,8 @@ def test_what_a_layer_is_said_to_ask_is_what_it_asks(make, count, monkeypatch):
 
     original, layer = kernels.choose, make()
     layer.build((2, 9, 8, 3))
+    for weight in layer.weights:
+        assert np.any(array(weight)) == (weight.ndim > 1), "a bias is 0"
     monkeypatch.setattr(kernels, "choose", choose)
     outputs = layer(inputs=tensor(image()))
     assert asked == _call.operations(layer, (2, 9, 8, 3))
@@ -669,6 +671,9 @@ def test_our_fans_are_reproducible_and_serializable():
         np.testing.assert_array_equal(array(initializer((3, 3, 4, 2))), first)
     other = array(DepthwiseFans("he_normal")((3, 3, 4, 2)))
     assert not np.array_equal(other, first), "each has a seed of its own"
+    if BACKEND != "jax":
+        wide = initializer((3, 3, 4, 2), dtype="float64")
+        assert keras.backend.standardize_dtype(wide.dtype) == "float64"
     twin = keras.initializers.get(keras.initializers.serialize(initializer))
     assert twin.get_config() == {"name": "he_normal"}
     for name in ("zeros", keras.initializers.HeNormal()):
