@@ -31,7 +31,7 @@ KINDS = {
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_numbers_are_rounded_once(kind, dtype):
+def test_the_numbers_are_rounded_once(kind, dtype, double_precision):
     """They are those of the formula in float64, to the last bit."""
     for options in (
         {"epsilon": 0.25},

@@ -297,6 +297,14 @@ def test_several_inputs_and_outputs():
     assert step.streaming_report.receptive_field == 3 + 7
 
 
+def test_outputs_without_names_are_numbered():
+    inputs = keras.Input((None, 2))
+    model = keras.Model(inputs, [L.ReLU()(inputs), L.Conv1D(3, 1)(inputs)])
+    step = ks.streaming_model(model)
+    shapes = {name: tensor.shape for name, tensor in step.output.items()}
+    assert shapes == {"outputs_0": (None, 1, 2), "outputs_1": (None, 1, 3)}
+
+
 def test_the_batch_and_the_name_are_those_of_the_model():
     conv = L.Conv1D(2, 3, padding="causal", name="conv")
     inputs = keras.Input(batch_shape=(3, None, 2))

@@ -117,7 +117,6 @@ class Builder:
         """Returns what a recurrent layer makes; gives its next states."""
         own = "_".join(call.path)
         sizes = layer.state_size
-        sizes = [sizes] if isinstance(sizes, int) else sizes
         names = [self._name(f"{own}{end}") for end in _ENDS[: len(sizes)]]
         states = [
             self._input(name, (size,), layer.compute_dtype)
