@@ -5,6 +5,7 @@ the transformations.
 """
 
 import functools
+import math
 import re
 import sys
 
@@ -321,6 +322,8 @@ def test_how_many_taps_one_loop_sums(size, channels, at_once):
     run = functools.partial(blocks.plain, spec)
     text = jax.jit(run).lower(images, kernel).as_text()
     assert len(re.findall("stablehlo.multiply .*f32>", text)) == at_once
+    is_loop = at_once < math.prod(size)
+    assert ("dynamic_slice" in text) == is_loop, "XLA does not fuse these well"
 
 
 @pytest.mark.parametrize(
@@ -354,6 +357,22 @@ def test_how_many_images_one_turn_takes(shape, in_blocks, with_sums, at_once):
     run = functools.partial(blocks._in_blocks, form, step)
     jax.eval_shape(run, images, images, sums)
     assert set(counts) == {at_once}
+
+
+@pytest.mark.parametrize("operation", ["depthwise", "separable"])
+def test_a_program_with_derivatives_saves_memory(operation):
+    """All its convolutions run block by block."""
+    subject = Subject(operation, "3x3")
+
+    def loss(*tensors):
+        return jnp.sum(subject.ours(*tensors))
+
+    tensors = subject.tensors()
+    text = str(jax.make_jaxpr(loss)(*tensors))
+    assert re.findall(r"in_blocks=(\w+)", text) == ["False"]
+    gradients = jax.grad(loss, tuple(range(len(tensors))))
+    text = str(jax.make_jaxpr(gradients)(*tensors))
+    assert set(re.findall(r"in_blocks=(\w+)", text)) == {"True"}
 
 
 def assert_as_stock(mode, subject):
