@@ -359,6 +359,23 @@ def test_how_many_images_one_turn_takes(shape, in_blocks, with_sums, at_once):
     assert set(counts) == {at_once}
 
 
+def test_the_pointwise_step_multiplies_rows_unless_on_a_mesh(monkeypatch):
+    """A reshape would collect what the devices of a mesh hold."""
+
+    def reshapes():
+        images, kernel = jnp.ones((2, 6, 6, 3)), jnp.ones((1, 1, 3, 5))
+        # A new function each time: JAX keeps the programs of those it knows.
+        program = jax.make_jaxpr(lambda *t: ops.pointwise_conv(*t))
+        text = str(program(images, kernel))
+        return "[72,5]" in text
+
+    assert reshapes()
+    devices = keras.distribution.list_devices()[:2]
+    parallel = keras.distribution.DataParallel(devices=devices)
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: parallel)
+    assert not reshapes()
+
+
 @pytest.mark.parametrize("operation", ["depthwise", "separable"])
 def test_a_program_with_derivatives_saves_memory(operation):
     """All its convolutions run block by block."""

@@ -311,6 +311,8 @@ def test_the_batch_and_the_name_are_those_of_the_model():
     model = keras.Model(inputs, conv(inputs), name="small")
     step = ks.streaming_model(model)
     assert step.name == "small_step"
+    names = {layer.name for layer in step.layers}
+    assert names >= {"conv", "conv_joined", "conv_next"}
     shapes = {name: tensor.shape for name, tensor in step.input.items()}
     assert shapes == {"inputs": (3, 1, 2), "conv_state": (3, 2, 2)}
 

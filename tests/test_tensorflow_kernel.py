@@ -111,6 +111,13 @@ def test_value_and_gradients(kernel, case, how, rng):
     compare(run, case, (batch, *case[0][1:-1]), xla, rng)
 
 
+def test_a_volume_that_is_dilated_along_its_depth_alone(rng):
+    """Then its gradients are those of its planes."""
+    options = {"dilation_rate": (2, 1, 1)}
+    case = (2, 6, 4, 4, 3), (3, 3, 3), 1, options
+    compare(separable("native", **options), case, case[0][:-1], False, rng)
+
+
 # Cases that no way but one of the taps' loops computes.
 LOOPS = {
     # The kernel's gradient takes two rows and 13 columns at a time.
@@ -581,6 +588,7 @@ def test_an_image_without_rows_of_which_only_the_width_is_known(rng):
         input_signature=[tf.TensorSpec((2, None, 6, 3))],
     )
     assert run(tf.ones((2, 0, 6, 3))).shape == (2, 0, 3, 4)
+    assert run(tf.ones((2, 5, 6, 3))).shape == (2, 3, 3, 4)
 
 
 def test_what_is_known_of_a_size_is_known_of_the_output():

@@ -37,7 +37,8 @@ CASES = (
     Case("steps_dilated", (11,), 9, 2, 5, (3,), (1,), (2,)),
     Case("volume", (5, 5, 6), 4, 1, 5, (3, 2, 3), (2, 2, 2), (1, 1, 1)),
     Case(
-        "volume_multiplier_2", (5, 4, 6), 9, 2, 5, (3, 2, 3), (1,) * 3, (2,) * 3
+        *("volume_multiplier_2", (5, 4, 6), 9, 2, 5, (3, 2, 3)),
+        *((1, 1, 1), (2, 1, 2)),
     ),
 )
 FORMATS = ("channels_last", "channels_first")
