@@ -305,8 +305,10 @@ def test_t9_an_exclusion_by_name_is_carried_before_there_are_weights():
     assert list(uses) == [True, False, False]
 
 
-def test_t9_what_cannot_be_carried_is_said():
-    model = small()
+@pytest.mark.parametrize("is_built", [True, False])
+def test_t9_what_cannot_be_carried_is_said(is_built):
+    separable = L.SeparableConv2D(4, 3)
+    model = small() if is_built else keras.Sequential([separable])
     model.compile("sgd", "mse")
     model.optimizer.temperature = 2.0
     model.optimizer.nothing = None

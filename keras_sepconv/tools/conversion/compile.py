@@ -109,8 +109,7 @@ def _carry_attributes(model: Any, other: Any) -> list[str]:
                     if before._var_key(old) in value
                 }
             elif value is not None and not isinstance(value, _PLAIN):
-                if after.built or not before.built:
-                    lost.append(name)
+                lost.append(name)
                 continue
             setattr(after, name, value)
     return [
