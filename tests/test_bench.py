@@ -107,7 +107,7 @@ def test_a_name_says_what_is_in_the_row():
 
 
 @needs_gradients
-@pytest.mark.each_backend("deeplab")
+@pytest.mark.each_backend("audio")
 @pytest.mark.parametrize(
     "name",
     [
