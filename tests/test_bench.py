@@ -107,6 +107,7 @@ def test_a_name_says_what_is_in_the_row():
 
 
 @needs_gradients
+@pytest.mark.slow("JAX compiles stock Keras, ours and flax")
 @pytest.mark.each_backend("audio")
 @pytest.mark.parametrize(
     "name",

@@ -161,6 +161,7 @@ def test_sums_of_half_precision_are_whole(size):
     assert float(slopes[1][0, 0, 0, 0]) == float(slopes[3][0]) == 2 * 128**2
 
 
+@pytest.mark.slow("some are compiled by XLA")
 @each_in_turn("how", ["graph", "unknown_sizes", "xla"], step=4)
 def test_t6_a_branch_of_a_conditional_trains_with_an_open_batch(
     kernel, case, how, rng
@@ -672,6 +673,7 @@ def test_compiling_and_loading_choose_anew(ran, tmp_path):
     assert ran == ["taps"]
 
 
+@pytest.mark.slow("XLA compiles it")
 @pytest.mark.parametrize("sizes", [(6, 5), (None, None)])
 def test_xla_compiles_a_jacobian_of_an_open_batch(sizes, rng):
     shape, size, multiplier, _ = CASES["small"]
