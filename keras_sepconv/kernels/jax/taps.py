@@ -122,7 +122,10 @@ def kernel_gradient(
 
 
 def _most_taps(kernel: jax.Array) -> int:
-    """Returns how many taps of a kernel to sum in one loop over outputs."""
+    """Returns how many taps of a kernel to sum in one loop over outputs.
+
+    The result is 0 if even one tap needs more than the cache.
+    """
     of_one_tap: int = 2 * kernel.dtype.itemsize * kernel.shape[-1]
     return min(_OUTPUT_TAPS, _CACHE_BYTES // of_one_tap)
 
