@@ -582,7 +582,7 @@ def test_only_one_operation_reads_the_image():
     assert len(image.consumers()) == 1
 
 
-def test_an_image_without_rows_of_which_only_the_width_is_known(rng):
+def test_an_image_of_which_only_the_width_is_known(rng):
     values = [tensor(a) for a in arrays(rng, (2, 1, 6, 3), (3, 3), 1)]
     run = tf.function(
         lambda x: separable("native", strides=2)(x, *values[1:]),
@@ -590,6 +590,11 @@ def test_an_image_without_rows_of_which_only_the_width_is_known(rng):
     )
     assert run(tf.ones((2, 0, 6, 3))).shape == (2, 0, 3, 4)
     assert run(tf.ones((2, 5, 6, 3))).shape == (2, 3, 3, 4)
+    run = tf.function(
+        lambda x: separable("native", padding="valid")(x, *values[1:]),
+        input_signature=[tf.TensorSpec((2, None, 6, 3))],
+    )
+    assert run(tf.ones((2, 2, 6, 3))).shape == (2, 0, 4, 4)
 
 
 def test_what_is_known_of_a_size_is_known_of_the_output():
